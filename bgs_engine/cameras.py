@@ -1,0 +1,53 @@
+"""A pinhole camera and the moves everybody needs: OpenCV axes throughout (x right, y down, z forward)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # transforms.json stores OpenGL poses: y up, looking along -z
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One view. Pixels: centre of pixel (0, 0) is at (0.5, 0.5); fx, fy, cx, cy in pixels.
+
+    viewmat: float64 [4, 4], world → camera.
+    """
+
+    name: str
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    viewmat: np.ndarray
+
+    @property
+    def position(self) -> np.ndarray:
+        """Camera centre in world coordinates, [3]."""
+        return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+
+    @property
+    def opengl_pose(self) -> np.ndarray:
+        """Camera → world with OpenGL axes, [4, 4], as transforms.json stores it."""
+        return np.linalg.inv(self.viewmat) @ OPENGL_TO_OPENCV
+
+
+def viewmat_from_opengl(pose: np.ndarray) -> np.ndarray:
+    """World → camera, OpenCV axes, [4, 4], from a camera → world OpenGL pose [4, 4]."""
+    return np.linalg.inv(np.asarray(pose, np.float64) @ OPENGL_TO_OPENCV)
+
+
+def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """World → camera [4, 4] of a camera at `eye` [3] looking at `target` [3], `up` [3] pointing up in the picture."""
+    forward = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross(forward, up)
+    if np.linalg.norm(right) < 1e-6:  # looking straight up or down: any right will do
+        right = np.cross(forward, np.eye(3)[np.argmin(np.abs(forward))])
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(forward, right), forward])
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = rotation
+    viewmat[:3, 3] = -rotation @ eye
+    return viewmat

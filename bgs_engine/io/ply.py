@@ -1,0 +1,276 @@
+"""PLY reading and writing for Gaussian splats: any property order, every property kept, no row touched in Python.
+
+All-scalar `binary_little_endian` files (what every trainer writes) are read through short-lived memory maps, a chunk
+of rows at a time, so that nothing but the result stays in memory. Everything else (ASCII, big endian, list
+properties) goes through plyfile. Format: http://paulbourke.net/dataformats/ply/
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import plyfile
+
+from bgs_engine.errors import InputError
+from bgs_engine.io.files import writing
+
+CHUNK_ROWS = 65536  # 16 MB at 62 floats a row: small beside the result, large beside the cost of a map
+MAX_HEADER_BYTES = 1 << 20
+
+_DTYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1",
+    "short": "<i2", "int16": "<i2", "ushort": "<u2", "uint16": "<u2",
+    "int": "<i4", "int32": "<i4", "uint": "<u4", "uint32": "<u4",
+    "float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8",
+}  # fmt: skip
+_NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint",
+          "f4": "float", "f8": "double"}  # fmt: skip
+
+SPLAT_PROPERTIES = (
+    "x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
+    "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
+)  # fmt: skip
+REST_COUNTS = (0, 9, 24, 45)  # f_rest properties at spherical-harmonics degree 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class _Element:
+    name: str
+    count: int
+    properties: tuple[tuple[str, str], ...]  # (name, dtype); dtype "list" for list properties
+
+
+@dataclass(frozen=True)
+class _Header:
+    format: str
+    elements: tuple[_Element, ...]
+    bytes: int
+    comments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplatPly:
+    """The vertex rows of a splat PLY, on disk or (odd formats) in memory, in file order.
+
+    `dtype` is the packed structured type of a row as `rows` yields it: little endian, the file's own property order.
+    """
+
+    path: Path
+    count: int
+    dtype: np.dtype
+    comments: tuple[str, ...] = ()
+    _offset: int = 0
+    _table: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Property names in file order."""
+        return self.dtype.names or ()
+
+    @property
+    def rest_count(self) -> int:
+        """Number of f_rest properties: 0, 9, 24 or 45."""
+        return sum(name.startswith("f_rest_") for name in self.names)
+
+    def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, structured rows) in file order; use each chunk before the next, it may be a memory map."""
+        for start in range(0, self.count, CHUNK_ROWS):
+            rows = min(CHUNK_ROWS, self.count - start)
+            if self._table is not None:
+                yield start, self._table[start : start + rows]
+            else:
+                offset = self._offset + start * self.dtype.itemsize
+                try:
+                    yield start, np.memmap(self.path, self.dtype, "r", offset, (rows,))
+                except (OSError, ValueError) as error:
+                    raise InputError(f"{self.path.name} can no longer be read: {error}.") from error
+
+    def columns(self, names: Sequence[str], dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+        """The named properties side by side, [N, len(names)]."""
+        out = np.empty((self.count, len(names)), dtype)
+        block = self._float_block(names)
+        for start, rows in self.chunks():
+            part = out[start : start + len(rows)]
+            if block is not None:
+                part[...] = rows.view("<f4").reshape(len(rows), -1)[:, block]
+            else:
+                for column, name in enumerate(names):
+                    part[:, column] = rows[name]
+        return out
+
+    def column(self, name: str) -> np.ndarray:
+        """One property in its own dtype, [N]."""
+        out = np.empty(self.count, self.dtype[name])
+        for start, rows in self.chunks():
+            out[start : start + len(rows)] = rows[name]
+        return out
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The structured rows with these numbers (int [K], any order), bytes unchanged."""
+        if self._table is not None:
+            return self._table[rows]
+        whole = np.memmap(self.path, self.dtype, "r", self._offset, (self.count,))
+        return np.asarray(whole[rows])
+
+    def _float_block(self, names: Sequence[str]) -> slice | None:
+        """The run of neighbouring columns that `names` is, if every property is float32: copied whole, 5x faster."""
+        if set(self.dtype[name].str for name in self.names) != {"<f4"} or not names:
+            return None
+        first = self.names.index(names[0])
+        is_run = tuple(names) == self.names[first : first + len(names)]
+        return slice(first, first + len(names)) if is_run else None
+
+
+def read_ply(path: Path) -> SplatPly:
+    """Open a Gaussian-splat PLY and check that it is one.
+
+    Raises:
+        InputError: not a PLY, cut short, empty, a mesh or point cloud without splat properties.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(MAX_HEADER_BYTES)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from None
+    header = _parse_header(head, path.name)
+    vertex = _checked_vertex(header, path.name)
+    scalar = all(dtype != "list" for e in header.elements for _, dtype in e.properties)
+    if header.format != "binary_little_endian" or not scalar or header.elements[0] is not vertex:
+        return _read_odd(path, header, vertex)
+    dtype = np.dtype(list(vertex.properties))
+    available = max(0, (size - header.bytes) // dtype.itemsize)
+    if available < vertex.count:
+        raise InputError(
+            f"{path.name} is cut short: its header promises {vertex.count:,} Gaussians, {available:,} are there.",
+            "Copy or export the file again.",
+        )
+    return SplatPly(path, vertex.count, dtype, header.comments, header.bytes)
+
+
+def _parse_header(head: bytes, name: str) -> _Header:
+    not_ply = InputError(f"{name} is not a PLY file.", "Choose the .ply that your splat trainer exported.")
+    if not head.startswith((b"ply\n", b"ply\r\n")):
+        raise not_ply
+    end = head.find(b"end_header")
+    newline = head.find(b"\n", end)
+    if end < 0 or newline < 0:
+        raise InputError(f"{name} has a PLY header without an end.", "Copy or export the file again.")
+    damaged = InputError(f"{name} has a damaged PLY header.", "Copy or export the file again.")
+    form, comments, elements = "", [], []
+    properties: list[tuple[str, str]] = []
+    for line in head[:end].decode("latin-1").splitlines()[1:]:
+        words = line.split()
+        match words:
+            case ["format", form, _]:
+                pass
+            case ["comment" | "obj_info", *_]:
+                comments.append(line)
+            case ["element", element, count] if count.isdecimal() and len(count) < 16:
+                properties = []
+                elements.append((element, int(count), properties))
+            case ["property", "list", _, _, prop] if elements:
+                properties.append((prop, "list"))
+            case ["property", kind, prop] if elements and kind in _DTYPES:
+                properties.append((prop, _DTYPES[kind]))
+            case []:
+                pass
+            case _:
+                raise damaged
+    if form not in ("ascii", "binary_little_endian", "binary_big_endian"):
+        raise damaged
+    made = tuple(_Element(n, count, tuple(props)) for n, count, props in elements)
+    if any(len({p for p, _ in e.properties}) != len(e.properties) for e in made):
+        raise damaged
+    return _Header(form, made, newline + 1, tuple(comments))
+
+
+def _checked_vertex(header: _Header, name: str) -> _Element:
+    vertex = next((e for e in header.elements if e.name == "vertex"), None)
+    if vertex is None:
+        raise InputError(f"{name} has no vertices: it is no splat.", "Export it from your trainer as 3DGS PLY.")
+    have = {prop for prop, dtype in vertex.properties if dtype != "list"}
+    missing = [prop for prop in SPLAT_PROPERTIES if prop not in have]
+    if missing:
+        meshy = any(e.name == "face" and e.count for e in header.elements)
+        what = "a mesh" if meshy else "a point cloud"
+        raise InputError(
+            f"{name} has no {missing[0]}: it is {what}, not a Gaussian splat.",
+            "Export it from your trainer as 3DGS PLY.",
+        )
+    rest = [prop for prop, _ in vertex.properties if prop.startswith("f_rest_")]
+    if len(rest) not in REST_COUNTS or {f"f_rest_{i}" for i in range(len(rest))} != set(rest):
+        raise InputError(
+            f"{name} has {len(rest)} f_rest properties; 0, 9, 24 or 45 are possible.", "Export the file again."
+        )
+    if vertex.count == 0:
+        raise InputError(f"{name} holds no Gaussians.", "Check the export settings of your trainer.")
+    return vertex
+
+
+def _read_odd(path: Path, header: _Header, vertex: _Element) -> SplatPly:
+    """Through plyfile, always memory mapped: its stream path takes minutes on a large file (docs/method.md)."""
+    lists = {prop: 2 for prop, dtype in vertex.properties if dtype == "list"}
+    try:
+        data = plyfile.PlyData.read(str(path), mmap="r", known_list_len={"vertex": lists} if lists else {})
+        table = data["vertex"].data
+        keep = [(prop, dtype) for prop, dtype in vertex.properties if dtype != "list"]
+        out = np.empty(len(table), np.dtype(keep))
+        for prop, _ in keep:
+            out[prop] = table[prop]
+    except (plyfile.PlyParseError, OSError, ValueError, KeyError, TypeError, OverflowError, IndexError) as error:
+        raise InputError(f"{path.name} cannot be read: {error}.", "Export it as binary little-endian PLY.") from error
+    except MemoryError:
+        raise InputError(
+            f"{path.name} promises {vertex.count:,} Gaussians, more than memory holds.",
+            "Copy or export the file again.",
+        ) from None
+    return SplatPly(path, len(out), out.dtype, header.comments, _table=out)
+
+
+def write_ply(path: Path, dtype: np.dtype, chunks: Iterator[np.ndarray], count: int, comments: Sequence[str] = ()) -> None:
+    """Write structured rows as binary little-endian PLY, moved into place only when whole.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    lines = ["ply", "format binary_little_endian 1.0", *comments, f"element vertex {count}"]
+    lines += [f"property {_NAMES[dtype[name].str[1:]]} {name}" for name in dtype.names or ()]
+    with writing(path) as partial, partial.open("wb") as stream:
+        stream.write(("\n".join([*lines, "end_header"]) + "\n").encode("latin-1"))
+        for rows in chunks:
+            stream.write(rows.astype(dtype, copy=False).tobytes())
+
+
+def row_layout(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
+    """The source's row type with further (name, dtype) properties at its end; names that exist are not repeated."""
+    own = [(name, ply.dtype[name].str) for name in ply.names]
+    return np.dtype(own + [(name, kind) for name, kind in extra if name not in ply.names])
+
+
+def plain_layout() -> np.dtype:
+    """The 62-float layout of the first 3DGS release, which fixed-struct viewers expect."""
+    rest = [f"f_rest_{i}" for i in range(45)]
+    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, *SPLAT_PROPERTIES[6:]]
+    return np.dtype([(name, "<f4") for name in names])
+
+
+def convert_rows(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Rows in another layout: shared properties copied, missing ones 0.
+
+    f_rest is channel-major (all of red, then green, then blue), so a lower degree is spread over the three channels.
+    """
+    names = rows.dtype.names or ()
+    out = np.zeros(len(rows), dtype)
+    for name in dtype.names or ():
+        if name in names and not name.startswith("f_rest_"):
+            out[name] = rows[name]
+    have = sum(name.startswith("f_rest_") for name in names) // 3
+    want = sum(name.startswith("f_rest_") for name in dtype.names or ()) // 3
+    for channel in range(3):
+        for k in range(min(have, want)):
+            out[f"f_rest_{channel * want + k}"] = rows[f"f_rest_{channel * have + k}"]
+    return out

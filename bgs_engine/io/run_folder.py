@@ -1,0 +1,163 @@
+"""The run folder: what a segmentation leaves on disk. docs/formats.md describes it for other programs.
+
+While a job runs it writes to `.<name>.partial` beside the target; `finish` moves that into place as a whole, so an
+earlier result survives until the new one stands, and a killed job leaves its checkpoint for `--resume`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bgs_engine.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
+from bgs_engine.errors import InputError, UsageError
+from bgs_engine.io.files import read_json, replace_folder, write_json
+from bgs_engine.io.ply import SplatPly, read_ply, row_layout, write_ply
+from bgs_engine.labels import LabelTable, read_labels, write_labels
+
+RUN_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder, opened."""
+
+    folder: Path
+    info: dict[str, Any]
+    layout: BitLayout
+    codes: np.ndarray  # int32 [N], PLY row order
+    opacities: np.ndarray  # float32 [N] in 0..1, fine-tuned for segmentation; the look keeps the source's
+
+    @property
+    def ply(self) -> SplatPly:
+        """The source rows with the code bytes appended."""
+        return read_ply(self.folder / "scene.ply")
+
+    def labels(self) -> LabelTable:
+        """The label table with the names people gave."""
+        return read_labels(self.folder / "labels.json")
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where a running job keeps its files until they are whole."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether `folder` looks like a run folder at all."""
+    return (folder / "run.json").is_file() and (folder / "codes.npy").is_file()
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run folder and check that its parts fit together.
+
+    Raises:
+        InputError: missing parts, parts of different lengths, or a newer format.
+    """
+    folder = Path(folder)
+    info = read_json(folder / "run.json")
+    again = "Run the segmentation again."
+    if not isinstance(info, dict) or not isinstance(info.get("format"), int):
+        raise InputError(f"{folder / 'run.json'} is damaged.", again)
+    if info["format"] > RUN_FORMAT:
+        raise InputError(
+            f"{folder.name} has run format {info['format']}; this version reads up to {RUN_FORMAT}.",
+            "Update Binary Gaussian Segmentation.",
+        )
+    codes = _load(folder / "codes.npy", np.int32)
+    opacities = _load(folder / "opacity.npy", np.float32)
+    if len(codes) != len(opacities):
+        raise InputError(f"{folder.name} has {len(codes):,} codes but {len(opacities):,} opacities.", again)
+    try:
+        layout = BitLayout(tuple(int(b) for b in info["level_bits"]))
+    except (KeyError, TypeError, ValueError, UsageError):
+        raise InputError(f"{folder / 'run.json'} has no usable level_bits.", again) from None
+    return Run(folder, info, layout, codes, opacities)
+
+
+def _load(path: Path, dtype: type) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read ({error}).", "Run the segmentation again.") from None
+    if array.dtype != dtype or array.ndim != 1:
+        raise InputError(f"{path} should be a list of {np.dtype(dtype).name}.", "Run the segmentation again.")
+    return array
+
+
+def codes_in(ply: SplatPly) -> np.ndarray | None:
+    """Codes that a PLY itself carries, int32 [N]: seg_0..seg_3 bytes or one whole-number `bgs_code`; else None.
+
+    A float `bgs_code` is ignored: editors that turn integers into float32 have lost the low bits already.
+    """
+    if all(name in ply.names and ply.dtype[name].kind == "u" for name in CODE_BYTE_NAMES):
+        return codes_from_bytes(ply.columns(CODE_BYTE_NAMES, np.uint8))
+    if CODE_INT_NAME in ply.names and ply.dtype[CODE_INT_NAME].kind in "iu":
+        return ply.column(CODE_INT_NAME).astype(np.uint32).view(np.int32)
+    return None
+
+
+def write_coded_ply(path: Path, ply: SplatPly, codes: np.ndarray) -> None:
+    """The source rows unchanged plus uchar seg_0..seg_3, row order kept; codes int32 [N]."""
+    dtype = row_layout(ply, [(name, "u1") for name in CODE_BYTE_NAMES])
+    columns = code_bytes(codes)
+
+    def chunks() -> Iterator[np.ndarray]:
+        for start, rows in ply.chunks():
+            out = np.empty(len(rows), dtype)
+            for name in ply.names:
+                out[name] = rows[name]
+            for k, name in enumerate(CODE_BYTE_NAMES):
+                out[name] = columns[start : start + len(rows), k]
+            yield out
+
+    write_ply(path, dtype, chunks(), ply.count, ply.comments)
+
+
+def write_run(
+    folder: Path,
+    ply: SplatPly,
+    codes: np.ndarray,
+    opacities: np.ndarray,
+    table: LabelTable,
+    info: dict[str, Any],
+    confidence: np.ndarray | None = None,
+) -> None:
+    """Write a finished run into `folder` (the partial one while a job runs).
+
+    Args:
+        codes: int32 [N]; opacities: float32 [N] in 0..1; confidence: float32 [N] in 0..1 or None.
+        info: JSON-able facts for run.json; format, level_bits and counts are added here.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "codes.npy", np.ascontiguousarray(codes, np.int32))
+        np.save(folder / "opacity.npy", np.ascontiguousarray(opacities, np.float32))
+        if confidence is not None:
+            np.save(folder / "confidence.npy", np.ascontiguousarray(confidence, np.float32))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}.", "Free some disk space.") from None
+    write_coded_ply(folder / "scene.ply", ply, codes)
+    write_labels(folder / "labels.json", table)
+    counts = [len(level) for level in table.levels]
+    write_json(
+        folder / "run.json",
+        {"format": RUN_FORMAT, "level_bits": table.layout.level_bits, "labels_per_level": counts, **info},
+    )
+
+
+def finish(folder: Path) -> None:
+    """Move the partial folder of `folder` into place; an earlier run is replaced only now.
+
+    Raises:
+        InputError: the move failed; the earlier run is still there.
+    """
+    try:
+        replace_folder(partial_folder(folder), folder)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be replaced: {error.strerror}.", "Close programs that use it.") from None

@@ -1,0 +1,1 @@
+"""Automatic masks of every image → nested label maps."""

@@ -6,6 +6,7 @@ level l (the paper's Class = Bin2Dec, section 3.6). So the parent of a label is 
 level are comparable integers.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ class BitLayout:
     def slices(self) -> list[slice]:
         """Columns of the feature matrix that belong to each level."""
         ends = np.cumsum((0, *self.level_bits)).tolist()
-        return [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
 def code_bytes(codes: np.ndarray) -> np.ndarray:

@@ -1,0 +1,266 @@
+"""Sparse pixels: which Gaussians make up each sampled pixel, with weights, and the gradients through them.
+
+A fragment is one (pixel, Gaussian) pair with non-zero weight. Listing the fragments of ~10k sampled pixels once a
+step costs less than one full frame, and turns rendering into F = W f with W sparse: forward over pixels, backward
+over Gaussians through the transposed list, no atomics, the same sums in the same order on every run.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import prange
+
+from bgs_engine.raster.cpu.jit import parallel, serial
+from bgs_engine.raster.cpu.project import mahalanobis
+from bgs_engine.raster.cpu.view import View
+from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, EXTENT_CAP, TILE, TRANSMITTANCE_MIN
+
+CHUNK = 32  # pixels that share one stretch of the fragment buffers and one thread
+START_CAPACITY = 64  # fragments a pixel, on average over a chunk; doubled whenever a chunk overflows
+
+
+@parallel
+def opacity_cutoffs(order, opacities, alpha_min, extent_cap):  # type: ignore[no-untyped-def]
+    """Opacity [M] in depth order, and the q [M] beyond which alpha falls below ALPHA_MIN (-1: nowhere visible)."""
+    t = opacities.dtype.type
+    opacity = np.empty(order.size, opacities.dtype)
+    cutoff = np.empty(order.size, opacities.dtype)
+    for r in prange(order.size):
+        o = opacities[order[r]]
+        opacity[r] = o
+        cutoff[r] = min(t(2) * math.log(o / alpha_min), extent_cap) if o > alpha_min else t(-1)
+    return opacity, cutoff
+
+
+@parallel
+def _list_fragments(px, py, tiles_x, tile, offsets, ranks, records, opacity, cutoff, alpha_max, t_min, capacity,
+                    rank, falloff, weight, start, end):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Fill the fragment buffers; True if every chunk fitted into CHUNK * capacity fragments."""
+    pixels = px.size
+    chunks = (pixels + CHUNK - 1) // CHUNK
+    t = records.dtype.type
+    half, one = t(0.5), t(1)
+    fits = np.ones(chunks, np.uint8)
+    for c in prange(chunks):
+        w = c * CHUNK * capacity
+        limit = w + CHUNK * capacity
+        for p in range(c * CHUNK, min(pixels, (c + 1) * CHUNK)):
+            x, y = px[p] + half, py[p] + half
+            through = one
+            start[p] = w
+            cell = (py[p] // tile) * tiles_x + px[p] // tile
+            for k in range(offsets[cell], offsets[cell + 1]):
+                r = ranks[k]
+                q = mahalanobis(records, r, x, y)
+                if q > cutoff[r]:
+                    continue
+                g = math.exp(-half * q)
+                alpha = min(alpha_max, opacity[r] * g)
+                after = through * (one - alpha)
+                if after < t_min:
+                    break
+                if w >= limit:
+                    fits[c] = 0
+                    break
+                rank[w] = r
+                falloff[w] = g
+                weight[w] = alpha * through
+                through = after
+                w += 1
+            end[p] = w
+    return fits.min() == 1
+
+
+@parallel
+def _forward(start, end, rank, weight, order, features):  # type: ignore[no-untyped-def]
+    """F [P, D] = sum of weight x feature; features [N, D] in scene order."""
+    pixels, channels = start.size, features.shape[1]
+    out = np.zeros((pixels, channels), features.dtype)
+    for p in prange(pixels):
+        for k in range(start[p], end[p]):
+            i = order[rank[k]]
+            w = weight[k]
+            for d in range(channels):
+                out[p, d] += w * features[i, d]
+    return out
+
+
+@parallel
+def _backward_alpha(start, end, rank, falloff, weight, opacity, order, features, grad, alpha_max):  # type: ignore[no-untyped-def]
+    """dL/d(opacity) of every fragment, at the fragment's place; 0 where alpha is saturated.
+
+    With s_k = f_k . dF: dL/d(alpha_k) = T_k s_k - (sum over j behind k of w_j s_j) / (1 - alpha_k).
+    """
+    pixels, channels = start.size, features.shape[1]
+    t = features.dtype.type
+    one = t(1)
+    out = np.empty(rank.size, features.dtype)
+    for p in prange(pixels):
+        behind = t(0)
+        for k in range(end[p] - 1, start[p] - 1, -1):
+            i = order[rank[k]]
+            raw = opacity[rank[k]] * falloff[k]
+            alpha = min(alpha_max, raw)
+            s = t(0)
+            for d in range(channels):
+                s += features[i, d] * grad[p, d]
+            ahead = weight[k] / alpha * s - behind / (one - alpha)
+            out[k] = ahead * falloff[k] if raw < alpha_max else t(0)
+            behind += weight[k] * s
+    return out
+
+
+@serial
+def _transpose(start, end, rank, visible):  # type: ignore[no-untyped-def]
+    """Counting sort of the fragments by Gaussian: (touched ranks, offsets, fragment numbers, their pixels)."""
+    pixels = start.size
+    place = np.zeros(visible + 1, np.int32)
+    fragments = 0
+    for p in range(pixels):
+        for k in range(start[p], end[p]):
+            place[rank[k] + 1] += 1
+        fragments += end[p] - start[p]
+    touched = 0
+    for r in range(visible):
+        touched += place[r + 1] > 0
+    ranks = np.empty(touched, np.int32)
+    offsets = np.empty(touched + 1, np.int32)
+    total, j = 0, 0
+    for r in range(visible):
+        count = place[r + 1]
+        if count:
+            ranks[j] = r
+            offsets[j] = total
+            j += 1
+        place[r] = total
+        total += count
+    offsets[touched] = total
+    fragment = np.empty(fragments, np.int32)
+    pixel = np.empty(fragments, np.int32)
+    for p in range(pixels):
+        for k in range(start[p], end[p]):
+            q = place[rank[k]]
+            place[rank[k]] = q + 1
+            fragment[q] = k
+            pixel[q] = p
+    return ranks, offsets, fragment, pixel
+
+
+@parallel
+def _gather_gradients(rows, offsets, fragment, pixel, weight, grad, alpha_grad, grad_features, grad_opacity):  # type: ignore[no-untyped-def]
+    """Sum per touched Gaussian, in pixel order; rows int32 [R] scene numbers."""
+    channels = grad.shape[1]
+    t = grad.dtype.type
+    for j in prange(rows.size):
+        o = t(0)
+        for d in range(channels):
+            grad_features[j, d] = 0
+        for e in range(offsets[j], offsets[j + 1]):
+            k, p = fragment[e], pixel[e]
+            w = weight[k]
+            o += alpha_grad[k]
+            for d in range(channels):
+                grad_features[j, d] += w * grad[p, d]
+        grad_opacity[j] = o
+
+
+@dataclass(frozen=True)
+class ByGaussian:
+    """Fragments regrouped per touched Gaussian.
+
+    rows int32 [R]: scene numbers; offsets int32 [R + 1]; fragment int32 [K] and pixel int32 [K]: which fragment of
+    which pixel, in pixel order within a Gaussian.
+    """
+
+    rows: np.ndarray
+    offsets: np.ndarray
+    fragment: np.ndarray
+    pixel: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """Fragments of P pixels: pixel p owns start[p]:end[p] of `rank`, `falloff` (exp(-q/2)) and `weight`.
+
+    Valid until the same `FragmentLister` lists again: the buffers are its own.
+    """
+
+    view: View
+    opacity: np.ndarray  # [M], depth order
+    start: np.ndarray
+    end: np.ndarray
+    rank: np.ndarray
+    falloff: np.ndarray
+    weight: np.ndarray
+
+    def forward(self, features: np.ndarray) -> np.ndarray:
+        """Rendered features [P, D] of features [N, D] in scene order (equation 2)."""
+        return _forward(self.start, self.end, self.rank, self.weight, self.view.order, features)
+
+    def coverage(self) -> np.ndarray:
+        """Sum of weights per pixel, [P]: how much light the Gaussians catch."""
+        ones = np.ones((len(self.view.order), 1), self.weight.dtype)
+        identity = np.arange(len(ones), dtype=np.int32)
+        return _forward(self.start, self.end, self.rank, self.weight, identity, ones)[:, 0]
+
+    def opacity_gradients(self, features: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """dL/d(opacity) per fragment (buffer order) for dL/dF = grad [P, D]."""
+        return _backward_alpha(
+            self.start, self.end, self.rank, self.falloff, self.weight, self.opacity,
+            self.view.order, features, grad, features.dtype.type(ALPHA_MAX),
+        )  # fmt: skip
+
+    def by_gaussian(self) -> ByGaussian:
+        """The transposed list."""
+        ranks, offsets, fragment, pixel = _transpose(self.start, self.end, self.rank, len(self.view.order))
+        return ByGaussian(self.view.order[ranks], offsets, fragment, pixel)
+
+    def backward(self, features: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(rows [R], dL/d(features) [R, D], dL/d(opacity) [R]) of the touched Gaussians for dL/dF = grad [P, D]."""
+        lists = self.by_gaussian()
+        alpha_grad = self.opacity_gradients(features, grad)
+        grad_features = np.empty((len(lists.rows), grad.shape[1]), grad.dtype)
+        grad_opacity = np.empty(len(lists.rows), grad.dtype)
+        _gather_gradients(
+            lists.rows, lists.offsets, lists.fragment, lists.pixel, self.weight, grad, alpha_grad,
+            grad_features, grad_opacity,
+        )  # fmt: skip
+        return lists.rows, grad_features, grad_opacity
+
+
+class FragmentLister:
+    """Lists fragments into buffers that it keeps, so that a training step allocates nothing large."""
+
+    def __init__(self) -> None:
+        self._capacity = START_CAPACITY
+        self._buffers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def list(self, view: View, px: np.ndarray, py: np.ndarray, opacities: np.ndarray) -> Fragments:
+        """Fragments of the pixels px, py (int32 [P]); fastest when the pixels are in tile order (`tile_order`).
+
+        opacities: [N] in scene order, in 0..1.
+        """
+        t = view.records.dtype.type
+        opacity, cutoff = opacity_cutoffs(view.order, opacities.astype(t, copy=False), t(ALPHA_MIN), t(EXTENT_CAP))
+        start, end = np.empty(len(px), np.int64), np.empty(len(px), np.int64)
+        while True:
+            rank, falloff, weight = self._reserve(len(px), t)
+            fits = _list_fragments(
+                px, py, view.tiles_x, TILE, view.offsets, view.ranks, view.records, opacity, cutoff,
+                t(ALPHA_MAX), t(TRANSMITTANCE_MIN), self._capacity, rank, falloff, weight, start, end,
+            )  # fmt: skip
+            if fits:
+                return Fragments(view, opacity, start, end, rank, falloff, weight)
+            self._capacity *= 2
+
+    def _reserve(self, pixels: int, dtype: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        size = -(-pixels // CHUNK) * CHUNK * self._capacity
+        if self._buffers is None or len(self._buffers[0]) < size or self._buffers[1].dtype != dtype:
+            self._buffers = (np.empty(size, np.int32), np.empty(size, dtype), np.empty(size, dtype))
+        return self._buffers
+
+
+def tile_order(px: np.ndarray, py: np.ndarray, width: int) -> np.ndarray:
+    """A stable order of pixels that walks the tiles one by one, so that neighbours share their lists in cache."""
+    return np.argsort((py // TILE) * (-(-width // TILE)) + px // TILE, kind="stable")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import plyfile
+from numpy.typing import DTypeLike
 
 from bgs_engine.errors import InputError
 from bgs_engine.io.files import writing
@@ -87,7 +88,7 @@ class SplatPly:
                 except (OSError, ValueError) as error:
                     raise InputError(f"{self.path.name} can no longer be read: {error}.") from error
 
-    def columns(self, names: Sequence[str], dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+    def columns(self, names: Sequence[str], dtype: DTypeLike = np.float32) -> np.ndarray:
         """The named properties side by side, [N, len(names)]."""
         out = np.empty((self.count, len(names)), dtype)
         block = self._float_block(names)

@@ -1,0 +1,135 @@
+"""PLY or run folder → point cloud: every property kept, colour right, upright."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bgs_engine.codes import DEFAULT_LEVEL_BITS, BitLayout
+from bgs_engine.errors import InputError
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run
+from mathutils import Matrix
+
+from . import clouds, labels
+from .logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, Layout, columns_of
+from .logic.framing import core_box
+from .logic.transforms import up_matrix
+from .material import show_colors_as_captured, splat_material
+from .properties import quietly
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """How a file is brought in."""
+
+    up_axis: str = "NEG_Y"
+    level_bits: tuple[int, ...] = DEFAULT_LEVEL_BITS  # for a PLY with codes and no run folder beside it
+    captured_colors: bool = True  # switch AgX/Filmic to Standard, so that colours are the file's
+
+
+def import_splat(scene: bpy.types.Scene, path: Path, config: ImportConfig) -> bpy.types.Object:
+    """Bring a splat PLY, a run folder, or a PLY that carries codes into `scene`; returns the new object, unselected.
+
+    Raises:
+        InputError: not a splat; nothing was imported.
+    """
+    path = Path(path)
+    run_folder = next((p for p in (path, path.parent) if is_run_folder(p)), None)
+    ply_path = path / "scene.ply" if path.is_dir() else path
+    if path.is_dir() and run_folder is None:
+        raise InputError(f"{path.name} is not a run folder.", "Choose a .ply, or a folder made by Segment.")
+    ply = read_ply(ply_path)
+    if run_folder is not None and ply_path.name != "scene.ply" and not path.is_dir():
+        run_folder = None  # a PLY that merely lies in a run folder
+    run = open_run(run_folder) if run_folder else None
+    if run is not None and len(run.codes) != ply.count:
+        raise InputError(
+            f"{run.folder.name} has codes for {len(run.codes):,} Gaussians but {ply.count:,} in scene.ply.",
+            "Run the segmentation again.",
+        )
+    name = run.folder.name if run else ply_path.stem
+    cloud = clouds.new_cloud(name, ply.count)
+    obj = bpy.data.objects.new(name, cloud)
+    try:
+        for column in columns_of(ply):
+            clouds.set_column(cloud, column)
+        _describe(obj, ply_path, Layout.of(ply), config)
+        codes = run.codes if run else clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
+        if codes is None:
+            labels.refresh(obj)
+        else:
+            if run:
+                _add_confidence(cloud, run.folder)
+            bits = run.layout if run else BitLayout(config.level_bits)
+            labels.attach(obj, codes, bits, run.folder if run else None)
+    except Exception:
+        bpy.data.objects.remove(obj)
+        bpy.data.pointclouds.remove(cloud)
+        raise
+    cloud.materials.append(splat_material())
+    if clouds.can_show_native_splats():
+        cloud.type = "GAUSSIAN_SPLAT"
+    scene.collection.objects.link(obj)
+    if config.captured_colors:
+        show_colors_as_captured(scene)
+    return obj
+
+
+def _describe(obj: bpy.types.Object, path: Path, layout: Layout, config: ImportConfig) -> None:
+    splat = obj.bgs
+    with quietly():
+        splat.is_splat = True
+        splat.source_path = str(path.resolve())
+        splat.layout = layout.to_text()
+        splat.up_axis = config.up_axis
+    _place(obj, up_matrix(config.up_axis))
+
+
+def _place(obj: bpy.types.Object, matrix: np.ndarray) -> None:
+    obj.matrix_world = Matrix(matrix.tolist())
+    obj.bgs.import_matrix = matrix.ravel().tolist()
+
+
+def turn_up(obj: bpy.types.Object) -> None:
+    """Apply a changed up axis: the object's own later transforms stay on top of it."""
+    old, new = obj.bgs.imported_at, up_matrix(obj.bgs.up_axis)
+    world = np.array(obj.matrix_world, np.float64) @ np.linalg.inv(old) @ new
+    obj.matrix_world = Matrix(world.tolist())
+    obj.bgs.import_matrix = new.ravel().tolist()
+
+
+def _add_confidence(cloud: bpy.types.PointCloud, folder: Path) -> None:
+    file = folder / "confidence.npy"
+    if file.is_file():
+        values = np.load(file, allow_pickle=False)
+        if values.shape == (len(cloud.points),):
+            clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", values))
+
+
+def world_box(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner [3], world space, of what is worth looking at."""
+    positions, base = clouds.get_column(obj.data, POSITION), clouds.get_column(obj.data, BASE)
+    if positions is None or base is None or not len(positions):
+        return np.zeros(3), np.ones(3)
+    low, high = core_box(positions, base[:, 3])
+    corners = np.array([[(low, high)[(i >> k) & 1][k] for k in range(3)] for i in range(8)])
+    matrix = np.array(obj.matrix_world, np.float64)
+    world = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    return world.min(0), world.max(0)
+
+
+def frame(screen: bpy.types.Screen, obj: bpy.types.Object) -> None:
+    """Point every 3D view of the screen at the splat's core."""
+    low, high = world_box(obj)
+    size = float(np.linalg.norm(high - low)) or 1.0
+    for area in screen.areas:
+        if area.type == "VIEW_3D":
+            space = area.spaces.active
+            view = space.region_3d
+            if view.view_perspective == "CAMERA":
+                view.view_perspective = "PERSP"
+            view.view_location = ((low + high) / 2).tolist()
+            view.view_distance = 1.1 * size
+            space.clip_end = max(space.clip_end, 20 * size)
+            space.clip_start = min(space.clip_start, size / 1000)

@@ -1,0 +1,262 @@
+"""Labels as objects in nested collections, coarse → fine, and back into one cloud without loss."""
+
+from collections.abc import Collection as Some
+
+import bpy
+import numpy as np
+from bgs_engine.errors import UsageError
+from mathutils import Matrix
+
+from . import clouds, labels
+from .logic import attributes as at
+from .logic.transforms import change_since_import, transform_rows
+from .properties import quietly, signed
+
+SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
+# Recomputed for the whole cloud when parts are merged, so edits of these do not count.
+DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED)
+
+
+ONLY = "bgs_only"  # on the whole cloud: the labels that were made into parts, when not all were
+
+
+def parts_of(whole: bpy.types.Object) -> list[bpy.types.Object]:
+    """The label objects that were made from this cloud and still exist."""
+    return [o for o in bpy.data.objects if clouds.is_splat(o) and o.bgs.whole == whole]
+
+
+def make_tree(
+    scene: bpy.types.Scene, whole: bpy.types.Object, level: int, only: Some[int] | None = None
+) -> list[bpy.types.Object]:
+    """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
+
+    Made again after labels changed, objects of labels that are still there keep transform, name, materials and
+    collection. Returns the parts.
+
+    Raises:
+        UsageError: no labels, or none of the chosen ones exists.
+    """
+    layout = labels.layout_of(whole)
+    layout.bits_to(level)
+    groups = labels.table_of(whole).groups(level)
+    if only is not None:
+        groups = {label: rows for label, rows in groups.items() if label in only}
+    if not groups:
+        raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
+    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in parts_of(whole)}
+    for key, obj in list(old.items()):
+        if key[0] != level or (only is None and key[1] not in groups):
+            remove_part(obj)
+            del old[key]
+    root = whole.bgs.part_collection
+    if root is None or root not in scene.collection.children_recursive:
+        root = bpy.data.collections.new(whole.name)
+        scene.collection.children.link(root)
+        whole.bgs.part_collection = root
+    rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
+    homes = _Homes(root, whole, {key: row.name for key, row in rows_by_key.items()})
+    parts = []
+    for label, rows in groups.items():
+        row = rows_by_key[(level, label)]
+        cloud = clouds.new_cloud(row.name, len(rows))
+        obj = old.get((level, label))
+        if obj is None:
+            obj = bpy.data.objects.new(row.name, cloud)
+            obj.matrix_world = whole.matrix_world
+            for material in whole.data.materials:
+                cloud.materials.append(material)
+            homes.of(level, label).objects.link(obj)
+        else:
+            for material in obj.data.materials:
+                cloud.materials.append(material)
+            _swap_data(obj, cloud)
+        _describe_part(obj, whole, level, label)
+        parts.append(obj)
+    _fill(parts, whole, list(groups.values()))
+    if only is not None:
+        whole[ONLY] = [signed(label) for label in groups]
+    elif ONLY in whole:
+        del whole[ONLY]
+    whole.hide_render = whole.hide_viewport = True
+    for part in parts:
+        with quietly():
+            _copy_label_row(part, rows_by_key[(level, part.bgs.part_key & 0xFFFFFFFF)])
+    _drop_empty(root)
+    return parts
+
+
+class _Homes:
+    """The collection of every label, made when first asked for, nested by parents under `root`."""
+
+    def __init__(self, root: bpy.types.Collection, whole: bpy.types.Object, names: dict[tuple[int, int], str]) -> None:
+        self.root, self.names, self.layout = root, names, labels.layout_of(whole)
+        self.made: dict[tuple[int, int], bpy.types.Collection] = {}
+        for collection in root.children_recursive:
+            if "bgs_label" in collection:
+                at_level, key = collection["bgs_label"]
+                self.made[(at_level, key & 0xFFFFFFFF)] = collection
+
+    def of(self, level: int, label: int) -> bpy.types.Collection:
+        collection = self.made.get((level, label))
+        if collection is None:
+            collection = bpy.data.collections.new(self.names.get((level, label), f"L{level}_{label}"))
+            collection["bgs_label"] = [level, signed(label)]
+            parent = self.root if level == 1 else self.of(level - 1, int(self.layout.parent(label, level)))
+            parent.children.link(collection)
+            self.made[(level, label)] = collection
+        return collection
+
+
+def _describe_part(obj: bpy.types.Object, whole: bpy.types.Object, level: int, label: int) -> None:
+    with quietly():
+        for name in SPLAT_COPIED:
+            setattr(obj.bgs, name, getattr(whole.bgs, name))
+        obj.bgs.import_matrix = whole.bgs.import_matrix[:]
+        obj.bgs.whole = whole
+        obj.bgs.level = obj.bgs.part_level = level
+        obj.bgs.part_key = signed(label)
+
+
+def _copy_label_row(part: bpy.types.Object, row: bpy.types.PropertyGroup) -> None:
+    part.bgs.labels.clear()
+    mine = part.bgs.labels.add()
+    for name in ("level", "key", "parent", "count", "name", "color"):
+        setattr(mine, name, getattr(row, name))
+
+
+def _fill(parts: list[bpy.types.Object], whole: bpy.types.Object, groups: list[np.ndarray]) -> None:
+    """Copy every attribute: gathered once for all parts, then handed out as slices."""
+    order = np.concatenate(groups)
+    ends = np.cumsum([len(rows) for rows in groups])
+    for column in clouds.columns(whole.data):
+        if column.name == at.SELECTED:
+            continue
+        values = column.values[order]
+        for part, end, rows in zip(parts, ends, groups, strict=True):
+            clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
+
+
+def _swap_data(obj: bpy.types.Object, cloud: bpy.types.PointCloud) -> None:
+    old = obj.data
+    obj.data = cloud
+    if old.users == 0:
+        bpy.data.pointclouds.remove(old)
+
+
+def remove_part(obj: bpy.types.Object) -> None:
+    """Delete one part with its data."""
+    data = obj.data
+    bpy.data.objects.remove(obj)
+    if data.users == 0:
+        bpy.data.pointclouds.remove(data)
+
+
+def remove_tree(whole: bpy.types.Object) -> int:
+    """Delete all parts and their collections and show the whole cloud again as it was; returns the number of parts."""
+    parts = parts_of(whole)
+    for part in parts:
+        remove_part(part)
+    root = whole.bgs.part_collection
+    if root is not None:
+        _drop_empty(root)
+        if not root.objects and not root.children:
+            bpy.data.collections.remove(root)
+        whole.bgs.part_collection = None
+    if ONLY in whole:
+        del whole[ONLY]
+    whole.hide_render = whole.hide_viewport = False
+    return len(parts)
+
+
+def _drop_empty(collection: bpy.types.Collection) -> None:
+    """Remove label collections without objects; a collection the user put something into stays."""
+    for child in list(collection.children):
+        _drop_empty(child)
+        if "bgs_label" in child and not child.objects and not child.children:
+            bpy.data.collections.remove(child)
+
+
+def edited_parts(whole: bpy.types.Object) -> list[str]:
+    """Names of parts whose points were deleted, added or changed by hand: what a new tree would overwrite."""
+    counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
+    rows = clouds.get_column(whole.data, at.ROW)
+    position = clouds.get_column(whole.data, at.POSITION)
+    out = []
+    for part in parts_of(whole):
+        key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
+        own, where = clouds.get_column(part.data, at.ROW), clouds.get_column(part.data, at.POSITION)
+        same_count = counts.get(key) == len(part.data.points)
+        if own is None or where is None or rows is None or position is None or not same_count:
+            out.append(part.name)
+        elif not np.array_equal(position[np.searchsorted(rows, own).clip(0, len(rows) - 1)], where):
+            out.append(part.name)
+    return out
+
+
+def merge_back(whole: bpy.types.Object) -> int:
+    """Put the parts together again as one cloud in the source's row order and delete them.
+
+    Edits survive: deleted Gaussians stay deleted, moved objects are baked. A label without a part (only some were
+    made) keeps the whole cloud's Gaussians. Returns the number of Gaussians.
+
+    Raises:
+        UsageError: there is nothing to merge.
+    """
+    parts = parts_of(whole)
+    if not parts:
+        raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
+    level = parts[0].bgs.part_level
+    was_only_some = whole.get(ONLY)
+    world = np.array(whole.matrix_world, np.float64)
+    pieces = [_baked(part, world) for part in parts]
+    if was_only_some is not None:
+        made = np.isin(labels.table_of(whole).labels(level), np.array(was_only_some, np.int32).view(np.uint32))
+        rest = np.flatnonzero(~made[labels.table_of(whole).inverse])
+        pieces.append({c.name: (c.data_type, c.values[rest]) for c in clouds.columns(whole.data)})
+    names = [name for name in pieces[0] if all(name in piece for piece in pieces)]
+    order = np.argsort(np.concatenate([piece[at.ROW][1] for piece in pieces]), kind="stable")
+    cloud = clouds.new_cloud(whole.data.name, len(order))
+    for name in names:
+        if name not in DERIVED:
+            values = np.concatenate([piece[name][1] for piece in pieces])[order]
+            clouds.set_column(cloud, at.Column(name, pieces[0][name][0], values))
+    for material in whole.data.materials:
+        cloud.materials.append(material)
+    _swap_data(whole, cloud)
+    remove_tree(whole)
+    labels.list_labels(whole)
+    labels.refresh(whole)
+    return len(order)
+
+
+def _baked(part: bpy.types.Object, world: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
+    """The part's attributes in the whole's space."""
+    out = {c.name: (c.data_type, c.values) for c in clouds.columns(part.data)}
+    change = change_since_import(np.array(part.matrix_world, np.float64), world)
+    if change is None:
+        return out
+    # Through PLY rows: one place knows how a transform acts on a splat.
+    layout = at.Layout(tuple((n, t) for n, t in part.bgs.file_layout.properties if at.is_standard(n) and t == "<f4"))
+    rows = at.rows_from(lambda name: out[name][1] if name in out else None, layout, len(part.data.points))
+    rows = transform_rows(rows, change)
+    rest = layout.rest
+    raw_scale = _side_by_side(rows, [f"scale_{k}" for k in range(3)])
+    raw_rotation = _side_by_side(rows, [f"rot_{k}" for k in range(4)])
+    out[at.POSITION] = ("FLOAT_VECTOR", _side_by_side(rows, ["x", "y", "z"]))
+    out[at.RAW_SCALE] = ("FLOAT_VECTOR", raw_scale)
+    out[at.SCALE] = ("FLOAT_VECTOR", at.activate_scale(raw_scale))
+    out[at.RAW_ROTATION] = ("FLOAT_COLOR", raw_rotation)
+    out[at.ROTATION] = ("QUATERNION", at.activate_rotation(raw_rotation))
+    for k in range(rest):
+        names = [f"f_rest_{k + channel * rest}" for channel in range(3)]
+        out[f"radiance:sh_{k}"] = ("FLOAT_VECTOR", _side_by_side(rows, names))
+    return out
+
+
+def _side_by_side(rows: np.ndarray, names: list[str]) -> np.ndarray:
+    return np.stack([rows[name] for name in names], axis=1)
+
+
+def reset_transform(part: bpy.types.Object) -> None:
+    """Put a part back where it was cut out."""
+    part.matrix_world = part.bgs.whole.matrix_world if part.bgs.whole else Matrix.Identity(4)

@@ -1,0 +1,274 @@
+"""Which Blender attribute holds which PLY property, and how each turns into the other without losing a bit.
+
+Names follow Blender 5.3's own splat importer (`position`, `scale`, `rotation`, `radiance:base`, `radiance:sh_k`), so
+that the same file shows as native splats there. Activations lose bits (exp, sigmoid, normalising), therefore the raw
+values ride along in `bgs_raw_*`; on the way back a raw value is used wherever the activated one was not edited.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from bgs_engine.codes import CODE_BYTE_NAMES, CODE_INT_NAME, code_bytes
+from bgs_engine.gaussians import logit, sigmoid
+from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
+from bgs_engine.io.run_folder import codes_in
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a Blender attribute type is read and written in bulk: `foreach_set(key, flat array of dtype)`."""
+
+    key: str
+    width: int
+    dtype: type
+
+
+KINDS = {
+    "FLOAT": Kind("value", 1, np.float32),
+    "INT": Kind("value", 1, np.int32),
+    "BOOLEAN": Kind("value", 1, np.bool_),
+    "INT32_2D": Kind("value", 2, np.int32),
+    "FLOAT_VECTOR": Kind("vector", 3, np.float32),
+    "QUATERNION": Kind("value", 4, np.float32),
+    "FLOAT_COLOR": Kind("color", 4, np.float32),
+}
+
+POSITION, SCALE, ROTATION, BASE = "position", "scale", "rotation", "radiance:base"
+RAW_POSITION, RAW_SCALE, RAW_ROTATION = "bgs_raw_position", "bgs_raw_scale", "bgs_raw_rotation"
+RAW_OPACITY = "bgs_raw_opacity"
+CODE, LABEL, ROW, COLOR, CONFIDENCE = "bgs_code", "bgs_label", "bgs_row", "bgs_color", "bgs_confidence"
+RADIUS = "radius"
+SELECTED = ".selection"  # the name that Blender's own point-cloud edit mode uses, so its tools select for us
+OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,
+       CONFIDENCE)  # fmt: skip
+LONGEST_NAME = 60  # bytes; Blender cuts attribute names at 63
+
+TINY_SCALE = 1e-6  # scene units, for rows whose scale is not finite: nothing to draw, nothing to divide by zero
+
+
+@dataclass(frozen=True)
+class Column:
+    """One attribute to make: values [N] or [N, width], already of the kind's dtype."""
+
+    name: str
+    data_type: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The property order, types and comments of the PLY a cloud came from; kept as text with the cloud."""
+
+    properties: tuple[tuple[str, str], ...]
+    comments: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, ply: SplatPly) -> "Layout":
+        """The layout of an opened PLY."""
+        return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments)
+
+    @classmethod
+    def parse(cls, text: str) -> "Layout":
+        """From `to_text`."""
+        data = json.loads(text)
+        return cls(tuple((n, t) for n, t in data["properties"]), tuple(data["comments"]))
+
+    def to_text(self) -> str:
+        """As one string, for a custom property."""
+        return json.dumps({"properties": self.properties, "comments": self.comments})
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Packed row type."""
+        return np.dtype(list(self.properties))
+
+    @property
+    def rest(self) -> int:
+        """Spherical-harmonics coefficients above the constant one: 0, 3, 8 or 15."""
+        return sum(name.startswith("f_rest_") for name, _ in self.properties) // 3
+
+    def with_codes(self) -> "Layout":
+        """The same with seg_0..seg_3 at its end, unless codes are there already."""
+        names = {name for name, _ in self.properties}
+        extra = [(name, "|u1") for name in CODE_BYTE_NAMES if name not in names]
+        return self if CODE_INT_NAME in names else Layout((*self.properties, *extra), self.comments)
+
+
+def columns_of(ply: SplatPly) -> Iterator[Column]:
+    """Every attribute of a splat, one after the other so that only one is in memory beside Blender's copy."""
+    position = ply.columns(("x", "y", "z"))
+    raw_scale = ply.columns(("scale_0", "scale_1", "scale_2"))
+    raw_rotation = ply.columns(("rot_0", "rot_1", "rot_2", "rot_3"))
+    clean = clean_position(position)
+    yield Column(POSITION, "FLOAT_VECTOR", clean)
+    if not np.isfinite(position).all():
+        yield Column(RAW_POSITION, "FLOAT_VECTOR", position)
+    del position, clean
+    yield Column(SCALE, "FLOAT_VECTOR", activate_scale(raw_scale))
+    yield Column(RAW_SCALE, "FLOAT_VECTOR", raw_scale)
+    del raw_scale
+    yield Column(ROTATION, "QUATERNION", activate_rotation(raw_rotation))
+    yield Column(RAW_ROTATION, "FLOAT_COLOR", raw_rotation)
+    del raw_rotation
+    raw_opacity = ply.columns(("opacity",)).ravel()
+    base = np.empty((ply.count, 4), np.float32)
+    base[:, :3] = ply.columns(("f_dc_0", "f_dc_1", "f_dc_2"))
+    base[:, 3] = sigmoid(raw_opacity)
+    yield Column(BASE, "FLOAT_COLOR", base)
+    yield Column(RAW_OPACITY, "FLOAT", raw_opacity)
+    del base
+    rest = ply.rest_count // 3
+    if rest:
+        # Channel-major in the file: coefficient k of red, green, blue is at k, rest + k, 2 rest + k.
+        block = ply.columns([f"f_rest_{i}" for i in range(3 * rest)])
+        for k in range(rest):
+            yield Column(f"radiance:sh_{k}", "FLOAT_VECTOR", np.ascontiguousarray(block[:, k::rest]))
+        del block
+    yield from _extra_columns(ply)
+    yield Column(ROW, "INT", np.arange(ply.count, dtype=np.int32))
+    codes = codes_in(ply)
+    if codes is not None:
+        yield Column(CODE, "INT", codes)
+
+
+def _extra_columns(ply: SplatPly) -> Iterator[Column]:
+    """Properties that no splat needs, and standard ones of another type than float32, bit for bit."""
+    coded = codes_in(ply) is not None
+    for index, name in enumerate(ply.names):
+        kind = ply.dtype[name]
+        if (is_standard(name) and kind.str == "<f4") or (coded and name in (*CODE_BYTE_NAMES, CODE_INT_NAME)):
+            continue
+        data_type, values = pack_scalar(ply.column(name))
+        yield Column(extra_name(name, index), data_type, values)
+
+
+def is_standard(name: str) -> bool:
+    """Whether a PLY property has a place of its own among the splat attributes."""
+    return name in SPLAT_PROPERTIES or name.startswith("f_rest_")
+
+
+def extra_name(name: str, index: int) -> str:
+    """The attribute that keeps PLY property `name`, the file's `index`-th; prefixed where the plain name is taken."""
+    if len(name.encode()) > LONGEST_NAME:
+        return f"ply:#{index}"
+    taken = name in OWN or is_standard(name) or name.startswith((".", "radiance:"))
+    return f"ply:{name}" if taken else name
+
+
+def pack_scalar(values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Blender attribute type and values that keep every bit of a PLY scalar [N]."""
+    kind = values.dtype
+    if kind == np.float32:
+        return "FLOAT", values
+    if kind == np.float64:
+        return "INT32_2D", values.astype("<f8").view("<i4").reshape(-1, 2)
+    if kind == np.uint32:
+        return "INT", values.view(np.int32)
+    return "INT", values.astype(np.int32)
+
+
+def unpack_scalar(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The inverse of `pack_scalar`: values [N] of the PLY's dtype."""
+    if dtype == np.float64:
+        return np.ascontiguousarray(values, "<i4").view("<f8").ravel()
+    if dtype == np.uint32:
+        return np.ascontiguousarray(values, np.int32).view(np.uint32)
+    return values.astype(dtype)
+
+
+def clean_position(raw: np.ndarray) -> np.ndarray:
+    """Positions [N, 3] with non-finite ones at the origin: one NaN would spoil Blender's bounding box."""
+    return np.where(np.isfinite(raw).all(1, keepdims=True), raw, np.float32(0))
+
+
+def activate_scale(raw: np.ndarray) -> np.ndarray:
+    """Standard deviations [N, 3], scene units, from logarithms."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = np.exp(raw)
+    bad = ~np.isfinite(scale)
+    if bad.any():
+        scale[bad] = TINY_SCALE
+    return scale
+
+
+def activate_rotation(raw: np.ndarray) -> np.ndarray:
+    """Unit quaternions [N, 4], (w, x, y, z)."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        unit = raw / np.sqrt(np.einsum("ij,ij->i", raw, raw))[:, None]
+    bad = ~np.isfinite(unit).all(1)
+    if bad.any():
+        unit[bad] = (1, 0, 0, 0)
+    return unit
+
+
+Getter = Callable[[str], np.ndarray | None]
+
+
+def rows_from(get: Getter, layout: Layout, count: int) -> np.ndarray:
+    """Structured PLY rows [count] from attributes; `get(name)` returns an attribute's values or None.
+
+    Rows whose attributes were not edited come out with the bytes they came in with. Attributes that a property needs
+    but that are gone (deleted by the user) give 0.
+    """
+    out = np.zeros(count, layout.dtype)
+    standard: dict[str, np.ndarray] = {}
+
+    def spread(names: tuple[str, ...], values: np.ndarray | None) -> None:
+        if values is not None:
+            standard.update({name: values.reshape(count, -1)[:, k] for k, name in enumerate(names)})
+
+    position, scale, rotation, base = get(POSITION), get(SCALE), get(ROTATION), get(BASE)
+    spread(("x", "y", "z"), _restored(position, get(RAW_POSITION), clean_position, lambda v: v))
+    spread(("scale_0", "scale_1", "scale_2"), _restored(scale, get(RAW_SCALE), activate_scale, _log))
+    spread(("rot_0", "rot_1", "rot_2", "rot_3"),
+           _restored(rotation, get(RAW_ROTATION), activate_rotation, lambda v: v))  # fmt: skip
+    if base is not None:
+        spread(("f_dc_0", "f_dc_1", "f_dc_2"), base[:, :3])
+        spread(("opacity",), _restored(base[:, 3], get(RAW_OPACITY), sigmoid, logit))
+    rest = layout.rest
+    for k in range(rest):
+        names = tuple(f"f_rest_{k + channel * rest}" for channel in range(3))
+        spread(names, get(f"radiance:sh_{k}"))
+    codes = get(CODE)
+    for index, (name, _) in enumerate(layout.properties):
+        dtype = out.dtype[name]
+        if codes is not None and name in CODE_BYTE_NAMES:
+            out[name] = code_bytes(codes)[:, CODE_BYTE_NAMES.index(name)]
+        elif codes is not None and name == CODE_INT_NAME and dtype.kind in "iu":
+            out[name] = codes if dtype.kind == "i" else codes.view(np.uint32)
+        elif name in standard and dtype.str == "<f4":
+            out[name] = standard[name]
+        else:
+            kept = get(extra_name(name, index))
+            value = None if kept is None else unpack_scalar(kept, dtype)
+            if name in standard:
+                value = standard[name] if value is None else np.where(
+                    value.astype(np.float32) == standard[name], value, standard[name])  # fmt: skip
+            if value is not None:
+                out[name] = value
+    return out
+
+
+def _restored(
+    value: np.ndarray | None,
+    raw: np.ndarray | None,
+    activate: Callable[[np.ndarray], np.ndarray],
+    invert: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray | None:
+    """Raw values where the activated ones were left alone, freshly inverted ones where they were edited."""
+    if value is None:
+        return raw
+    if raw is None:
+        return invert(value)
+    edited = activate(raw) != value
+    edited = edited.any(1) if edited.ndim > 1 else edited
+    if edited.any():
+        raw = raw.copy()
+        raw[edited] = invert(value[edited])
+    return raw
+
+
+def _log(scale: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(scale, np.finfo(np.float32).tiny))

@@ -1,0 +1,39 @@
+"""Where to look after an import, and how big a point is drawn: robust against haze and far-away floaters."""
+
+import numpy as np
+
+CORE_SHARE = 0.90  # of the opacity that must be in view; the rest of a capture is mostly sky and floaters
+VISIBLE_OPACITY = 0.1  # fainter Gaussians are haze: drawn as solid points they would hide what is behind them
+LARGEST_QUANTILE = 0.98  # a few background Gaussians are as large as the scene; points are capped here
+
+
+def core_box(positions: np.ndarray, opacities: np.ndarray, share: float = CORE_SHARE) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner [3] of the box that holds `share` of the opacity along each axis.
+
+    positions [N, 3], opacities [N] in 0..1. At most about 200,000 Gaussians are looked at.
+    """
+    step = max(1, len(positions) // 200_000)
+    points, weights = positions[::step].astype(np.float64), opacities[::step].astype(np.float64) + 1e-9
+    low, high = np.empty(3), np.empty(3)
+    for axis in range(3):
+        order = np.argsort(points[:, axis])
+        total = np.cumsum(weights[order])
+        margin = (1 - share) / 2 * total[-1]
+        ends = np.searchsorted(total, (margin, total[-1] - margin))
+        low[axis], high[axis] = points[order[ends.clip(0, len(order) - 1)], axis]
+    return low, high
+
+
+def point_radii(scales: np.ndarray, opacities: np.ndarray) -> np.ndarray:
+    """Display radius [N], scene units: the mean standard deviation, capped; 0 (not drawn) for haze.
+
+    scales [N, 3] standard deviations, opacities [N] in 0..1.
+    """
+    radii = scales.mean(1)
+    visible = opacities >= VISIBLE_OPACITY
+    if visible.any():
+        step = max(1, len(radii) // 200_000)
+        sample = radii[::step][visible[::step]]
+        if len(sample):
+            np.minimum(radii, np.quantile(sample, LARGEST_QUANTILE), out=radii)
+    return np.where(visible, radii, 0).astype(np.float32)

@@ -1,0 +1,176 @@
+"""Labels of a cloud as a small table: all codes in use, once, and what follows from them at every level.
+
+A million Gaussians carry at most some thousand different codes. Everything about labels is computed on those, and one
+gather brings it back to the Gaussians: that is why moving the level slider is quick.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import UsageError
+
+from .palette import color_at
+
+Key = tuple[int, int]  # (level, label)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One label of one level; `color` is sRGB 0..1."""
+
+    level: int
+    label: int
+    parent: int
+    count: int
+    name: str
+    color: tuple[float, float, float]
+
+    @property
+    def key(self) -> Key:
+        """(level, label)."""
+        return self.level, self.label
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """The different codes of a cloud: unique uint32 [U] ascending, counts [U], and inverse int32 [N] into them."""
+
+    layout: BitLayout
+    unique: np.ndarray
+    counts: np.ndarray
+    inverse: np.ndarray
+
+    @classmethod
+    def of(cls, codes: np.ndarray, layout: BitLayout) -> "CodeTable":
+        """From codes int32 [N]."""
+        unique, inverse, counts = np.unique(codes.view(np.uint32), return_inverse=True, return_counts=True)
+        return cls(layout, unique, counts, inverse.reshape(-1).astype(np.int32))
+
+    def labels(self, level: int) -> np.ndarray:
+        """Label at `level` of every different code, uint32 [U]."""
+        return self.layout.labels(self.unique, level)
+
+    def rows(self, level: int, label: int) -> np.ndarray:
+        """Which Gaussians have this label, bool [N]."""
+        return (self.labels(level) == np.uint32(label))[self.inverse]
+
+    def groups(self, level: int) -> dict[int, np.ndarray]:
+        """Row numbers of each label at `level`: one sort, then slices."""
+        ids, index = np.unique(self.labels(level), return_inverse=True)
+        label_of_row = index.reshape(-1).astype(np.int32)[self.inverse]
+        order = np.argsort(label_of_row, kind="stable")
+        starts = np.searchsorted(label_of_row[order], np.arange(len(ids)))
+        return dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def build_entries(
+    table: CodeTable,
+    names: Mapping[Key, str] | None = None,
+    colors: Mapping[Key, tuple[float, float, float]] | None = None,
+) -> list[Entry]:
+    """All labels of all levels, coarse to fine, each level largest first; given names and colours are kept."""
+    names, colors = names or {}, dict(colors or {})
+    entries: list[Entry] = []
+    for level in range(1, table.layout.levels + 1):
+        labels, index = np.unique(table.labels(level), return_inverse=True)
+        counts = np.bincount(index.reshape(-1), weights=table.counts).astype(np.int64)
+        digits = len(str(len(labels)))
+        siblings: dict[int, int] = {}
+        used = {names[key] for key in names if key[0] == level}
+        for rank, k in enumerate(sorted(range(len(labels)), key=lambda k: (-counts[k], labels[k])), 1):
+            label = int(labels[k])
+            parent = int(table.layout.parent(label, level)) if level > 1 else 0
+            key, place = (level, label), siblings.get(parent, 0)
+            siblings[parent] = place + 1
+            if key not in colors:
+                colors[key] = color_at(level, place, colors[(level - 1, parent)] if level > 1 else None)
+            name = names.get(key) or _free_name(f"L{level}_{rank:0{digits}d}", used)
+            used.add(name)
+            entries.append(Entry(level, label, parent, int(counts[k]), name, colors[key]))
+    return entries
+
+
+def _free_name(name: str, used: set[str]) -> str:
+    tail, number = name, 1
+    while tail in used:
+        number += 1
+        tail = f"{name}_{number}"
+    return tail
+
+
+def list_order(
+    entries: Iterable[tuple[int, str, int]], level: int, needle: str, by_name: bool
+) -> tuple[list[bool], list[int]]:
+    """For a list of (level, name, count): which are shown at `level` and match `needle`, and the order to show.
+
+    Returns (shown per entry, new position per entry), the two lists that Blender's UIList wants. Sorted by size,
+    largest first, or by name.
+    """
+    rows = list(entries)
+    needle = needle.casefold()
+    shown = [row[0] == level and needle in row[1].casefold() for row in rows]
+
+    def key(i: int) -> tuple[object, ...]:
+        row = rows[i]
+        return (not shown[i], row[1].casefold() if by_name else -row[2], row[1])
+
+    positions = [0] * len(rows)
+    for position, i in enumerate(sorted(range(len(rows)), key=key)):
+        positions[i] = position
+    return shown, positions
+
+
+def free_label(used: Iterable[int], parent: int, layout: BitLayout, level: int) -> int:
+    """A label of `level` under `parent` that nobody uses.
+
+    Raises:
+        UsageError: all 2^D_level children of the parent are taken.
+    """
+    bits = layout.level_bits[level - 1]
+    taken = set(used)
+    first = parent << bits if level > 1 else 0
+    for label in range(first, first + (1 << bits)):
+        if label not in taken:
+            return label
+    raise UsageError(
+        f"All {1 << bits:,} labels of level {level} here are in use.", "Merge labels, or use more bits for this level."
+    )
+
+
+def reassign(codes: np.ndarray, rows: np.ndarray, layout: BitLayout, level: int, target: int) -> np.ndarray:
+    """Codes, int32 [N], after the Gaussians `rows` (bool [N]) were given label `target` at `level`.
+
+    Finer bits stay as they are, except where they would fall on a part that the target already has: a moved part
+    stays a part of its own under its new parent.
+    """
+    shift = layout.total - layout.bits_to(level)
+    new = codes.view(np.uint32).copy()
+    moved = rows & (layout.labels(codes, level) != np.uint32(target))
+    if shift:
+        below = level + 1
+        bits, deeper = layout.level_bits[level], shift - layout.level_bits[level]
+        taken = set(np.unique(layout.labels(codes[~moved], below)).tolist())
+        for old in np.unique(layout.labels(codes[moved], below)).tolist():
+            wanted = (target << bits) | (old & ((1 << bits) - 1))
+            if wanted in taken:
+                wanted = free_label(taken, target, layout, below)
+            taken.add(wanted)
+            part = moved & (layout.labels(codes, below) == np.uint32(old))
+            rest = new[part] & np.uint32((1 << deeper) - 1) if deeper else np.uint32(0)
+            new[part] = np.uint32(wanted << deeper) | rest
+    else:
+        new[moved] = np.uint32(target)
+    return new.view(np.int32)
+
+
+def grown(codes: np.ndarray, layout: BitLayout, row: int, level: int) -> tuple[int, np.ndarray]:
+    """(label, bool [N]): every Gaussian that shares the label of Gaussian `row` at `level`."""
+    labels = layout.labels(codes, level)
+    return int(labels[row]), labels == labels[row]
+
+
+def rename(entries: list[Entry], key: Key, name: str) -> list[Entry]:
+    """The entries with one name changed."""
+    return [replace(e, name=name) if e.key == key else e for e in entries]

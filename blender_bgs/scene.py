@@ -1,0 +1,49 @@
+"""Which splat an operator or panel is about."""
+
+import bpy
+from bgs_engine.errors import UsageError
+
+from .clouds import is_splat
+
+
+def splat_of(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active splat, as the whole cloud even where one of its parts is active; None if there is none.
+
+    With nothing active (a cloud hidden behind its parts cannot be) the only splat of the scene will do.
+    """
+    obj = context.view_layer.objects.active if context.view_layer else None
+    if is_splat(obj):
+        return obj.bgs.whole or obj
+    wholes = [o for o in context.scene.objects if is_splat(o) and o.bgs.whole is None]
+    return wholes[0] if len(wholes) == 1 else None
+
+
+def need_splat(context: bpy.types.Context) -> bpy.types.Object:
+    """The same, or a sentence.
+
+    Raises:
+        UsageError: no splat is active.
+    """
+    obj = splat_of(context)
+    if obj is None:
+        raise UsageError("No splat is active.", "Select one, or import a .ply with File > Import.")
+    return obj
+
+
+def selected_splats(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The selected splat objects, wholes and parts."""
+    return [o for o in context.view_layer.objects if is_splat(o) and o.select_get()]
+
+
+def selected_parts(context: bpy.types.Context, whole: bpy.types.Object) -> list[bpy.types.Object]:
+    """The selected label objects of one cloud."""
+    return [o for o in selected_splats(context) if o.bgs.whole == whole]
+
+
+def make_active(context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    """Select one object alone."""
+    for other in context.view_layer.objects:
+        if other.select_get():
+            other.select_set(False)
+    context.view_layer.objects.active = obj
+    obj.select_set(True)

@@ -1,6 +1,7 @@
 """A pinhole camera and the moves everybody needs: OpenCV axes throughout (x right, y down, z forward)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # transforms.json stores Ope
 class Camera:
     """One view. Pixels: centre of pixel (0, 0) is at (0.5, 0.5); fx, fy, cx, cy in pixels.
 
-    viewmat: float64 [4, 4], world → camera.
+    viewmat: float64 [4, 4], world → camera. image: the photo or rendered picture of this view, where there is one.
     """
 
     name: str
@@ -22,6 +23,14 @@ class Camera:
     cx: float
     cy: float
     viewmat: np.ndarray
+    image: Path | None = None
+
+    def resized(self, width: int, height: int) -> "Camera":
+        """The same view on another number of pixels: intrinsics scale with the picture."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
+        )
 
     @property
     def position(self) -> np.ndarray:

@@ -1,0 +1,149 @@
+"""A dataset folder, opened: cameras with their images, level folders of masks, the splat, and which way is up.
+
+    DATASET/ scene.ply                    or given apart, or named by `ply_file_path` in transforms.json
+             images/*.{jpg,png}           or a downscaled copy images_2, images_4, ...
+             sparse/0/                    COLMAP, binary before text; or transforms.json
+             masks/level_1 ... level_L/   see io.masks
+
+Where a COLMAP model and a transforms.json are both there, the COLMAP model counts: splat trainers use it, while many
+tools write a transforms.json in coordinates of their own.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bgs_engine.cameras import Camera
+from bgs_engine.errors import InputError
+from bgs_engine.events import Reporter
+from bgs_engine.io.colmap import find_model, read_colmap
+from bgs_engine.io.images import image_size
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.transforms import read_transforms
+
+UP_KEY = "bgs_up"  # our key in transforms.json: the scene's up direction, [x, y, z]
+PLY_KEY = "ply_file_path"  # nerfstudio's key; there it may name a sparse point cloud
+ROUNDING = 2.0  # pixels that downscaled copies of photos may differ from an exact ratio
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cameras (sizes and intrinsics those of the images on disk), level folders coarse to fine, splat, up axis [3]."""
+
+    folder: Path
+    cameras: tuple[Camera, ...]
+    mask_levels: tuple[Path, ...] = ()
+    ply: Path | None = None
+    up: np.ndarray | None = None
+
+    @property
+    def scene(self) -> Path:
+        """The splat's path.
+
+        Raises:
+            InputError: the dataset has none.
+        """
+        if self.ply is None:
+            raise InputError(f"{self.folder} has no scene.ply.", "Give the splat with --ply SCENE.ply.")
+        return self.ply
+
+
+def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | None = None) -> Dataset:
+    """Open and check a dataset; reads no pixels.
+
+    Args:
+        folder: the dataset; ply: the splat where it is not in the folder.
+        reporter: told, in one warning, how many frames have no image; they are left out.
+
+    Raises:
+        InputError: no cameras, not one image, images that do not fit their cameras, damaged files.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder.", "Give the dataset's folder.")
+    cameras, shared = _read_cameras(folder)
+    present = [camera for camera in cameras if camera.image is not None]
+    if not present:
+        raise InputError(
+            f"Not one of the {len(cameras)} images that {folder} lists is there.", "Put them into its images folder."
+        )
+    if reporter and len(present) < len(cameras):
+        reporter.warning(f"{len(cameras) - len(present)} of {len(cameras)} frames have no image; they are left out.")
+    twice = [name for name, times in Counter(c.name for c in present).items() if times > 1]
+    if twice:
+        raise InputError(f"{len(twice)} images share a name, {twice[0]!r} first.", "Give each image its own name.")
+    return Dataset(
+        folder,
+        tuple(_fitted(camera) for camera in present),
+        find_levels(folder),
+        _find_ply(folder, ply, shared),
+        _up(shared),
+    )
+
+
+def _read_cameras(folder: Path) -> tuple[list[Camera], dict[str, Any]]:
+    model = find_model(folder)
+    if model is not None:
+        return read_colmap(model, folder), {}
+    if (folder / "transforms.json").is_file():
+        return read_transforms(folder / "transforms.json")
+    raise InputError(
+        f"{folder} has no cameras: neither sparse/0 nor transforms.json.",
+        "Run COLMAP on the photos, or make a dataset from the splat alone with `bgs views`.",
+    )
+
+
+def _fitted(camera: Camera) -> Camera:
+    """The camera with its intrinsics scaled to the image on disk (images_2, images_4, ...)."""
+    assert camera.image is not None
+    width, height = image_size(camera.image)
+    if (width, height) == (camera.width, camera.height) or (height, width) == (camera.width, camera.height):
+        return camera  # the second: a photo on its side, turned when it is read
+    if abs(width * camera.height / camera.width - height) > ROUNDING:
+        raise InputError(
+            f"{camera.image.name} is {width}x{height} pixels, its camera {camera.width}x{camera.height}.",
+            "Use the images that the cameras were computed from.",
+        )
+    return camera.resized(width, height)
+
+
+def _find_ply(folder: Path, given: Path | None, shared: dict[str, Any]) -> Path | None:
+    if given is not None:
+        if not Path(given).is_file():
+            raise InputError(f"{given} is not there.", "Check the path of the splat.")
+        return Path(given)
+    if (folder / "scene.ply").is_file():
+        return folder / "scene.ply"
+    named = shared.get(PLY_KEY)
+    if isinstance(named, str) and named.isprintable() and len(named) < 4096:
+        try:
+            return read_ply(folder / named).path
+        except InputError:
+            return None  # nerfstudio's sparse point cloud, or moved away
+    return None
+
+
+def _up(shared: dict[str, Any]) -> np.ndarray | None:
+    try:
+        up = np.array(shared.get(UP_KEY), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if up.shape != (3,) or not np.isfinite(up).all() or not 1e-6 < np.abs(up).max() < 1e6:
+        return None
+    return up / np.linalg.norm(up)
+
+
+def level_folder(folder: Path, level: int) -> Path:
+    """Where a dataset keeps the maps of a level (1 = coarsest)."""
+    return folder / "masks" / f"level_{level}"
+
+
+def find_levels(folder: Path) -> tuple[Path, ...]:
+    """The level folders that are there, coarse to fine, from level 1 without a gap."""
+    levels: list[Path] = []
+    while level_folder(folder, len(levels) + 1).is_dir():
+        levels.append(level_folder(folder, len(levels) + 1))
+    return tuple(levels)

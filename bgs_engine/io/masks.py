@@ -1,0 +1,96 @@
+"""Nested label maps on disk: masks/level_1 ... level_L, one 16-bit PNG per view, 0 = unlabelled.
+
+Nested means: an id of level l lies within one id of level l - 1 (or wholly where level l - 1 is unlabelled). Ids mean
+something within one view only. Maps are decoded one view at a time, so memory does not grow with the dataset.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.cameras import Camera
+from bgs_engine.errors import InputError
+from bgs_engine.events import Reporter
+from bgs_engine.io.dataset import Dataset, find_levels, level_folder
+from bgs_engine.io.images import read_label_png, write_label_png
+
+
+def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[Camera]:
+    """The cameras that have a label map; the others are counted in one warning.
+
+    Raises:
+        InputError: no camera has one.
+    """
+    if not dataset.mask_levels:
+        raise InputError(f"{dataset.folder} has no masks/level_1.", "Make masks with `bgs masks` first.")
+    have = [c for c in dataset.cameras if any(_path(level, c).is_file() for level in dataset.mask_levels)]
+    if not have:
+        raise InputError(
+            f"Not one of the {len(dataset.cameras)} images of {dataset.folder} has a label map.",
+            "Name each map like its image (masks/level_1/0001.png for images/0001.jpg), or run `bgs masks`.",
+        )
+    if reporter and len(have) < len(dataset.cameras):
+        missing = len(dataset.cameras) - len(have)
+        reporter.warning(f"{missing} of {len(dataset.cameras)} images have no label map; they are not used.")
+    return have
+
+
+def load_level_maps(dataset: Dataset, camera: Camera) -> np.ndarray:
+    """The label maps of one view, int32 [L, H, W], coarse to fine; a level whose file is missing is unlabelled.
+
+    Raises:
+        InputError: a map that is damaged, of another size than its image, or not nested.
+    """
+    shape = (camera.height, camera.width)
+    maps = np.zeros((len(dataset.mask_levels), *shape), np.int32)
+    for level, folder in enumerate(dataset.mask_levels):
+        path = _path(folder, camera)
+        if path.is_file():
+            maps[level] = read_label_png(path, (camera.width, camera.height))
+    check_nested(maps, camera.name)
+    return maps
+
+
+def check_nested(maps: np.ndarray, name: str) -> None:
+    """Check label maps int [L, H, W] of the view `name`.
+
+    Raises:
+        InputError: an id that spans several ids of the level above; says image, level and number of pixels.
+    """
+    for level in range(1, len(maps)):
+        outside = _pixels_outside_parent(maps[level], maps[level - 1])
+        if outside:
+            raise InputError(
+                f"The masks of {name} are not nested: at level {level + 1}, {outside:,} pixels lie outside the "
+                f"level-{level} mask that holds the rest of their mask.",
+                "Each mask must lie within one mask of the level above; cut it at that mask's border.",
+            )
+
+
+def _pixels_outside_parent(child: np.ndarray, parent: np.ndarray) -> int:
+    """Labelled pixels whose parent is not the commonest parent of their id; both int [H, W], ids < 2^31."""
+    labelled = child > 0
+    pairs, counts = np.unique(child[labelled].astype(np.int64) << 32 | parent[labelled], return_counts=True)
+    ids, starts = np.unique(pairs >> 32, return_index=True)
+    return int(counts.sum() - np.maximum.reduceat(counts, starts).sum()) if len(ids) else 0
+
+
+def write_level_maps(dataset: Dataset, camera: Camera, maps: np.ndarray) -> None:
+    """Write the label maps int [L, H, W] of one view; ids up to 65,535, nested.
+
+    Raises:
+        InputError: not nested, ids too large, or the folder cannot be written.
+    """
+    check_nested(maps, camera.name)
+    for level, labels in enumerate(maps, 1):
+        write_label_png(_path(level_folder(dataset.folder, level), camera), labels)
+
+
+def with_levels(dataset: Dataset) -> Dataset:
+    """The dataset as it is after masks were written."""
+    return replace(dataset, mask_levels=find_levels(dataset.folder))
+
+
+def _path(level: Path, camera: Camera) -> Path:
+    return level / f"{camera.name}.png"

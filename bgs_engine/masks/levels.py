@@ -48,9 +48,7 @@ def cut_levels(forest: Forest, sizes: np.ndarray, limits: np.ndarray, levels: in
 def check_levels(levels: int) -> None:
     """Raise `UsageError` unless 1 <= levels <= 4."""
     if not 1 <= levels <= MAX_LEVELS:
-        raise UsageError(
-            f"{levels} levels cannot be made.", f"Give --levels a number from 1 to {MAX_LEVELS}."
-        )
+        raise UsageError(f"{levels} levels cannot be made.", f"Give --levels a number from 1 to {MAX_LEVELS}.")
 
 
 def _bounded(forest: Forest, sizes: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Overlapping scored masks of one image → a forest in which every pixel belongs to exactly one chain of masks.
 
-The forest is kept as one map of each pixel's deepest node and one parent per node. That is all later steps need: a label
-map of any level is a table look-up (levels.py), so no stack of masks outlives this module.
+The forest is kept as one map of each pixel's deepest node and one parent per node. That is all later steps need: a
+label map of any level is a table look-up (levels.py), so no stack of masks outlives this module.
 """
 
 from dataclasses import dataclass
@@ -149,12 +149,10 @@ def _tidy(forest: Forest, min_area: int, sliver: int) -> Forest:
             continue
         small = np.count_nonzero(rest) < min_area
         thin = rest if small or not sliver else rest & ~ndimage.binary_opening(rest, iterations=sliver)
-        if not (small or sliver and thin.any()):
+        if not (small or (sliver and thin.any())):
             continue
         distance, nearest = ndimage.distance_transform_edt(~children, return_indices=True)
-        moved = thin & (
-            distance <= 2 * sliver
-        )  # thin and far from every child is a shape of its own, not a rim
+        moved = thin & (distance <= 2 * sliver)  # thin and far from every child is a shape of its own, not a rim
         if small or np.count_nonzero(rest & ~moved) < min_area:
             moved = rest
         here[moved] = here[nearest[0][moved], nearest[1][moved]]

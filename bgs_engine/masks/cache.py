@@ -1,0 +1,76 @@
+"""Forests kept on disk, one file an image: a second run is immediate, a killed one goes on where it was.
+
+The name of an entry is a hash of everything that its content depends on, so nothing ever has to be invalidated.
+"""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.io.files import writing
+from bgs_engine.masks.nesting import Forest
+
+FORMAT = "1"  # raise when the meaning of an entry changes
+
+
+def key_of(*parts: str | bytes) -> str:
+    """A name for what depends on these parts."""
+    digest = hashlib.sha256(FORMAT.encode())
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:32]
+
+
+class ForestCache:
+    """Forests and node sizes in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def has(self, key: str) -> bool:
+        """Whether a forest is there; reading may still find it damaged."""
+        return self._forest(key).is_file()
+
+    def load(self, key: str) -> Forest | None:
+        """The forest, or None where there is none or it is damaged."""
+        try:
+            with np.load(self._forest(key), allow_pickle=False) as data:
+                forest = Forest(data["node_map"], data["parents"], data["scores"])
+            numbers = np.arange(1, len(forest.parents))
+            good = (
+                forest.node_map.dtype == np.uint16
+                and forest.node_map.ndim == 2
+                and len(forest.scores) == len(forest.parents)
+                and forest.node_map.max(initial=0) < len(forest.parents)
+                and (forest.parents[1:] < numbers).all()
+            )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        return forest if good else None
+
+    def store(self, key: str, forest: Forest) -> None:
+        """Keep a forest."""
+        with writing(self._forest(key)) as partial, partial.open("wb") as stream:
+            np.savez_compressed(stream, node_map=forest.node_map, parents=forest.parents, scores=forest.scores)
+
+    def load_sizes(self, key: str, count: int) -> np.ndarray | None:
+        """Sizes [count] of a forest's nodes, or None."""
+        try:
+            sizes = np.load(self._sizes(key), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        return sizes if sizes.shape == (count,) and sizes.dtype == np.float64 else None
+
+    def store_sizes(self, key: str, sizes: np.ndarray) -> None:
+        """Keep the sizes of a forest's nodes."""
+        with writing(self._sizes(key)) as partial, partial.open("wb") as stream:
+            np.save(stream, sizes)
+
+    def _forest(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"
+
+    def _sizes(self, key: str) -> Path:
+        return self.folder / f"{key}.sizes.npy"

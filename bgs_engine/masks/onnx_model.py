@@ -1,0 +1,165 @@
+"""SAM-style encoder and decoder pairs in ONNX format, run by onnxruntime.
+
+Covers SAM and its distilled children (image padded to a square, one embedding) and SAM 2 exports (image stretched to a
+square, further feature maps). What differs is read from the models' declared inputs and outputs.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError
+from bgs_engine.masks.onnx_graph import batched_decoder, load_graph
+from bgs_engine.masks.prompting import Decoded
+
+PIXEL_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # ImageNet, as in every SAM release
+PIXEL_STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
+DEFAULT_INPUT = 1024  # encoder input where the model leaves its size open
+PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input", "orig_im_size")
+OUT_OF_MEMORY_WORDS = ("alloc", "out of memory")
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    features: dict[str, np.ndarray]  # decoder inputs by name
+    to_input: tuple[float, float]  # encoder pixels per image pixel, x and y
+    used: tuple[int, int]  # columns and rows of the encoder's input that the image covers
+
+
+class OnnxSam:
+    """An encoder and a decoder session; safe to call from several threads.
+
+    Raises:
+        InputError: a file that is missing, no model, or not a SAM-style part.
+        EnvironmentLacksError: onnxruntime is missing.
+    """
+
+    def __init__(self, encoder: Path, decoder: Path, threads: int = 0) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise EnvironmentLacksError(
+                "ONNX models need the package onnxruntime.", "Run: pip install onnx onnxruntime"
+            ) from None
+        self._runtime = onnxruntime
+        load_graph(encoder)  # for its plain error
+        graph, self._masks, self._scores = batched_decoder(load_graph(decoder))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._encoder = self._session(str(encoder), options, encoder.name)
+        self._decoder = self._session(graph, options, decoder.name)
+        self._run_options = onnxruntime.RunOptions()
+        self._read_layout(encoder.name, decoder.name)
+        parts = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in (encoder, decoder))
+        self.signature = "onnx:" + hashlib.sha256(parts.encode()).hexdigest()
+
+    def _session(self, model: str | bytes, options: Any, name: str) -> Any:
+        providers = [p for p in self._runtime.get_available_providers() if p != "TensorrtExecutionProvider"]
+        try:
+            return self._runtime.InferenceSession(model, options, providers=providers)
+        except Exception as error:  # onnxruntime raises types of its own
+            raise InputError(
+                f"onnxruntime cannot load {name} ({str(error).splitlines()[0][:160]}).",
+                "Give two .onnx files: onnx:ENCODER,DECODER.",
+            ) from None
+
+    def _read_layout(self, encoder: str, decoder: str) -> None:
+        """Which way the encoder wants its image, and which of its outputs feeds which input of the decoder."""
+        inputs = self._encoder.get_inputs()
+        shape = [d if isinstance(d, int) and d > 0 else None for d in inputs[0].shape]
+        if len(inputs) != 1 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (3, None)):
+            raise InputError(
+                f"{encoder} is not a SAM encoder: it takes {[(i.name, i.shape) for i in inputs]}.",
+                "The encoder must take one image, [1, 3, H, W] or [H, W, 3].",
+            )
+        self._image_input = inputs[0].name
+        self._planar = len(shape) == 4  # normalised [1, 3, S, S]; else plain [H, W, 3] in 0..255
+        self._input_size = (shape[2] if self._planar else None) or DEFAULT_INPUT
+        features = [i.name for i in self._decoder.get_inputs() if i.name not in PROMPT_INPUTS]
+        self._prompts = {i.name: i for i in self._decoder.get_inputs() if i.name in PROMPT_INPUTS}
+        outputs = [o.name for o in self._encoder.get_outputs()]
+        if not {"point_coords", "point_labels"} <= set(self._prompts) or not features:
+            raise InputError(
+                f"{decoder} is not a SAM decoder: it takes {[i.name for i in self._decoder.get_inputs()]}.",
+                "The decoder must take image features, point_coords and point_labels.",
+            )
+        if len(features) == 1 and len(outputs) == 1:
+            self._features = {features[0]: outputs[0]}
+        elif set(features) <= set(outputs):
+            self._features = {name: name for name in features}
+        else:
+            raise InputError(
+                f"{decoder} wants {', '.join(features)} but {encoder} gives {', '.join(outputs)}.",
+                "Give an encoder and a decoder of the same model.",
+            )
+        self._stretched = len(self._features) > 1  # SAM 2 exports squeeze the image to a square
+
+    def encode(self, image: np.ndarray) -> _Encoded:
+        """Features of an image, uint8 [H, W, 3]."""
+        height, width = image.shape[:2]
+        size = self._input_size
+        fit = size / max(height, width)
+        columns, rows = (size, size) if self._stretched else (max(1, round(width * fit)), max(1, round(height * fit)))
+        resized = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR), np.float32)
+        if self._planar:
+            padded = np.zeros((size, size, 3), np.float32)
+            padded[:rows, :columns] = (resized - PIXEL_MEAN) / PIXEL_STD
+            resized = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
+        names = list(self._features.values())
+        values = self._run(self._encoder, names, {self._image_input: resized})
+        features = dict(zip(self._features, values, strict=True))
+        return _Encoded(features, (columns / width, rows / height), (columns, rows))
+
+    def decode(self, encoded: _Encoded, points: np.ndarray) -> Decoded:
+        """Masks at points [B, 2], (x, y) in image pixels."""
+        count = len(points)
+        prompt = np.zeros((count, 2, 2), np.float32)  # the second point, labelled -1, is SAM's "no box"
+        prompt[:, 0] = points * encoded.to_input
+        labels = np.tile(np.array([1, -1], np.float32), (count, 1))
+        feed: dict[str, np.ndarray] = {"point_coords": prompt, "point_labels": labels, **encoded.features}
+        for name, value in self._prompts.items():
+            if name not in feed:
+                feed[name] = np.zeros([d if isinstance(d, int) else 1 for d in value.shape], np.float32)
+        logits, scores = self._run(self._decoder, [self._masks, self._scores], feed)
+        scores = scores.reshape(count, -1)
+        logits = logits.reshape(count, scores.shape[1], *_plane(logits.size // scores.size))
+        if (
+            scores.shape[1] == 4
+        ):  # SAM's first mask is its answer to several points; the other three are the nested ones
+            logits, scores = logits[:, 1:], scores[:, 1:]
+        per_input = logits.shape[-1] / self._input_size
+        columns, rows = (min(logits.shape[-1], -int(-used * per_input // 1)) for used in encoded.used)
+        scale_x, scale_y = (factor * per_input for factor in encoded.to_input)
+        return Decoded(logits[:, :, :rows, :columns], scores, scale_x, scale_y)
+
+    def stop(self) -> None:
+        """Make running sessions return at once."""
+        self._run_options.terminate = True
+
+    def _run(self, session: Any, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            result: list[np.ndarray] = session.run(outputs, feed, self._run_options)
+        except Exception as error:  # onnxruntime raises types of its own
+            text = str(error)
+            if self._run_options.terminate:
+                raise CancelledError from None
+            if isinstance(error, MemoryError) or any(word in text.lower() for word in OUT_OF_MEMORY_WORDS):
+                raise MemoryError(text) from None
+            raise InputError(
+                f"The ONNX model failed ({text.splitlines()[0][:200]}).",
+                "Check that encoder and decoder belong together.",
+            ) from None
+        return result
+
+
+def _plane(pixels: int) -> tuple[int, int]:
+    """Side lengths of a square mask of that many pixels."""
+    side = round(pixels**0.5)
+    if side * side != pixels:
+        raise InputError("The decoder's masks are not square.", "Export it with low_res_masks as an output.")
+    return side, side

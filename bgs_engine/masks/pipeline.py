@@ -1,0 +1,284 @@
+"""The masks stage: every image of a dataset → nested label maps and pictures of them.
+
+Three passes. Masks of every image become a forest (slow, in parallel, each kept in the cache at once); every node is
+measured in the world; then the whole scene's sizes give the limits at which all forests are cut into levels. Between
+the passes only the cache holds the forests, so memory does not grow with the number of images.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from bgs_engine.cameras import Camera
+from bgs_engine.errors import BgsError, CancelledError, InputError, MemoryExhaustedError
+from bgs_engine.events import Reporter
+from bgs_engine.io.images import read_image
+from bgs_engine.masks.automatic import PromptConfig
+from bgs_engine.masks.cache import ForestCache, key_of
+from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
+from bgs_engine.masks.nesting import Forest, NestingConfig, build_forest
+from bgs_engine.masks.proposer import MaskProposer, model_from_text
+from bgs_engine.masks.sizes import node_sizes
+from bgs_engine.raster.pictures import render_depth
+from bgs_engine.raster.scene import RasterScene
+
+CACHE_FOLDER = ".bgs-cache/masks"
+MAX_WORKERS = 4  # images in work at once; each needs its own activations (about 0.5 GB with SAM-sized encoders)
+POLL = 0.1  # seconds between two looks at whether the user asked to stop
+LIMIT_QUANTILES = {1: (0.95,), 2: (0.95,), 3: (0.95, 0.7), 4: (0.95, 0.8, 0.6)}  # docs/masks.md has the trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasksConfig:
+    """Settings of `bgs masks`."""
+
+    model: str = ""  # see proposer.MODEL_HELP
+    levels: int = 3
+    points_per_side: int = 32
+    adaptive: bool = True  # ask only where an answer may be new; off = every point of the grid
+    min_iou: float = 0.86
+    min_stability: float = 0.90
+    batch: int = 8
+    min_area: int = 100  # pixels at 640x480
+    workers: int = 0  # images at once; 0 = by the number of processors
+    device: str = "auto"
+
+
+@dataclass
+class MasksReport:
+    """What came of it."""
+
+    images: int = 0
+    made: int = 0
+    reused: int = 0
+    skipped: list[str] = field(default_factory=list)  # names of views without usable image or masks
+    segments: list[int] = field(default_factory=list)  # per level, summed over the views
+    labelled_share: float = 0.0  # of all pixels
+    size_limits: list[float] = field(default_factory=list)
+    size_unit: str = "scene units"
+    folder: Path = Path()
+
+
+class DatasetLike(Protocol):
+    """What the masks stage needs of a dataset."""
+
+    folder: Path
+    cameras: Sequence[Camera]
+
+
+def make_masks(
+    dataset: DatasetLike,
+    config: MasksConfig,
+    reporter: Reporter,
+    scene: RasterScene | None = None,
+    proposer: MaskProposer | None = None,
+) -> MasksReport:
+    """Write DATASET/masks/level_1 ... level_L and DATASET/preview/masks_level_l.png.
+
+    Args:
+        scene: the splat, for sizes in the world; without it sizes are angles.
+        proposer: a ready backend instead of the one that `config.model` names.
+
+    Raises:
+        InputError: no image could be used, or the folder cannot be written.
+        CancelledError: finished images stay in the cache and are not made again.
+    """
+    from bgs_engine.masks.output import write_results
+
+    check_levels(config.levels)
+    workers, threads = _share_processors(config.workers)
+    reporter.stage("Load mask model")
+    if proposer is None:
+        prompting = PromptConfig(
+            points_per_side=config.points_per_side,
+            batch=config.batch,
+            min_iou=config.min_iou,
+            min_stability=config.min_stability,
+            adaptive=config.adaptive,
+        )
+        proposer = model_from_text(config.model, prompting, threads, config.device)
+    cache = ForestCache(dataset.folder / CACHE_FOLDER)
+    report = MasksReport(images=len(dataset.cameras))
+    nesting = NestingConfig(min_area=config.min_area)
+    job = _Job(proposer, nesting, cache)
+    keys = _find_masks(dataset.cameras, job, workers, reporter, report)
+    cameras = [camera for camera in dataset.cameras if camera.name in keys]
+    sizes = _measure(cameras, keys, cache, scene, reporter)
+    limits = size_limits([sizes[c.name][1:] for c in cameras], LIMIT_QUANTILES[config.levels])
+    report.size_limits = [float(limit) for limit in limits]
+    report.size_unit = "scene units" if scene is not None else "radians"
+
+    def label_maps() -> Iterator[tuple[Camera, np.ndarray]]:
+        for camera in cameras:
+            forest = cache.load(keys[camera.name])
+            if forest is None:
+                raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
+            yield camera, cut_levels(forest, sizes[camera.name], limits, config.levels)
+
+    write_results(dataset.folder, label_maps(), len(cameras), reporter, report)
+    return report
+
+
+def _share_processors(workers: int) -> tuple[int, int]:
+    """(images at once, threads of each): one thread an image wastes least, as long as there are few processors."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = workers or min(MAX_WORKERS, count)
+    return workers, max(1, count // workers)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image's work, run in a worker thread."""
+
+    proposer: MaskProposer
+    nesting: NestingConfig
+    cache: ForestCache
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def key(self, camera: Camera) -> str:
+        """Name of the cache entry of a view."""
+        assert camera.image is not None
+        try:
+            pixels = hashlib.sha256(camera.image.read_bytes()).digest()
+        except OSError as error:
+            raise InputError(f"{camera.image.name} cannot be read: {error.strerror}.", "Write it again.") from None
+        size = f"{camera.width}x{camera.height}"
+        return key_of(pixels, size, self.proposer.key(camera.name), str(self.nesting))
+
+    def run(self, camera: Camera, key: str) -> None:
+        """Propose, nest, keep."""
+        assert camera.image is not None
+        self.check()
+        image = read_image(camera.image, (camera.width, camera.height))
+        masks = self.proposer.propose(image, camera.name, self.check)
+        self.check()
+        self.cache.store(key, build_forest(masks, self.nesting))
+
+    def check(self) -> None:
+        """Raise once the user asked to stop."""
+        if self.stopped.is_set():
+            raise CancelledError
+
+    def stop(self) -> None:
+        """Make all workers return."""
+        self.stopped.set()
+        self.proposer.stop()
+
+
+def _find_masks(
+    cameras: Sequence[Camera], job: _Job, workers: int, reporter: Reporter, report: MasksReport
+) -> dict[str, str]:
+    """Cache keys of all views that have a forest now, by view name."""
+    reporter.stage("Find masks")
+    keys: dict[str, str] = {}
+    problems: list[BgsError] = []
+    waiting = []
+    for camera in cameras:
+        try:
+            if camera.image is None:
+                raise InputError(f"The view {camera.name} has no image.", "Run bgs views, or add the photos.")
+            keys[camera.name] = key = job.key(camera)
+            if job.cache.load(key) is None:
+                waiting.append(camera)
+        except InputError as error:
+            _skip(camera, error, keys, problems, reporter, report)
+    report.reused = len(cameras) - len(waiting) - len(report.skipped)
+    for camera, problem in _in_parallel(waiting, keys, job, workers, reporter):
+        if problem is None:
+            report.made += 1
+        else:
+            _skip(camera, problem, keys, problems, reporter, report)
+    if not keys:
+        raise problems[0] if problems else InputError("The dataset has no views.", "Run bgs views first.")
+    return keys
+
+
+def _skip(
+    camera: Camera,
+    error: BgsError,
+    keys: dict[str, str],
+    problems: list[BgsError],
+    reporter: Reporter,
+    report: MasksReport,
+) -> None:
+    """Go on without a view whose image is unusable; the rest of the scene may well do."""
+    keys.pop(camera.name, None)
+    problems.append(error)
+    report.skipped.append(camera.name)
+    reporter.warning(f"{camera.name} is left out: {error.message}")
+
+
+def _in_parallel(
+    cameras: list[Camera], keys: dict[str, str], job: _Job, workers: int, reporter: Reporter
+) -> Iterator[tuple[Camera, InputError | None]]:
+    """Run the job on every view; yields as they finish, with the error where the image was to blame."""
+    total = len(cameras)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="bgs-masks")
+    running: dict[Future[None], Camera] = {}
+    following = iter(cameras)
+    done = 0
+    try:
+        while True:
+            while len(running) < workers and (camera := next(following, None)) is not None:
+                running[pool.submit(job.run, camera, keys[camera.name])] = camera
+            if not running:
+                return
+            finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
+            reporter.check()
+            for future in finished:
+                camera = running.pop(future)
+                try:
+                    future.result()
+                    yield camera, None
+                except InputError as error:
+                    yield camera, error
+                except MemoryError:
+                    raise MemoryExhaustedError(
+                        f"Memory ran out while making the masks of {camera.name}.",
+                        "Close other programs, use --workers 1 or smaller images.",
+                    ) from None
+                done += 1
+                reporter.progress(done, total)
+    finally:
+        if running:
+            job.stop()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _measure(
+    cameras: Sequence[Camera],
+    keys: dict[str, str],
+    cache: ForestCache,
+    scene: RasterScene | None,
+    reporter: Reporter,
+) -> dict[str, np.ndarray]:
+    """Sizes of the nodes of every view, by view name. In the main thread: Numba's threads allow one caller."""
+    reporter.stage("Measure segments")
+    identity = "none" if scene is None else _scene_hash(scene)
+    sizes = {}
+    for camera in reporter.track(cameras, len(cameras)):
+        key = key_of(keys[camera.name], identity, repr((camera.viewmat.tolist(), camera.fx, camera.fy)))
+        forest: Forest | None = cache.load(keys[camera.name])
+        if forest is None:
+            raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
+        known = cache.load_sizes(key, forest.count + 1)
+        if known is None:
+            depth = None if scene is None else render_depth(scene, camera)
+            known = node_sizes(forest, camera, depth)
+            cache.store_sizes(key, known)
+        sizes[camera.name] = known
+    return sizes
+
+
+def _scene_hash(scene: RasterScene) -> str:
+    digest = hashlib.sha256()
+    for values in (scene.means, scene.covs, scene.opacities):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

@@ -3,31 +3,48 @@
 import bpy
 
 from . import (
+    command_line,
     display,
+    engine_operators,
     file_operators,
+    jobs,
+    label_operators,
     labels,
+    panels,
+    pick,
+    preferences,
     properties,
 )
 
 CLASSES = (
     *properties.CLASSES,
+    *preferences.CLASSES,
+    *engine_operators.CLASSES,
     *file_operators.CLASSES,
+    *label_operators.CLASSES,
+    *pick.CLASSES,
+    *panels.CLASSES,
 )
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(CLASSES)
 
 
 def register() -> None:
-    """Classes, properties, menus, drawing."""
+    """Classes, properties, menus, drawing, the `bgs` command."""
     _register_classes()
     properties.add_to_blender()
+    engine_operators.add_to_blender()
     file_operators.add_menus()
     display.start()
+    command_line.add_command()
 
 
 def unregister() -> None:
-    """The same backwards."""
+    """The same backwards; a running job is stopped."""
+    jobs.stop_now()
+    command_line.remove_command()
     display.stop()
     file_operators.remove_menus()
+    engine_operators.remove_from_blender()
     properties.remove_from_blender()
     _unregister_classes()
     labels.forget()

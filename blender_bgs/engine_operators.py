@@ -1,0 +1,203 @@
+# mypy: disable-error-code="valid-type"
+"""Segment, Cancel, Install Engine, Check Engine."""
+
+import threading
+from pathlib import Path
+
+import bpy
+from bgs_engine.errors import BgsError, EnvironmentLacksError, UsageError
+
+from . import jobs, segmenting
+from .engine import SegmentConfig, ask_doctor, in_words
+from .job import Job, Progress
+from .operator_base import NeedsSplat, SaysWhy
+from .preferences import base_python, preferences
+from .scene import need_splat
+
+doctor_lines: list[str] = []
+
+
+class BGS_Settings(bpy.types.PropertyGroup):
+    """What Segment is asked for; saved with the scene."""
+
+    level_bits: bpy.props.StringProperty(
+        name="Level Bits", default="12,10,10", description="Bits per level, coarse to fine; at most 32 together"
+    )
+    iterations: bpy.props.IntProperty(name="Iterations", min=0, description="Training steps. 0: the engine's default")
+    device: bpy.props.EnumProperty(
+        name="Device", items=(("auto", "Automatic", ""), ("cpu", "CPU", ""), ("cuda", "NVIDIA GPU", ""))
+    )
+    dataset: bpy.props.StringProperty(
+        name="Photos", subtype="DIR_PATH", description="Optional dataset folder. Without it the engine renders views"
+    )
+    masks_model: bpy.props.StringProperty(
+        name="Mask Model", description="Optional: sam2, sam, onnx:ENCODER,DECODER or import:MODULE"
+    )
+    seed: bpy.props.IntProperty(name="Seed", min=0)
+    output: bpy.props.StringProperty(
+        name="Run Folder", subtype="DIR_PATH", description="Where the result goes. Empty: beside the source file"
+    )
+
+    def config(self) -> SegmentConfig:
+        """As the engine's arguments."""
+        return SegmentConfig(
+            level_bits=self.level_bits,
+            iterations=self.iterations,
+            device=self.device,
+            dataset=bpy.path.abspath(self.dataset),
+            masks_model=self.masks_model,
+            seed=self.seed,
+        )
+
+
+class BGS_OT_segment(NeedsSplat, bpy.types.Operator):
+    """Take the active splat apart: the engine runs beside Blender, the result arrives as one undo step."""
+
+    bl_idname = "bgs.segment"
+    bl_label = "Segment"
+    bl_options = {"REGISTER"}
+
+    def work(self, context: bpy.types.Context) -> str:
+        jobs.refuse_second()
+        if bpy.app.background:
+            raise UsageError("Segment needs a window.", "Without one use: blender --command bgs segment.")
+        obj, settings = need_splat(context), context.scene.bgs_settings
+        run = Path(bpy.path.abspath(settings.output)) if settings.output else segmenting.default_run_folder(obj)
+        job, in_order = segmenting.start_segment(obj, run, settings.config(), jobs.log_path("segment"))
+        uid, name = obj.session_uid, obj.name
+
+        def prepare(_state: Progress) -> segmenting.Answer:
+            return segmenting.read_answer(run)
+
+        def apply(answer: object) -> str:
+            assert isinstance(answer, segmenting.Answer)
+            target = next((o for o in bpy.data.objects if o.session_uid == uid), None)
+            if target is None:  # another file was opened meanwhile, or the splat was deleted
+                return f"Done. {name} is not here any more: import the run folder {run}"
+            found = segmenting.apply_answer(target, answer, in_order)
+            jobs.undo_step("Segment")
+            return f"Done: {found} labels at level 1"
+
+        jobs.start(jobs.Running("Segment", job, prepare, apply))
+        return "The engine has started"
+
+
+class BGS_OT_cancel(SaysWhy, bpy.types.Operator):
+    """Stop the running job. What it has learned so far stays in its checkpoint."""
+
+    bl_idname = "bgs.cancel_job"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return jobs.current is not None
+
+    def work(self, _context: bpy.types.Context) -> None:
+        jobs.cancel()
+
+
+class BGS_OT_copy_details(SaysWhy, bpy.types.Operator):
+    """Copy the command, the end of its log and the error, for a bug report."""
+
+    bl_idname = "bgs.copy_details"
+    bl_label = "Copy Details"
+    bl_options = {"REGISTER"}
+
+    def work(self, context: bpy.types.Context) -> str:
+        context.window_manager.clipboard = jobs.last_details
+        return "Details copied"
+
+
+class BGS_OT_install_engine(SaysWhy, bpy.types.Operator):
+    """Make an environment with the engine in the folder set in the preferences. Downloads about 1 GB."""
+
+    bl_idname = "bgs.install_engine"
+    bl_label = "Install Engine"
+    bl_options = {"REGISTER"}
+
+    def work(self, _context: bpy.types.Context) -> str:
+        jobs.refuse_second()
+        if not bpy.app.online_access:
+            raise EnvironmentLacksError(
+                "Blender may not go online.", "Allow Online Access in Preferences > System, then install."
+            )
+        folder = Path(bpy.path.abspath(preferences().install_folder)).expanduser()
+        job = start_install(folder, base_python(), preferences().device, jobs.log_path("install"))
+
+        def apply(_nothing: object) -> str:
+            return f"Engine installed in {folder}"
+
+        jobs.start(jobs.Running("Install Engine", job, lambda _state: None, apply))
+        return "Installing"
+
+
+def start_install(folder: Path, python: str, device: str, log: Path, extras: str = "masks") -> Job:
+    """Start the installer on the wheel that came with the extension.
+
+    Raises:
+        EnvironmentLacksError: there is no wheel, or the folder is the extension's own.
+    """
+    here = Path(__file__).parent
+    wheel = next(iter(sorted((here / "wheels").glob("bgs_engine-*.whl"))), None)
+    if wheel is None:
+        raise EnvironmentLacksError("The extension came without its engine wheel.", "Install the extension's zip.")
+    if folder.resolve().is_relative_to(here.resolve()):
+        raise EnvironmentLacksError("The engine cannot live in the extension's own folder.", "Choose another folder.")
+    arguments = [str(folder), str(wheel), "--python", python, "--device", device, "--extras", extras]
+    try:
+        return Job([python, str(here / "installer.py"), *arguments], log=log)
+    except OSError as error:
+        raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Set Made From.") from None
+
+
+class BGS_OT_check_engine(SaysWhy, bpy.types.Operator):
+    """Ask the engine what works on this machine, and show its answer in words."""
+
+    bl_idname = "bgs.check_engine"
+    bl_label = "Check Engine"
+    bl_options = {"REGISTER"}
+
+    def work(self, context: bpy.types.Context) -> str | None:
+        python = segmenting.engine_python()
+        doctor_lines[:] = ["Asking the engine ..."]
+        if bpy.app.background:
+            _ask(python)
+            return "\n".join(doctor_lines)
+        # A first import of torch takes seconds: not on the main thread.
+        thread = threading.Thread(target=_ask, args=(python,), daemon=True)
+        thread.start()
+
+        def show() -> float | None:
+            jobs.redraw()
+            return 0.3 if thread.is_alive() else None
+
+        bpy.app.timers.register(show, first_interval=0.3, persistent=True)
+        return None
+
+
+def _ask(python: Path) -> None:
+    try:
+        doctor_lines[:] = [f"Engine: {python}", *in_words(ask_doctor(python))]
+    except BgsError as error:
+        doctor_lines[:] = [str(error)]
+
+
+CLASSES = (
+    BGS_Settings,
+    BGS_OT_segment,
+    BGS_OT_cancel,
+    BGS_OT_copy_details,
+    BGS_OT_install_engine,
+    BGS_OT_check_engine,
+)
+
+
+def add_to_blender() -> None:
+    """Hang the settings on scenes."""
+    bpy.types.Scene.bgs_settings = bpy.props.PointerProperty(type=BGS_Settings)
+
+
+def remove_from_blender() -> None:
+    """Take them off again."""
+    del bpy.types.Scene.bgs_settings

@@ -1,0 +1,256 @@
+"""Owns one engine process: starts it, reads its events, stops it. No bpy, so a window, a batch and a test share it.
+
+Protocol (bgs_engine.events): JSON lines on standard output, logs on standard error, `cancel` or the end of standard
+input to stop. The process leads its own group, so that stopping it stops what it started. If this program dies, the
+pipe closes and the engine stops by itself.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+CANCEL_GRACE = 1.0  # seconds for the engine to write its checkpoint before it is terminated
+KILL_GRACE = 0.6  # further seconds before it is killed: together within the two that users are promised
+KEPT_LINES = 200  # of the log, for "copy details"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a job. `error` is None, or (message, hint)."""
+
+    stage: str = "starting"
+    done: int = 0
+    total: int = 0
+    eta: float | None = None
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    error: tuple[str, str] | None = None
+    cancelling: bool = False
+    finished: bool = False
+    returncode: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the job ended well."""
+        return self.finished and self.returncode == 0 and self.error is None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job ended because the user asked."""
+        return self.finished and self.cancelling and not self.succeeded
+
+    @property
+    def fraction(self) -> float:
+        """Share of the stage that is done, 0..1."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+class Job:
+    """A running engine. All methods return at once; `progress` may be read from any thread."""
+
+    def __init__(
+        self, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
+        """Start `command`.
+
+        Args:
+            command: program and arguments; no shell is involved.
+            log: file that collects everything the process says.
+            env: environment variables on top of this program's own.
+            cwd: working folder.
+
+        Raises:
+            OSError: the program does not exist or cannot be started.
+        """
+        self.command = list(command)
+        self.log = log
+        self._lock = threading.Lock()
+        self._progress = Progress()
+        self._lines: list[str] = []
+        self._started = time.monotonic()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log.open("w", encoding="utf-8", errors="replace")
+        groups: dict[str, Any] = (
+            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            if os.name == "nt"
+            else {"start_new_session": True}
+        )
+        try:
+            self._process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**_clean_environment(), **(env or {})},
+                cwd=cwd,
+                **groups,
+            )
+        except OSError:
+            self._log.close()
+            raise
+        self._readers = [
+            threading.Thread(target=self._read, args=(self._process.stdout, True), daemon=True),
+            threading.Thread(target=self._read, args=(self._process.stderr, False), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The engine's process id, which is also its group's."""
+        return self._process.pid
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        with self._lock:
+            seconds = self._progress.seconds if self._progress.finished else time.monotonic() - self._started
+            return replace(self._progress, seconds=seconds)
+
+    def details(self) -> str:
+        """For a bug report: the command, the last lines of the log and how it ended."""
+        with self._lock:
+            lines = list(self._lines)
+        state = self.progress
+        end = [f"exit code {state.returncode}"] if state.finished else []
+        said = [" ".join(part for part in state.error if part)] if state.error else []
+        return "\n".join(["$ " + " ".join(self.command), *lines, *said, *end, f"full log: {self.log}"])
+
+    def cancel(self) -> None:
+        """Ask the engine to stop; make it stop if it does not. Returns at once."""
+        with self._lock:
+            if self._progress.finished or self._progress.cancelling:
+                return
+            self._progress = replace(self._progress, cancelling=True, message="Cancelling")
+        threading.Thread(target=self._stop, daemon=True).start()
+
+    def wait(self, timeout: float | None = None) -> Progress:
+        """Block until the job has ended (or `timeout` seconds have passed); for programs without a window."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.progress.finished and (end is None or time.monotonic() < end):
+            time.sleep(0.02)
+        return self.progress
+
+    def _stop(self) -> None:
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write("cancel\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # it has ended, or closed its input: the signals below do
+        if not self._ends_within(CANCEL_GRACE):
+            self._signal(getattr(signal, "SIGTERM", signal.SIGINT))
+        if not self._ends_within(KILL_GRACE):
+            self._signal(getattr(signal, "SIGKILL", signal.SIGINT))
+            if os.name == "nt":
+                self._process.kill()
+
+    def _ends_within(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _signal(self, number: int) -> None:
+        try:
+            if os.name == "nt":
+                self._process.terminate()
+            else:
+                os.killpg(self._process.pid, number)
+        except (OSError, ProcessLookupError):
+            pass  # gone already
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        for reader in self._readers:
+            reader.join(timeout=1.0)  # a grandchild may hold the pipe open
+        if os.name != "nt":
+            self._signal(signal.SIGKILL)  # what the engine itself started and did not end
+        if self._process.stdin is not None:
+            try:
+                self._process.stdin.close()
+            except OSError:
+                pass
+        with self._lock:
+            state = self._progress
+            error = state.error
+            if code != 0 and error is None and not state.cancelling:
+                last = next((line for line in reversed(self._lines) if line.strip()), "")
+                error = (f"The engine ended unexpectedly (exit code {code}). {last}".strip(), "Copy the details.")
+            self._progress = replace(
+                state, finished=True, returncode=code, error=error, seconds=time.monotonic() - self._started
+            )
+            self._log.close()
+
+    def _read(self, stream: IO[str], events: bool) -> None:
+        for line in stream:
+            line = line.rstrip("\n")
+            event = _event(line) if events else None
+            with self._lock:
+                if not self._log.closed:
+                    self._log.write(line + "\n")
+                    self._log.flush()
+                if event is None:
+                    self._lines = [*self._lines[-KEPT_LINES:], line]
+                else:
+                    self._progress = advance(self._progress, event)
+
+
+def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
+    """The state after one event; unknown events and missing fields change nothing."""
+    match event.get("event"):
+        case "stage":
+            return replace(state, stage=str(event.get("name", "")), done=0, total=0, eta=None)
+        case "progress":
+            return replace(
+                state, done=int(event.get("done", 0)), total=int(event.get("total", 0)), eta=event.get("eta")
+            )
+        case "metric":
+            name, value = str(event.get("name", "")), event.get("value")
+            return replace(state, metrics={**state.metrics, name: value}, message=f"{name}: {_short(value)}")
+        case "artifact":
+            kind, path = str(event.get("kind", "")), str(event.get("path", ""))
+            return replace(state, artifacts={**state.artifacts, kind: path}, message=f"{kind}: {Path(path).name}")
+        case "warning":
+            said = str(event.get("message", ""))
+            return replace(state, warnings=(*state.warnings, said), message=said)
+        case "error":
+            return replace(state, error=(str(event.get("message", "")), str(event.get("hint", ""))))
+        case "done":
+            return replace(state, message="Done", eta=0.0)
+    return state
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours without what Blender set for its own Python, which would mislead another one."""
+    gone = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE")
+    return {name: value for name, value in os.environ.items() if name not in gone} | {"PYTHONUNBUFFERED": "1"}

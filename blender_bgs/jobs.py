@@ -1,0 +1,149 @@
+"""The one running job, watched from Blender's main thread by one persistent timer, and what happens at its end."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+from bgs_engine.errors import BgsError, UsageError
+
+from .job import Job, Progress
+
+TICK = 0.2  # seconds between two looks at the job: smooth enough for a bar, nothing for the processor
+
+
+@dataclass
+class Running:
+    """A job, what it is about, and what to do when it has succeeded.
+
+    `prepare` runs in a thread as soon as the process has ended well (reading files, sorting); `apply` then runs on
+    the main thread with what it returned.
+    """
+
+    title: str
+    job: Job
+    prepare: Callable[[Progress], object]
+    apply: Callable[[object], str]
+    result: list[object] = field(default_factory=list)
+    failure: list[BaseException] = field(default_factory=list)
+    thread: threading.Thread | None = None
+
+
+current: Running | None = None
+last_title = ""
+last_message = ""
+last_details = ""
+last_failed = False
+
+
+def start(running: Running) -> None:
+    """Make a job the current one and watch it.
+
+    Raises:
+        UsageError: another one is running.
+    """
+    global current, last_message, last_details, last_failed, last_title
+    refuse_second()
+    current, last_message, last_details, last_failed = running, "", "", False
+    last_title = running.title
+    if not bpy.app.background and not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, first_interval=TICK, persistent=True)
+
+
+def refuse_second() -> None:
+    """Raise `UsageError` while a job is running."""
+    if current is not None:
+        raise UsageError(f"{current.title} is still running.", "Wait for it, or cancel it.")
+
+
+def cancel() -> None:
+    """Stop the current job; the panel shows it until the process is gone."""
+    if current is not None:
+        current.job.cancel()
+
+
+def stop_now() -> None:
+    """The extension goes: stop the job and wait until nothing is left of it."""
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    if current is not None:
+        current.job.cancel()
+        current.job.wait(3.0)
+
+
+def tick() -> float | None:
+    """Look at the job; at its end prepare in a thread, then apply. Returns when to look again."""
+    running = current
+    if running is None:
+        return None
+    redraw()
+    state = running.job.progress
+    if not state.finished:
+        return TICK
+    if not state.succeeded:
+        _end_badly(running, state)
+        return None
+    if running.thread is None:
+        running.thread = threading.Thread(target=_prepare, args=(running, state), daemon=True)
+        running.thread.start()
+    if running.thread.is_alive():
+        return TICK
+    _finish(running)
+    return None
+
+
+def _prepare(running: Running, state: Progress) -> None:
+    try:
+        running.result.append(running.prepare(state))
+    except Exception as error:  # shown to the user by _finish; a thread has nobody else to tell
+        running.failure.append(error)
+
+
+def _finish(running: Running) -> None:
+    global current, last_message, last_failed, last_details
+    current = None
+    try:
+        if running.failure:
+            raise running.failure[0]
+        last_message = running.apply(running.result[0])
+    except BgsError as error:
+        last_message, last_failed, last_details = str(error), True, running.job.details()
+    except Exception:
+        last_message, last_failed, last_details = "Reading the result failed.", True, running.job.details()
+        redraw()
+        raise
+    redraw()
+
+
+def _end_badly(running: Running, state: Progress) -> None:
+    global current, last_message, last_details, last_failed
+    current = None
+    if state.cancelled:
+        last_message, last_failed = "Cancelled", False
+    else:
+        message, hint = state.error or ("The engine ended unexpectedly.", "Copy the details.")
+        last_message, last_failed = f"{message} {hint}".strip(), True
+    last_details = running.job.details()
+    redraw()
+
+
+def redraw() -> None:
+    """Have every 3D view's sidebar drawn again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def undo_step(message: str) -> None:
+    """One undo step for a change that came from no operator."""
+    window = next(iter(bpy.context.window_manager.windows), None)
+    if window is not None:
+        with bpy.context.temp_override(window=window):
+            bpy.ops.ed.undo_push(message=message)
+
+
+def log_path(name: str) -> Path:
+    """Where a job's log goes: Blender's temporary folder, kept until Blender ends."""
+    return Path(bpy.app.tempdir) / f"bgs-{name}.log"

@@ -1,0 +1,249 @@
+# mypy: disable-error-code="valid-type"
+"""Isolate, hide, select, grow, shrink, reassign; collections and back."""
+
+import bpy
+import numpy as np
+from bgs_engine.errors import UsageError
+
+from . import clouds, label_collections, labels
+from .logic.attributes import ROW
+from .logic.label_tree import free_label, grown
+from .operator_base import NeedsLabels
+from .properties import BGS_Label, quietly
+from .scene import need_splat, selected_parts
+
+INDEX = "Row in the label list; -1: the chosen one"
+
+
+def _label(obj: bpy.types.Object, index: int) -> BGS_Label:
+    rows = obj.bgs.labels
+    label = rows[index] if 0 <= index < len(rows) else obj.bgs.active_label()
+    if label is None:
+        raise UsageError("No label of this level is chosen.", "Choose one in the list.")
+    return label
+
+
+class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
+    """Show this label alone; once more shows everything again."""
+
+    bl_idname = "bgs.isolate_label"
+    bl_label = "Isolate"
+    index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
+
+    def work(self, context: bpy.types.Context) -> None:
+        obj = need_splat(context)
+        label = _label(obj, self.index)
+        labels.isolate(obj, label.level, label.label)
+
+
+class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
+    """Open all eyes."""
+
+    bl_idname = "bgs.show_all"
+    bl_label = "Show All"
+
+    def work(self, context: bpy.types.Context) -> None:
+        obj = need_splat(context)
+        labels.set_hidden(obj, (), {(row.level, row.label) for row in obj.bgs.labels})
+
+
+class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
+    """Select the Gaussians of this label."""
+
+    bl_idname = "bgs.select_label"
+    bl_label = "Select"
+    index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
+    extend: bpy.props.BoolProperty(name="Extend", options={"SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.extend = event.shift
+        return self.execute(context)
+
+    def work(self, context: bpy.types.Context) -> str:
+        obj = need_splat(context)
+        label = _label(obj, self.index)
+        rows = labels.table_of(obj).rows(label.level, label.label)
+        if self.extend:
+            rows |= labels.selection(obj)
+        labels.select(obj, rows)
+        obj.bgs.picked_row, obj.bgs.picked_level = int(np.argmax(rows)), label.level
+        return f"{int(rows.sum()):,} Gaussians selected"
+
+
+class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
+    """Deselect all Gaussians."""
+
+    bl_idname = "bgs.select_none"
+    bl_label = "Deselect"
+
+    def work(self, context: bpy.types.Context) -> None:
+        obj = need_splat(context)
+        labels.select(obj, np.zeros(len(obj.data.points), bool))
+        obj.bgs.picked_row = -1
+
+
+class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
+    """Grow the selection to the whole parent label, or shrink it to the child label of what was picked."""
+
+    bl_idname = "bgs.grow_selection"
+    bl_label = "Grow"
+    shrink: bpy.props.BoolProperty(name="Shrink", options={"SKIP_SAVE"})
+
+    def work(self, context: bpy.types.Context) -> str:
+        obj = need_splat(context)
+        if not 0 <= obj.bgs.picked_row < len(obj.data.points):
+            raise UsageError("Nothing was picked yet.", "Pick in the viewport, or select a label.")
+        level = obj.bgs.picked_level + (1 if self.shrink else -1)
+        if not 1 <= level <= obj.bgs.levels:
+            raise UsageError(f"There is no {'finer' if self.shrink else 'coarser'} level.")
+        return select_at(obj, obj.bgs.picked_row, level, extend=False)
+
+
+def select_at(obj: bpy.types.Object, row: int, level: int, extend: bool) -> str:
+    """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
+    label, rows = grown(labels.codes_of(obj), labels.layout_of(obj), row, level)
+    if extend:
+        rows = rows | labels.selection(obj)
+    obj.bgs.picked_row, obj.bgs.picked_level = row, level
+    entry = labels.find(obj, level, label)
+    if level == obj.bgs.shown_level and entry is not None:
+        with quietly():
+            obj.bgs.label_index = next(i for i, r in enumerate(obj.bgs.labels) if r == entry)
+    labels.select(obj, rows)
+    return f"{entry.name if entry else label}: {int(rows.sum()):,} Gaussians selected"
+
+
+def _targets(_self: object, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+    # Blender needs these texts kept alive by Python: the list lives in the module.
+    global _target_items
+    obj = need_splat(context) if context else None
+    rows = [r for r in obj.bgs.labels if r.level == obj.bgs.shown_level] if obj else []
+    _target_items = [("NEW", "New Label", "A label of its own"), *((str(r.label), r.name, "") for r in rows)]
+    return _target_items
+
+
+_target_items: list[tuple[str, str, str]] = []
+
+
+class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
+    """Give the selected Gaussians, or the selected label objects, another label at the level shown."""
+
+    bl_idname = "bgs.reassign"
+    bl_label = "Reassign"
+    bl_property = "target"
+    target: bpy.props.EnumProperty(name="To", items=_targets)
+    name: bpy.props.StringProperty(name="Name", description="Of a new label; empty: numbered", options={"SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.invoke_search_popup(self)
+        return {"RUNNING_MODAL"}
+
+    def work(self, context: bpy.types.Context) -> str:
+        obj = need_splat(context)
+        level, layout = obj.bgs.shown_level, labels.layout_of(obj)
+        parts = selected_parts(context, obj)
+        rows = _rows_of_parts(obj, parts) if parts else labels.selection(obj)
+        if not rows.any():
+            raise UsageError("No Gaussian is selected.", "Pick in the viewport, or select a label from the list.")
+        if self.target == "NEW":
+            table = labels.table_of(obj)
+            first = int(layout.labels(labels.codes_of(obj)[rows], level)[0])
+            parent = int(layout.parent(first, level))
+            target = free_label(table.labels(level).tolist(), parent, layout, level)
+        else:
+            target = int(self.target)
+        labels.move_to_label(obj, rows, level, target)
+        entry = labels.find(obj, level, target)
+        if entry is not None and self.target == "NEW" and self.name:
+            entry.name = self.name
+        if parts:
+            label_collections.make_tree(context.scene, obj, parts[0].bgs.part_level)
+        return f"{int(rows.sum()):,} Gaussians are {entry.name if entry else target} now"
+
+
+def _rows_of_parts(whole: bpy.types.Object, parts: list[bpy.types.Object]) -> np.ndarray:
+    numbers = [clouds.get_column(part.data, ROW) for part in parts]
+    here = clouds.get_column(whole.data, ROW)
+    return np.isin(here, np.concatenate([n for n in numbers if n is not None]))
+
+
+class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
+    """One object per label of the level, in a tree of collections; made again, it keeps what you moved and named."""
+
+    bl_idname = "bgs.make_collections"
+    bl_label = "Make Collections"
+    only: bpy.props.EnumProperty(
+        name="Labels",
+        items=(
+            ("ALL", "All", "Every label of the level"),
+            ("SHOWN", "Shown", "Labels whose eye is open"),
+            ("CHOSEN", "Chosen", "The label chosen in the list"),
+        ),
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        edited = label_collections.edited_parts(need_splat(context))
+        if edited:
+            return context.window_manager.invoke_confirm(self, event, **_warning(edited))
+        return self.execute(context)
+
+    def work(self, context: bpy.types.Context) -> str:
+        obj = need_splat(context)
+        level = obj.bgs.shown_level
+        only = None
+        if self.only == "CHOSEN":
+            only = {_label(obj, -1).label}
+        elif self.only == "SHOWN":
+            only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
+        context.view_layer.update()
+        made = label_collections.make_tree(context.scene, obj, level, only)
+        return f"{len(made)} objects at level {level}"
+
+
+def _warning(edited: list[str]) -> dict[str, str]:
+    named = ", ".join(edited[:4]) + (" ..." if len(edited) > 4 else "")
+    return {
+        "title": "Overwrite edits?",
+        "message": f"Points of {named} were edited. Merge Back keeps such edits; this overwrites them.",
+        "confirm_text": "Overwrite",
+    }
+
+
+class BGS_OT_remove_collections(NeedsLabels, bpy.types.Operator):
+    """Delete the label objects and show the whole splat again, as it was."""
+
+    bl_idname = "bgs.remove_collections"
+    bl_label = "Remove Collections"
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        edited = label_collections.edited_parts(need_splat(context))
+        if edited:
+            return context.window_manager.invoke_confirm(self, event, **_warning(edited))
+        return self.execute(context)
+
+    def work(self, context: bpy.types.Context) -> str:
+        return f"{label_collections.remove_tree(need_splat(context))} objects removed"
+
+
+class BGS_OT_merge_back(NeedsLabels, bpy.types.Operator):
+    """Put the label objects together as one splat again; what you moved or deleted stays so."""
+
+    bl_idname = "bgs.merge_back"
+    bl_label = "Merge Back"
+
+    def work(self, context: bpy.types.Context) -> str:
+        context.view_layer.update()
+        return f"{label_collections.merge_back(need_splat(context)):,} Gaussians in one splat"
+
+
+CLASSES = (
+    BGS_OT_isolate,
+    BGS_OT_show_all,
+    BGS_OT_select_label,
+    BGS_OT_select_none,
+    BGS_OT_grow,
+    BGS_OT_reassign,
+    BGS_OT_make_collections,
+    BGS_OT_remove_collections,
+    BGS_OT_merge_back,
+)

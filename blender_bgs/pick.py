@@ -1,0 +1,89 @@
+"""Pick: click in the viewport, get the label under the mouse; again its parent; shift adds."""
+
+import bpy
+import numpy as np
+from bgs_engine.errors import BgsError
+
+from . import clouds, labels
+from .label_operators import select_at
+from .logic.attributes import POSITION, RADIUS
+from .logic.picking import front_most
+from .operator_base import NeedsLabels
+from .scene import need_splat
+
+
+def row_under_mouse(context: bpy.types.Context, obj: bpy.types.Object, mouse: tuple[float, float]) -> int | None:
+    """The front-most Gaussian at a position in the region, pixels from its lower left corner."""
+    positions, radii = clouds.get_column(obj.data, POSITION), clouds.get_column(obj.data, RADIUS)
+    if positions is None or radii is None:
+        return None
+    matrix = context.region_data.perspective_matrix @ obj.matrix_world
+    size = (context.region.width, context.region.height)
+    return front_most(positions, radii, np.array(matrix), size, mouse)
+
+
+def pick(obj: bpy.types.Object, row: int, extend: bool) -> str:
+    """Select the label of Gaussian `row` at the level shown; if that is selected already, go one level up."""
+    splat = obj.bgs
+    level = splat.shown_level
+    if 0 <= splat.picked_row < len(obj.data.points) and not extend:
+        codes, layout = labels.codes_of(obj), labels.layout_of(obj)
+        again = layout.labels(codes[[splat.picked_row, row]], max(1, splat.picked_level))
+        if again[0] == again[1] and labels.selection(obj)[row]:
+            level = max(1, splat.picked_level - 1)
+    return select_at(obj, row, level, extend)
+
+
+class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
+    """Click a Gaussian to select its label; click again for the parent; Shift adds; Esc ends."""
+
+    bl_idname = "bgs.pick"
+    bl_label = "Pick"
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window.cursor_modal_set("EYEDROPPER")
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set("Click: label under the mouse, again: its parent. Shift: add. Esc: end")
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type in {"ESC", "RIGHTMOUSE", "RET"} and event.value == "PRESS":
+            context.window.cursor_modal_restore()
+            context.workspace.status_text_set(None)
+            return {"FINISHED"}
+        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+            return {"PASS_THROUGH"}
+        found = _region_at(context, event.mouse_x, event.mouse_y)
+        if found is None:
+            return {"PASS_THROUGH"}  # a click on the panel or another editor is meant for that
+        area, region = found
+        obj = need_splat(context)
+        try:
+            with context.temp_override(area=area, region=region):
+                row = row_under_mouse(bpy.context, obj, (event.mouse_x - region.x, event.mouse_y - region.y))
+            said = "Nothing there" if row is None else pick(obj, row, event.shift)
+        except BgsError as error:
+            said = str(error)
+        else:
+            bpy.ops.ed.undo_push(message="Pick")
+        area.header_text_set(None)
+        self.report({"INFO"}, said)
+        return {"RUNNING_MODAL"}
+
+    def work(self, _context: bpy.types.Context) -> None:
+        """Nothing without a mouse."""
+
+
+def _region_at(context: bpy.types.Context, x: int, y: int) -> tuple[bpy.types.Area, bpy.types.Region] | None:
+    """The 3D view under a window position, unless something lies over it (sidebar, toolbar, header)."""
+    for area in context.screen.areas:
+        if area.type != "VIEW_3D" or not (area.x <= x < area.x + area.width and area.y <= y < area.y + area.height):
+            continue
+        hit = [r for r in area.regions if r.x <= x < r.x + r.width and r.y <= y < r.y + r.height
+               and r.width > 1 and r.height > 1]  # fmt: skip
+        if len(hit) == 1 and hit[0].type == "WINDOW":
+            return area, hit[0]
+    return None
+
+
+CLASSES = (BGS_OT_pick,)

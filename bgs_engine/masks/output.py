@@ -2,92 +2,89 @@
 
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from dataclasses import replace as changed
 
 import numpy as np
 from PIL import Image
 
 from bgs_engine.cameras import Camera
 from bgs_engine.events import Reporter
-from bgs_engine.io.files import replace_folder, writing
-from bgs_engine.io.images import read_image, write_label_png
-
-if TYPE_CHECKING:
-    from bgs_engine.masks.pipeline import MasksReport
+from bgs_engine.io.dataset import Dataset
+from bgs_engine.io.files import check_writable, replace_folder
+from bgs_engine.io.images import read_image
+from bgs_engine.io.masks import write_level_maps
+from bgs_engine.pictures import contact_sheet, label_colors, overlay, save_png
 
 SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
+SHEET_COLUMNS = 4
 TILE_WIDTH = 320
 
 
+@dataclass
+class Written:
+    """Counts over all views."""
+
+    segments: list[int]  # per level
+    labelled: int = 0  # pixels
+    pixels: int = 0
+
+
 def write_results(
-    folder: Path,
-    label_maps: Iterable[tuple[Camera, np.ndarray]],
-    count: int,
-    reporter: Reporter,
-    report: "MasksReport",
-) -> None:
+    dataset: Dataset, label_maps: Iterable[tuple[Camera, np.ndarray]], count: int, reporter: Reporter
+) -> Written:
     """Write masks/level_l/NAME.png and preview/masks_level_l.png; earlier masks stay until the new ones are whole.
 
     Args:
         label_maps: camera and uint16 [L, H, W] of each view.
         count: number of views.
+
+    Raises:
+        InputError: the dataset's folder cannot be written.
     """
     reporter.stage("Write label maps")
-    final = folder / "masks"
-    partial = folder / ".masks.partial"
+    check_writable(dataset.folder)
+    final = dataset.folder / "masks"
+    partial = dataset.folder / ".masks.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shown = set(np.linspace(0, count - 1, min(count, SHEET_VIEWS)).round().astype(int).tolist())
     tiles: list[list[np.ndarray]] = []
-    labelled = pixels = 0
+    written = Written([])
     try:
         for done, (camera, maps) in enumerate(label_maps):
-            for level, level_map in enumerate(maps, 1):
-                write_label_png(partial / f"level_{level}" / f"{camera.name}.png", level_map)
-            report.segments = [a + int(m.max()) for a, m in zip(report.segments or [0] * len(maps), maps, strict=True)]
-            labelled += int(np.count_nonzero(maps[0]))
-            pixels += maps[0].size
+            write_level_maps(changed(dataset, folder=partial), camera, maps)
+            before = written.segments or [0] * len(maps)
+            written.segments = [a + int(m.max()) for a, m in zip(before, maps, strict=True)]
+            written.labelled += int(np.count_nonzero(maps[0]))
+            written.pixels += maps[0].size
             if done in shown and camera.image is not None:
                 image = read_image(camera.image, (camera.width, camera.height))
                 tiles = tiles or [[] for _ in maps]
                 for row, level_map in zip(tiles, maps, strict=True):
-                    row.append(_tile(image, level_map))
+                    row.append(label_picture(image, level_map))
             reporter.progress(done + 1, count)
-        replace_folder(partial, final)
+        replace_folder(partial / "masks", final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    report.folder = final
-    report.labelled_share = labelled / max(pixels, 1)
     reporter.artifact("masks", final)
     for level, row in enumerate(tiles, 1):
-        path = folder / "preview" / f"masks_level_{level}.png"
-        with writing(path) as sheet:
-            Image.fromarray(_sheet(row)).save(sheet, format="PNG")
+        path = dataset.folder / "preview" / f"masks_level_{level}.png"
+        save_png(path, contact_sheet(row, SHEET_COLUMNS, TILE_WIDTH))
         reporter.artifact("preview", path)
+    return written
 
 
-def _tile(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    height = max(1, round(image.shape[0] * TILE_WIDTH / image.shape[1]))
-    small = np.asarray(Image.fromarray(image).resize((TILE_WIDTH, height)), np.float32)
-    rows = (np.arange(height) * image.shape[0]) // height
-    columns = (np.arange(TILE_WIDTH) * image.shape[1]) // TILE_WIDTH
-    ids = labels[np.ix_(rows, columns)].astype(np.int64)
-    hue = (ids * 0.6180339887498949) % 1
-    colors = np.stack([np.abs((hue * 6 + shift) % 6 - 3) - 1 for shift in (0, 4, 2)], -1).clip(0, 1) * 255
-    painted = np.where(ids[..., None] > 0, 0.4 * small + 0.6 * colors, 0.3 * small)
+def label_picture(image: np.ndarray, labels: np.ndarray, width: int = TILE_WIDTH) -> np.ndarray:
+    """A view with its labels laid over it, uint8 [h, width, 3]; unlabelled parts are dark, borders black."""
+    width = min(width, image.shape[1])
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+    rows = ((np.arange(height) + 0.5) * image.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * image.shape[1] / width).astype(np.int64)
+    ids = labels[np.ix_(rows, columns)]
+    painted = overlay(np.where(ids[..., None] > 0, small, small // 3), label_colors(ids))
     edge = np.zeros(ids.shape, bool)
     edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     edge[1:] |= ids[1:] != ids[:-1]
     painted[edge] = 0
-    return painted.astype(np.uint8)
-
-
-def _sheet(tiles: list[np.ndarray]) -> np.ndarray:
-    columns = min(4, len(tiles))
-    height = max(tile.shape[0] for tile in tiles)
-    rows = -(-len(tiles) // columns)
-    sheet = np.zeros((rows * height, columns * TILE_WIDTH, 3), np.uint8)
-    for k, tile in enumerate(tiles):
-        top, left = k // columns * height, k % columns * TILE_WIDTH
-        sheet[top : top + tile.shape[0], left : left + TILE_WIDTH] = tile
-    return sheet
+    return painted

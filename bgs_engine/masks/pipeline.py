@@ -11,19 +11,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from bgs_engine.cameras import Camera
 from bgs_engine.errors import BgsError, CancelledError, InputError, MemoryExhaustedError
 from bgs_engine.events import Reporter
+from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
 from bgs_engine.masks.automatic import PromptConfig
 from bgs_engine.masks.cache import ForestCache, key_of
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
 from bgs_engine.masks.nesting import Forest, NestingConfig, build_forest
+from bgs_engine.masks.output import write_results
 from bgs_engine.masks.proposer import MaskProposer, model_from_text
 from bgs_engine.masks.sizes import node_sizes
 from bgs_engine.raster.pictures import render_depth
@@ -63,18 +63,10 @@ class MasksReport:
     labelled_share: float = 0.0  # of all pixels
     size_limits: list[float] = field(default_factory=list)
     size_unit: str = "scene units"
-    folder: Path = Path()
-
-
-class DatasetLike(Protocol):
-    """What the masks stage needs of a dataset."""
-
-    folder: Path
-    cameras: Sequence[Camera]
 
 
 def make_masks(
-    dataset: DatasetLike,
+    dataset: Dataset,
     config: MasksConfig,
     reporter: Reporter,
     scene: RasterScene | None = None,
@@ -90,8 +82,6 @@ def make_masks(
         InputError: no image could be used, or the folder cannot be written.
         CancelledError: finished images stay in the cache and are not made again.
     """
-    from bgs_engine.masks.output import write_results
-
     check_levels(config.levels)
     workers, threads = _share_processors(config.workers)
     reporter.stage("Load mask model")
@@ -122,7 +112,10 @@ def make_masks(
                 raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
             yield camera, cut_levels(forest, sizes[camera.name], limits, config.levels)
 
-    write_results(dataset.folder, label_maps(), len(cameras), reporter, report)
+    written = write_results(dataset, label_maps(), len(cameras), reporter)
+    report.segments = written.segments
+    report.labelled_share = written.labelled / max(written.pixels, 1)
+    reporter.metric("masks_labelled_share", round(report.labelled_share, 4))
     return report
 
 

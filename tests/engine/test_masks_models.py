@@ -1,0 +1,207 @@
+"""The ONNX backend and automatic prompting, on a toy model that really runs; and everything that is no model."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from masks_toy_model import PLANE, SCORES, write_models
+from onnx import TensorProto, helper
+
+from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError, UsageError
+from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig, without_specks
+from bgs_engine.masks.nesting import build_forest
+from bgs_engine.masks.onnx_model import OnnxSam
+from bgs_engine.masks.prompting import upsampling
+from bgs_engine.masks.proposer import model_from_text
+
+
+def go_on() -> None:
+    """Nobody asks to stop."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_models(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def model(files: tuple[Path, Path]) -> OnnxSam:
+    return OnnxSam(*files)
+
+
+def picture(height: int = 96, width: int = 128) -> np.ndarray:
+    """Black; a red box with a slightly different red box in it; a green box. Sizes in 128ths of the width."""
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[16:64, 16:64] = (200, 20, 20)
+    image[24:48, 24:48] = (200, 60, 40)
+    image[32:80, 80:112] = (20, 200, 20)
+    rows = np.arange(height) * 128 // width
+    columns = np.arange(width) * 128 // width
+    return image[np.ix_(rows, columns)]
+
+
+def test_decoder_gives_its_three_nested_masks_for_any_batch(model):
+    encoded = model.encode(picture())
+    points = np.array([[36.0, 36.0], [20.0, 60.0], [90.0, 50.0]])
+    batch = model.decode(encoded, points)
+    assert batch.logits.shape == (3, 3, PLANE * 96 // 128, PLANE)  # the padding below the picture is cut off
+    assert batch.scores == pytest.approx(np.tile(SCORES[1:], (3, 1)))
+    for k, point in enumerate(points):
+        alone = model.decode(encoded, point[None])
+        assert np.array_equal(alone.logits[0], batch.logits[k])
+    part, whole = batch.logits[0, :2] > 0
+    assert part.sum() == 6 * 6 and whole.sum() == 12 * 12  # 24 and 48 pixels a side, 4 pixels a cell
+
+
+@pytest.mark.parametrize("size", [(96, 128), (192, 256), (144, 192)])
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_automatic_masks_find_object_and_part(model, size, adaptive):
+    image = picture(*size)
+    proposer = AutomaticMasks(model, PromptConfig(points_per_side=16, adaptive=adaptive))
+    masks = proposer.propose(image, "view", go_on)
+    forest = build_forest(masks)
+    scale = size[1] / 128
+
+    def node(x: float, y: float) -> int:
+        return int(forest.node_map[int(y * scale), int(x * scale)])
+
+    part, rest, other, ground = node(36, 36), node(56, 56), node(90, 50), node(4, 4)
+    assert len({part, rest, other, ground}) == 4 and min(part, rest, other, ground) > 0
+    whole = forest.parents[part]
+    assert whole == forest.parents[rest] > 0
+    # The model sees cells of 4 pixels, so a border may be off by half a cell all round.
+    true = 48 * 48 * scale**2
+    assert abs(forest.areas()[whole] - true) < 4 * 48 * 2 * scale**2
+
+
+def test_adaptive_asks_far_less(model):
+    asked = {}
+    for adaptive in (True, False):
+        count = [0]
+
+        class Counting(OnnxSam):
+            def decode(self, encoded, points, count=count):
+                count[0] += len(points)
+                return super().decode(encoded, points)
+
+        counting = object.__new__(Counting)
+        counting.__dict__ = model.__dict__
+        AutomaticMasks(counting, PromptConfig(adaptive=adaptive)).propose(picture(), "view", go_on)
+        asked[adaptive] = count[0]
+    assert asked[False] == 32 * 32
+    assert asked[True] < asked[False] / 2  # four flat areas: half the grid would already be waste
+
+
+class Forgetful:
+    """The real model on a machine whose memory holds `limit` prompts."""
+
+    def __init__(self, model: OnnxSam, limit: int) -> None:
+        self.model, self.limit, self.signature = model, limit, model.signature
+        self.stop = model.stop
+
+    def encode(self, image):
+        return self.model.encode(image)
+
+    def decode(self, encoded, points):
+        if len(points) > self.limit:
+            raise MemoryError
+        return self.model.decode(encoded, points)
+
+
+def test_too_little_memory_shrinks_the_batch_then_says_so(model):
+    config = PromptConfig(points_per_side=8, batch=16)
+    plenty = AutomaticMasks(model, config).propose(picture(), "view", go_on)
+    scarce = AutomaticMasks(Forgetful(model, 3), config).propose(picture(), "view", go_on)
+    assert build_forest(scarce).count == build_forest(plenty).count
+    with pytest.raises(MemoryExhaustedError, match="view_7"):
+        AutomaticMasks(Forgetful(model, 0), config).propose(picture(), "view_7", go_on)
+
+
+def test_stops_between_batches_and_inside_a_call(files):
+    model = OnnxSam(*files)
+    calls = [0]
+
+    def check() -> None:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        AutomaticMasks(model).propose(picture(), "view", check)
+    model.stop()
+    with pytest.raises(CancelledError):
+        model.encode(picture())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2)])
+def test_tiny_images_give_maps_of_their_size(model, size):
+    masks = AutomaticMasks(model).propose(np.full((*size, 3), 77, np.uint8), "view", go_on)
+    assert build_forest(masks).node_map.shape == size
+
+
+def test_upsampling_keeps_linear_ramps_and_aligns_centres():
+    ramp = (np.arange(8) + 0.5) * 4  # value = position in image pixels
+    up = upsampling(32, 0.25, 8) @ ramp
+    inner = slice(2, -2)  # half a cell at each end has only one neighbour
+    assert up[inner] == pytest.approx((np.arange(32) + 0.5)[inner], abs=1e-5)  # float32 weights
+
+
+def test_specks_and_pinholes_go_and_shapes_stay():
+    mask = np.zeros((40, 40), bool)
+    mask[5:30, 5:30] = True
+    expected = mask.copy()
+    mask[10:12, 10:12] = False  # pinhole
+    mask[35:37, 35:37] = True  # speck
+    expected[15:22, 15:22] = mask[15:22, 15:22] = False  # a true hole, 49 pixels
+    mask[29, 17] = expected[29, 17] = False  # a notch in the border is no hole
+    assert np.array_equal(without_specks(mask, 20), expected)
+
+
+def test_what_is_no_model_is_said_plainly(files, tmp_path, monkeypatch):
+    encoder, decoder = files
+    junk = tmp_path / "junk.onnx"
+    junk.write_bytes(b"\x00\x01not a model" * 50)
+    empty = tmp_path / "empty.onnx"
+    empty.touch()
+    for bad in (junk, empty):
+        with pytest.raises(InputError, match="is not an ONNX model"):
+            model_from_text(f"onnx:{encoder},{bad}")
+        with pytest.raises(InputError, match="is not an ONNX model"):
+            model_from_text(f"onnx:{bad},{decoder}")
+    with pytest.raises(InputError, match="no model file"):
+        model_from_text(f"onnx:{tmp_path / 'none.onnx'},{decoder}")
+    with pytest.raises(InputError, match="not those of a SAM decoder"):
+        model_from_text(f"onnx:{encoder},{encoder}")
+    with pytest.raises(InputError, match="is not a SAM encoder"):
+        model_from_text(f"onnx:{decoder},{decoder}")
+    for text in ("onnx:one.onnx", "onnx:", "bananas", ""):
+        with pytest.raises(UsageError):
+            model_from_text(text)
+    identity = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "other",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 8, 8])],
+    )
+    other = tmp_path / "other.onnx"
+    onnx.save(helper.make_model(identity, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(other))
+    with pytest.raises(InputError, match="is not a SAM encoder"):
+        model_from_text(f"onnx:{other},{decoder}")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # what Python does when a package is missing
+    with pytest.raises(EnvironmentLacksError, match="onnxruntime"):
+        model_from_text(f"onnx:{encoder},{decoder}")
+
+
+@pytest.mark.skipif("BGS_TEST_SAM" not in os.environ, reason="BGS_TEST_SAM=ENCODER,DECODER names no real model")
+def test_real_model_separates_a_box_from_its_ground():
+    image = np.full((240, 320, 3), 200, np.uint8)
+    image[60:160, 100:200] = (180, 30, 30)
+    image += np.random.default_rng(0).integers(0, 8, image.shape, np.uint8)
+    proposer = model_from_text(f"onnx:{os.environ['BGS_TEST_SAM']}", PromptConfig(points_per_side=8))
+    forest = build_forest(proposer.propose(image, "view", go_on))
+    box = forest.node_map[110, 150]
+    assert box and box != forest.node_map[20, 20]
+    assert abs(forest.areas()[box] - 100 * 100) < 0.1 * 100 * 100  # a model of that size is right to a few pixels

@@ -1,0 +1,115 @@
+"""The steps of `python build.py test`: each runs, fails, or says plainly that and why it was left out."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from tools import blender_chroot, environments, package
+from tools.environments import ROOT, call
+
+FAKE_BPY = ("4.2", "5.2")  # types of the oldest and the newest Blender we run in
+
+
+def lint() -> str:
+    """Ruff, rules and format."""
+    python = environments.engine_python()
+    codes = [call([python, "-m", "ruff", *what, "."]) for what in (["check"], ["format", "--check"])]
+    return "" if not any(codes) else "ruff"
+
+
+def types() -> str:
+    """mypy: the engine, then the extension against each fake-bpy-module."""
+    python = environments.engine_python()
+    if call([python, "-m", "mypy", "bgs_engine"]):
+        return "mypy bgs_engine"
+    for version in FAKE_BPY:
+        folder = ROOT / ".cache" / f"fake-bpy-{version}"
+        if not (folder / "bpy").is_dir():
+            install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+            if call([*install, f"fake-bpy-module-{version}"]):
+                return f"installing fake-bpy-module-{version}"
+        environment = {"MYPYPATH": os.pathsep.join((str(ROOT), str(folder)))}
+        config = ROOT / "blender_bgs" / "mypy.ini"
+        if call([python, "-m", "mypy", "--config-file", config, "blender_bgs"], environment):
+            return f"mypy blender_bgs against Blender {version}"
+    return ""
+
+
+def engine() -> str:
+    """The engine's tests and the extension's plain-Python ones."""
+    python = environments.engine_python()
+    folders = [f for f in ("tests/unit", "tests/engine", "tests/unit_extension") if (ROOT / f).is_dir()]
+    return "" if not call([python, "-m", "pytest", "-q", *folders]) else "engine tests"
+
+
+def extension() -> str:
+    """The extension's tests in every bpy wheel whose Python is here."""
+    zipped = package.make_zip()
+    failed, missing = [], []
+    for version in environments.BPY:
+        python = environments.bpy_python(version)
+        if python is None:
+            missing.append(f"bpy {version} (no Python {environments.BPY[version]})")
+            continue
+        print(f"build.py: bpy {version}", flush=True)
+        # The engine that jobs run in is another Python: .venv, where it is there.
+        job_python = environments.python_in(ROOT / ".venv")
+        settings = {"BGS_TEST_ZIP": str(zipped), "PYTHONDONTWRITEBYTECODE": "1"}
+        if job_python.is_file():
+            settings["BGS_TEST_ENGINE"] = str(job_python)
+        if call([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/extension"], settings):
+            failed.append(f"bpy {version}")
+    for name in missing:
+        _leave_out(name)
+    return ", ".join(failed)
+
+
+def blender() -> str:
+    """The real programs with their window, in chroots."""
+    why_not = blender_chroot.why_not()
+    if why_not:
+        _leave_out(f"real Blender programs: {why_not}")
+        return ""
+    zipped = package.make_zip()
+    return ", ".join(suite for suite in blender_chroot.SUITES if not blender_chroot.test(suite, zipped))
+
+
+STEPS: dict[str, Callable[[], str]] = {
+    "lint": lint,
+    "types": types,
+    "engine": engine,
+    "extension": extension,
+    "blender": blender,
+}
+_left_out: list[str] = []
+
+
+def default_steps(*, blender: bool) -> list[str]:
+    """All steps; the real programs only if asked for."""
+    return [name for name in STEPS if blender or name != "blender"]
+
+
+def run(names: Sequence[str]) -> int:
+    """Run the steps, then say what passed, failed and was left out; 0 if nothing failed."""
+    results = []
+    for name in names:
+        print(f"\nbuild.py: {name}", flush=True)
+        started = time.monotonic()
+        failure = STEPS[name]()
+        results.append((name, failure, time.monotonic() - started))
+    print()
+    for name, failure, seconds in results:
+        print(f"{'FAILED' if failure else 'passed'}  {name}  {seconds:.0f} s  {failure}".rstrip())
+    for text in _left_out:
+        print(f"left out  {text}")
+    if "blender" not in names:
+        print("left out  real Blender programs: run `python build.py test --blender`")
+    failed = sum(bool(failure) for _, failure, _ in results)
+    print(f"{len(results) - failed} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def _leave_out(text: str) -> None:
+    _left_out.append(text)
+    sys.stderr.write(f"build.py: left out: {text}\n")

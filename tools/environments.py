@@ -1,0 +1,126 @@
+"""Python environments: one for the engine (.venv), one for each bpy wheel (.venv-bpy-VERSION)."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCH = "torch==2.13.0"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+BPY = {"4.2.23": "3.11", "4.5.15": "3.11", "5.2.3": "3.13"}  # wheel: the Python it is made for
+EXTENSION_PACKAGES = ("pytest>=8", "hypothesis>=6.100", "plyfile>=1.0")
+
+
+def call(command: Sequence[object], env: Mapping[str, str] | None = None) -> int:
+    """Run a program in the repository, its output on ours; returns its exit code."""
+    sys.stdout.flush()
+    return subprocess.run([str(part) for part in command], cwd=ROOT, env={**os.environ, **(env or {})}).returncode
+
+
+def python_in(folder: Path) -> Path:
+    """The Python of a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def engine_python() -> Path:
+    """The Python of .venv, with the engine (editable) and everything its tests need."""
+    folder = ROOT / ".venv"
+    stamp = _stamp((ROOT / "pyproject.toml").read_text(encoding="utf-8"), TORCH, sys.version)
+    if not _is_ready(folder, stamp):
+        _say("making .venv (a few minutes, about 2 GB)")
+        python = _fresh(folder, sys.executable)
+        _pip(python, *_torch_arguments(python))
+        _pip(python, "-e", ".[dev]")
+        _done(folder, stamp)
+    return python_in(folder)
+
+
+def bpy_python(version: str) -> Path | None:
+    """The Python of the bpy wheel's environment, or None where the Python it needs is not on this machine."""
+    base = find_python(BPY[version])
+    if base is None:
+        return None
+    folder = ROOT / f".venv-bpy-{version}"
+    stamp = _stamp(version, *EXTENSION_PACKAGES)
+    if not _is_ready(folder, stamp):
+        _say(f"making {folder.name} (about a minute, 1 GB)")
+        python = _fresh(folder, base)
+        _pip(python, f"bpy=={version}", *EXTENSION_PACKAGES)
+        _done(folder, stamp)
+    return python_in(folder)
+
+
+def find_python(version: str) -> str | None:
+    """A Python of this minor version: ours, on the PATH, or among pyenv's."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
+    for candidate in candidates:
+        # A pyenv shim exists for versions that are not switched on: ask it.
+        if candidate and _answers(candidate, version):
+            return candidate
+    return None
+
+
+def _answers(python: str, version: str) -> bool:
+    code = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+    try:
+        run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return run.returncode == 0 and run.stdout.strip() == version
+
+
+def _torch_arguments(python: Path) -> list[str]:
+    """How torch is installed without gigabytes of CUDA packages on a machine that has no NVIDIA driver.
+
+    With a driver: whatever the default index has. Without: what pip is set up to find, if that is a CPU build; else
+    the CPU index.
+    """
+    if shutil.which("nvidia-smi") or sys.platform == "darwin":
+        return [TORCH]
+    command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", TORCH]
+    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=ROOT)
+    try:
+        found = json.loads(run.stdout)["install"][0]["metadata"]["version"]
+    except (ValueError, LookupError):
+        found = ""
+    return [f"torch=={found}"] if found.endswith("+cpu") else [TORCH, "--index-url", CPU_INDEX]
+
+
+def _fresh(folder: Path, base: str) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    if base == sys.executable:
+        venv.create(folder, with_pip=True)
+    elif call([base, "-m", "venv", folder]):
+        raise SystemExit(f"{folder.name} could not be made with {base}.")
+    return python_in(folder)
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    if call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]):
+        raise SystemExit("pip failed; it has said why.")
+
+
+def _stamp(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _is_ready(folder: Path, stamp: str) -> bool:
+    mark = folder / "bgs-ready"
+    return python_in(folder).is_file() and mark.is_file() and mark.read_text() == stamp
+
+
+def _done(folder: Path, stamp: str) -> None:
+    (folder / "bgs-ready").write_text(stamp)
+
+
+def _say(text: str) -> None:
+    print(f"build.py: {text}", flush=True)

@@ -21,7 +21,7 @@ START_CAPACITY = 64  # fragments a pixel, on average over a chunk; doubled whene
 
 
 @parallel
-def opacity_cutoffs(order, opacities, alpha_min, extent_cap):  # type: ignore[no-untyped-def]
+def opacity_cutoffs(order, opacities, alpha_min, extent_cap):
     """Opacity [M] in depth order, and the q [M] beyond which alpha falls below ALPHA_MIN (-1: nowhere visible)."""
     t = opacities.dtype.type
     opacity = np.empty(order.size, opacities.dtype)
@@ -35,7 +35,7 @@ def opacity_cutoffs(order, opacities, alpha_min, extent_cap):  # type: ignore[no
 
 @parallel
 def _list_fragments(px, py, tiles_x, tile, offsets, ranks, records, opacity, cutoff, alpha_max, t_min, capacity,
-                    rank, falloff, weight, start, end):  # type: ignore[no-untyped-def]  # fmt: skip
+                    rank, falloff, weight, start, end):  # fmt: skip
     """Fill the fragment buffers; True if every chunk fitted into CHUNK * capacity fragments."""
     pixels = px.size
     chunks = (pixels + CHUNK - 1) // CHUNK
@@ -73,7 +73,7 @@ def _list_fragments(px, py, tiles_x, tile, offsets, ranks, records, opacity, cut
 
 
 @parallel
-def _forward(start, end, rank, weight, order, features):  # type: ignore[no-untyped-def]
+def _forward(start, end, rank, weight, order, features):
     """F [P, D] = sum of weight x feature; features [N, D] in scene order."""
     pixels, channels = start.size, features.shape[1]
     out = np.zeros((pixels, channels), features.dtype)
@@ -87,7 +87,7 @@ def _forward(start, end, rank, weight, order, features):  # type: ignore[no-unty
 
 
 @parallel
-def _backward_alpha(start, end, rank, falloff, weight, opacity, order, features, grad, alpha_max):  # type: ignore[no-untyped-def]
+def _backward_alpha(start, end, rank, falloff, weight, opacity, order, features, grad, alpha_max):
     """dL/d(opacity) of every fragment, at the fragment's place; 0 where alpha is saturated.
 
     With s_k = f_k . dF: dL/d(alpha_k) = T_k s_k - (sum over j behind k of w_j s_j) / (1 - alpha_k).
@@ -112,7 +112,7 @@ def _backward_alpha(start, end, rank, falloff, weight, opacity, order, features,
 
 
 @serial
-def _transpose(start, end, rank, visible):  # type: ignore[no-untyped-def]
+def _transpose(start, end, rank, visible):
     """Counting sort of the fragments by Gaussian: (touched ranks, offsets, fragment numbers, their pixels)."""
     pixels = start.size
     place = np.zeros(visible + 1, np.int32)
@@ -148,7 +148,7 @@ def _transpose(start, end, rank, visible):  # type: ignore[no-untyped-def]
 
 
 @parallel
-def _gather_gradients(rows, offsets, fragment, pixel, weight, grad, alpha_grad, grad_features, grad_opacity):  # type: ignore[no-untyped-def]
+def _gather_gradients(rows, offsets, fragment, pixel, weight, grad, alpha_grad, grad_features, grad_opacity):
     """Sum per touched Gaussian, in pixel order; rows int32 [R] scene numbers."""
     channels = grad.shape[1]
     t = grad.dtype.type

@@ -14,7 +14,7 @@ from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, EXTENT_CAP, TILE, 
 
 @parallel
 def _blend(width, height, tiles_x, tile, offsets, ranks, records, opacity, cutoff, colors, alpha_max, t_min,
-           image, transmittance, depth):  # type: ignore[no-untyped-def]  # fmt: skip
+           image, transmittance, depth):  # fmt: skip
     """Fill image [H, W, 3], transmittance [H, W] and depth [H, W]; colors [M, 3] in depth order."""
     t = records.dtype.type
     half, one = t(0.5), t(1)

@@ -29,7 +29,7 @@ CHECK_EVERY = 8  # Gaussians between two looks at whether all bits are decided
 
 @parallel
 def _label_map(width, height, tiles_x, tile, bits, offsets, ranks, records, opacity, cutoff, codes,
-               alpha_max, t_min, out):  # type: ignore[no-untyped-def]  # fmt: skip
+               alpha_max, t_min, out):  # fmt: skip
     """Fill out uint32 [H, W]; codes uint32 [M] in depth order."""
     t = records.dtype.type
     half, one = t(0.5), t(1)

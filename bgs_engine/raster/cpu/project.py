@@ -16,7 +16,7 @@ RECORD = 8
 
 
 @parallel
-def covariances(quats, scales):  # type: ignore[no-untyped-def]
+def covariances(quats, scales):
     """Upper triangles (xx, xy, xz, yy, yz, zz) [N, 6] of R diag(s²) Rᵀ; quats [N, 4] unit wxyz, scales [N, 3]."""
     n = quats.shape[0]
     out = np.empty((n, 6), quats.dtype)
@@ -38,7 +38,7 @@ def covariances(quats, scales):  # type: ignore[no-untyped-def]
 
 
 @parallel
-def project(means, covs, viewmat, fx, fy, cx, cy, width, height, near, margin, blur, extent_cap, records, visible):  # type: ignore[no-untyped-def]
+def project(means, covs, viewmat, fx, fy, cx, cy, width, height, near, margin, blur, extent_cap, records, visible):
     """Fill `records` [N, 8] and `visible` uint8 [N].
 
     Visible: in front of the near plane, non-degenerate, and its q <= extent_cap ellipse touches the image.
@@ -92,7 +92,7 @@ def project(means, covs, viewmat, fx, fy, cx, cy, width, height, near, margin, b
 
 
 @serial
-def depth_order(records, visible):  # type: ignore[no-untyped-def]
+def depth_order(records, visible):
     """Numbers of the visible Gaussians, int32 [M], near to far, stable.
 
     Radix sort, 3 passes of 11 bits over the float32 pattern: positive floats sort like unsigned integers.
@@ -134,7 +134,7 @@ def depth_order(records, visible):  # type: ignore[no-untyped-def]
 
 
 @parallel
-def gather(order, records):  # type: ignore[no-untyped-def]
+def gather(order, records):
     """The records of the visible Gaussians in depth order, [M, 8]."""
     out = np.empty((order.size, RECORD), records.dtype)
     for r in prange(order.size):
@@ -144,7 +144,7 @@ def gather(order, records):  # type: ignore[no-untyped-def]
 
 
 @inline
-def mahalanobis(records, r, x, y):  # type: ignore[no-untyped-def]
+def mahalanobis(records, r, x, y):
     """Squared Mahalanobis distance q of the point (x, y) from record r."""
     dx, dy = records[r, X] - x, records[r, Y] - y
     cross = records[r, CONIC_XY] + records[r, CONIC_XY]

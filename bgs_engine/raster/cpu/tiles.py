@@ -15,7 +15,7 @@ BANDS = 16  # fixed, so that the result does not depend on the number of threads
 
 
 @inline
-def _touches(mx, my, cxx, cxy, cyy, x0, y0, x1, y1, extent_cap):  # type: ignore[no-untyped-def]
+def _touches(mx, my, cxx, cxy, cyy, x0, y0, x1, y1, extent_cap):
     """Whether the smallest q over the rectangle of pixel centres is within the cap: exact, two edges suffice."""
     if x0 <= mx <= x1 and y0 <= my <= y1:
         return True
@@ -29,7 +29,7 @@ def _touches(mx, my, cxx, cxy, cyy, x0, y0, x1, y1, extent_cap):  # type: ignore
 
 
 @parallel
-def tile_lists(records, tiles_x, tiles_y, tile, extent_cap):  # type: ignore[no-untyped-def]
+def tile_lists(records, tiles_x, tiles_y, tile, extent_cap):
     """(offsets int64 [T + 1], ranks int32 [K]): ranks[offsets[t]:offsets[t + 1]] are the records that touch tile t."""
     n = records.shape[0]
     half = records.dtype.type(0.5)

@@ -1,7 +1,5 @@
-"""Everything about one view that does not depend on opacity or features: built once, kept in a bounded cache."""
+"""Everything about one view that does not depend on opacity or features: built once and kept."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,28 +60,3 @@ class ViewBuilder:
         offsets, ranks = tile_lists(records, tiles_x, tiles_y, TILE, t(EXTENT_CAP))
         return View(camera.width, camera.height, tiles_x, order, records, offsets, ranks)
 
-
-class ViewCache:
-    """Views by camera number, the least recently used dropped beyond `max_bytes`."""
-
-    def __init__(self, scene: RasterScene, cameras: Sequence[Camera], max_bytes: int) -> None:
-        self.cameras = cameras
-        self.max_bytes = max_bytes
-        self.builds = 0
-        self._builder = ViewBuilder(scene)
-        self._views: OrderedDict[int, View] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, number: int) -> View:
-        """The view of camera `number`, built if it is not held."""
-        if number in self._views:
-            self._views.move_to_end(number)
-            return self._views[number]
-        view = self._builder.build(self.cameras[number])
-        self.builds += 1
-        self._views[number] = view
-        self._bytes += view.nbytes
-        while self._bytes > self.max_bytes and len(self._views) > 1:
-            _, dropped = self._views.popitem(last=False)
-            self._bytes -= dropped.nbytes
-        return view

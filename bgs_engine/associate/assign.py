@@ -1,0 +1,53 @@
+"""From segments to codes: nested labels and distinct child numbers, drawn at random.
+
+Random numbers differ in half of their bits, so where three segments blend in a pixel, most bits still side with the
+heaviest. Numbers with few set bits (one bit a child) were tried and measured worse (docs/method.md).
+"""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import UsageError
+
+
+def codes_from_segments(labels: np.ndarray, layout: BitLayout, seed: int) -> np.ndarray:
+    """Codes, int32 [N], from nested segments int32 [N, L]; -1 (none) counts as a segment of its own.
+
+    Siblings get distinct child numbers; an only child gets 0, as training would pull it (equation 7).
+
+    Raises:
+        UsageError: a parent has more children than its level has bits for.
+    """
+    rng = np.random.default_rng(seed)
+    parent = np.zeros(len(labels), np.int64)
+    parts = []
+    for level, bits in enumerate(layout.level_bits[: labels.shape[1]], 1):
+        pairs, member = np.unique(np.stack([parent, labels[:, level - 1]], 1), axis=0, return_inverse=True)
+        member = member.ravel()
+        _, family_start, family_size = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+        most = int(family_size.max())
+        if most > 1 << bits:
+            raise UsageError(
+                f"Level {level} needs {most:,} children in one parent, but has {bits} bits for {1 << bits:,}.",
+                f"Give level {level} at least {(most - 1).bit_length()} bits with --level-bits.",
+            )
+        child = np.zeros(len(pairs), np.uint32)
+        for start, size in zip(family_start, family_size, strict=True):
+            if size > 1:
+                child[start : start + size] = rng.choice(1 << bits, size, replace=False)
+        parts.append(child[member])
+        parent = member.astype(np.int64)
+    parts += [np.zeros(len(labels), np.uint32)] * (layout.levels - len(parts))
+    return layout.pack(parts)
+
+
+def fill_unseen(labels: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Give Gaussians without any label (-1 at level 1) the labels of the nearest one that has; int32 [N, L]."""
+    seen = labels[:, 0] >= 0
+    if seen.all() or not seen.any():
+        return labels
+    _, nearest = cKDTree(means[seen]).query(means[~seen], workers=-1)
+    out = labels.copy()
+    out[~seen] = labels[seen][nearest]
+    return out

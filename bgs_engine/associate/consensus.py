@@ -1,0 +1,122 @@
+"""Segments and votes refine each other until they agree.
+
+After merging, some masks are still wrong: one that lumps two parts together, one that cuts a part in two. Alternate:
+every Gaussian takes the segment that most of its votes say; every mask goes to the segment that most of its
+Gaussians took, or to none if no segment holds enough of it. Masks that lump several segments lose their votes that
+way, pieces of a segment join it. The same idea as expectation maximisation with hard assignments.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from bgs_engine.associate.kernels import best_per_row
+
+
+@dataclass(frozen=True)
+class ConsensusConfig:
+    """How masks and segments come to agree."""
+
+    rounds: int = 4
+    least_purity: float = 0.6  # share of a mask's weight in its segment, below which most views contradict the mask
+    least_views: int = 2  # a segment seen in fewer views is noise, unless there are hardly more views at all
+
+
+@dataclass(frozen=True)
+class LevelSegments:
+    """One level's answer.
+
+    labels: int32 [N] segment of each Gaussian, -1 = none.
+    share: float32 [N] in 0..1, the share of its votes that the Gaussian's segment has.
+    segment_of_mask: int32 [masks], -1 = contradicted.
+    parent: int32 [segments], segment one level up, -1 = none (level 1).
+    """
+
+    labels: np.ndarray
+    share: np.ndarray
+    segment_of_mask: np.ndarray
+    parent: np.ndarray
+
+
+def settle(
+    masks: sp.csr_matrix,
+    mask_view: np.ndarray,
+    segment_of_mask: np.ndarray,
+    above: np.ndarray | None,
+    config: ConsensusConfig,
+) -> LevelSegments:
+    """Alternate between Gaussians and masks.
+
+    Args:
+        masks: CSR [N, masks], pixels.
+        mask_view: int32 [masks].
+        segment_of_mask: int32 [masks], the merge's answer.
+        above: int32 [N], segments of the level above that this level must stay within; None at level 1.
+        config: rounds and thresholds.
+    """
+    total = np.asarray(masks.sum(1)).ravel()
+    for last in [False] * config.rounds + [True]:
+        segment_of_mask = _without_lonely(segment_of_mask, mask_view, config.least_views)
+        parent = _parents(masks, segment_of_mask, above)
+        labels, weight = _vote(masks, segment_of_mask, parent, above)
+        if not last:
+            segment_of_mask = _reassign(masks, labels, len(parent), config.least_purity)
+    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+    return LevelSegments(labels, share, segment_of_mask, parent)
+
+
+def _fold(segment_of_mask: np.ndarray) -> sp.csr_matrix:
+    keep = np.flatnonzero(segment_of_mask >= 0)
+    shape = (len(segment_of_mask), int(segment_of_mask.max(initial=-1)) + 1)
+    return sp.csr_matrix((np.ones(len(keep), np.float32), (keep, segment_of_mask[keep])), shape)
+
+
+def _without_lonely(segment_of_mask: np.ndarray, mask_view: np.ndarray, least_views: int) -> np.ndarray:
+    """Drop segments that too few views show, and number the rest without gaps."""
+    keep = segment_of_mask >= 0
+    pairs = np.unique(np.stack([segment_of_mask[keep], mask_view[keep]], 1), axis=0)
+    views = np.bincount(pairs[:, 0], minlength=int(segment_of_mask.max(initial=0)) + 1)
+    needed = min(least_views, int(views.max(initial=0)))
+    number = np.full(len(views), -1, np.int32)
+    alive = np.flatnonzero((views >= needed) & (views > 0))
+    number[alive] = np.arange(len(alive))
+    return np.where(keep, number[np.maximum(segment_of_mask, 0)], -1).astype(np.int32)
+
+
+def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarray | None) -> np.ndarray:
+    """The segment above that most of each segment's votes lie in, int32 [segments]."""
+    fold = _fold(segment_of_mask)
+    if above is None:
+        return np.full(fold.shape[1], -1, np.int32)
+    inside = np.flatnonzero(above >= 0)
+    groups = int(above.max(initial=0)) + 1
+    member = sp.csr_matrix((np.ones(len(inside), np.float32), (above[inside], inside)), (groups, masks.shape[0]))
+    return np.asarray((member @ (masks @ fold)).toarray().argmax(0), np.int32)
+
+
+def _vote(
+    masks: sp.csr_matrix, segment_of_mask: np.ndarray, parent: np.ndarray, above: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each Gaussian's heaviest segment within the one above: (int32 [N], -1 = none; its weight, float32 [N])."""
+    votes = (masks @ _fold(segment_of_mask)).tocsr()
+    n = masks.shape[0]
+    allowed = np.full(n, -1, np.int32) if above is None else above
+    best, value = np.empty(n, np.int32), np.empty(n, np.float32)
+    best_per_row(votes.indptr, votes.indices, votes.data, allowed, parent, best, value)
+    if above is not None:
+        best[above < 0] = -1
+    return best, value
+
+
+def _reassign(masks: sp.csr_matrix, labels: np.ndarray, segments: int, least_purity: float) -> np.ndarray:
+    """The segment that holds most of each mask's weight, -1 below the least purity; int32 [masks]."""
+    labelled = np.flatnonzero(labels >= 0)
+    member = sp.csr_matrix(
+        (np.ones(len(labelled), np.float32), (labels[labelled], labelled)), (segments, masks.shape[0])
+    )
+    inside = np.asarray((member @ masks).todense())
+    total = np.maximum(inside.sum(0), 1e-9)
+    best = inside.argmax(0)
+    pure = inside[best, np.arange(inside.shape[1])] / total >= least_purity
+    return np.where(pure, best, -1).astype(np.int32)

@@ -1,0 +1,96 @@
+"""The association as one step: votes, merging, consensus level by level, codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bgs_engine.associate.assign import codes_from_segments, fill_unseen
+from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
+from bgs_engine.associate.merge import MergeConfig, merge_masks
+from bgs_engine.associate.votes import LevelMaps, Votes, collect_votes
+from bgs_engine.cameras import Camera
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import InputError
+from bgs_engine.events import Reporter
+from bgs_engine.raster.scene import RasterScene
+
+
+@dataclass(frozen=True)
+class AssociateConfig:
+    """Thresholds of the association, with the measurements behind them in docs/method.md."""
+
+    merge: MergeConfig = field(default_factory=MergeConfig)
+    consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
+
+
+@dataclass(frozen=True)
+class Association:
+    """What the masks of all views agree on.
+
+    codes: int32 [N], scene order.
+    confidence: float32 [N] in 0..1, share of a Gaussian's votes (coarsest level) that its segment has; 0 = unseen.
+    mask_children: per level, {(camera, mask id): child number}; masks that the other views contradict are missing.
+    contradicted: per level, how many masks those are.
+    """
+
+    codes: np.ndarray
+    confidence: np.ndarray
+    mask_children: list[dict[tuple[int, int], int]]
+    contradicted: list[int]
+
+
+def associate(
+    scene: RasterScene,
+    cameras: Sequence[Camera],
+    level_maps: LevelMaps,
+    layout: BitLayout,
+    config: AssociateConfig,
+    seed: int,
+    reporter: Reporter,
+) -> Association:
+    """Segments of the scene from the masks of all views.
+
+    Raises:
+        InputError: the cameras see nothing of the scene under any mask.
+        UsageError: more segments than the layout has bits for.
+    """
+    reporter.stage("Collecting votes")
+    votes = collect_votes(scene, cameras, level_maps, reporter)
+    if votes.matrix.nnz == 0:
+        raise InputError(
+            "The cameras see nothing of the scene where masks are.",
+            "Check that the poses, the masks and the splat belong together.",
+        )
+    reporter.stage("Merging masks")
+    levels = _settle_levels(votes, min(votes.levels, layout.levels), config, reporter)
+    labels = fill_unseen(np.stack([level.labels for level in levels], 1), scene.means)
+    codes = codes_from_segments(labels, layout, seed)
+    children = [_mask_children(votes, levels, labels, codes, layout, k) for k in range(len(levels))]
+    contradicted = [int((level.segment_of_mask < 0).sum()) for level in levels]
+    return Association(codes, levels[0].share, children, contradicted)
+
+
+def _settle_levels(votes: Votes, count: int, config: AssociateConfig, reporter: Reporter) -> list[LevelSegments]:
+    levels: list[LevelSegments] = []
+    for level in range(1, count + 1):
+        reporter.progress(level - 1, count)
+        masks, view = votes.mask_matrix(level), votes.mask_view[level - 1]
+        above = levels[-1].labels if levels else None
+        levels.append(settle(masks, view, merge_masks(masks, view, config.merge), above, config.consensus))
+        reporter.metric(f"segments_level_{level}", len(levels[-1].parent))
+    reporter.progress(count, count)
+    return levels
+
+
+def _mask_children(
+    votes: Votes, levels: list[LevelSegments], labels: np.ndarray, codes: np.ndarray, layout: BitLayout, k: int
+) -> dict[tuple[int, int], int]:
+    """{(camera, mask id): child number at level k + 1} of all masks whose segment has Gaussians."""
+    child_of_segment = np.full(len(levels[k].parent) + 1, -1, np.int64)  # the last entry serves -1
+    child_of_segment[labels[:, k]] = layout.local(codes, k + 1)
+    child_of_segment[-1] = -1
+    child = child_of_segment[levels[k].segment_of_mask]
+    known = np.flatnonzero(child >= 0)
+    keys = zip(votes.mask_view[k][known].tolist(), votes.mask_id[k][known].tolist(), strict=True)
+    return dict(zip(keys, child[known].tolist(), strict=True))

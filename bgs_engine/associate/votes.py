@@ -1,0 +1,120 @@
+"""Votes: in every view, how much of each mask each Gaussian makes up.
+
+Masks nest, so one view's masks of all levels are counted together: a node is one combination of level-1..L ids that
+occurs in the view, and a mask of level l is the sum of its nodes. Memory is bounded by pixels, not by masks: about
+12 bytes for each (Gaussian, node) pair that weighs at least `MIN_WEIGHT`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from bgs_engine.associate.kernels import NODES_HELD, gaussian_votes
+from bgs_engine.cameras import Camera
+from bgs_engine.events import Reporter
+from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
+from bgs_engine.raster.cpu.view import ViewBuilder
+from bgs_engine.raster.scene import RasterScene
+
+STRIDE = 2  # px: every second pixel in both directions votes; a quarter of the time, the same segments
+MIN_WEIGHT = 0.02  # px: fainter contributions are noise and most of the memory
+
+LevelMaps = Callable[[int], np.ndarray | None]
+"""Level maps of a camera number: int32 [L, H, W], 0 = unlabelled; None where the view has no masks."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """All views' votes.
+
+    matrix: CSR float32 [N, nodes], N in scene order, entries in pixels.
+    node_masks: int32 [nodes, L]: the scene-wide number of the node's mask at each level, -1 where unlabelled.
+    mask_view, mask_id: per level int32 [masks]: which camera and which id in its level map a mask is.
+    """
+
+    matrix: sp.csr_matrix
+    node_masks: np.ndarray
+    mask_view: list[np.ndarray]
+    mask_id: list[np.ndarray]
+
+    @property
+    def levels(self) -> int:
+        """Number of levels L."""
+        return self.node_masks.shape[1]
+
+    def mask_matrix(self, level: int) -> sp.csr_matrix:
+        """CSR float32 [N, masks of `level`]: each Gaussian's weight in each mask, pixels."""
+        of = self.node_masks[:, level - 1]
+        keep = np.flatnonzero(of >= 0)
+        shape = (len(of), len(self.mask_view[level - 1]))
+        fold = sp.csr_matrix((np.ones(len(keep), np.float32), (keep, of[keep])), shape)
+        return (self.matrix @ fold).tocsr()
+
+
+def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: LevelMaps, reporter: Reporter) -> Votes:
+    """Look at every view once.
+
+    Args:
+        scene: N Gaussians.
+        cameras: V cameras.
+        level_maps: the masks of each, by number.
+        reporter: told after each view.
+    """
+    builder, lister = ViewBuilder(scene), FragmentLister()
+    rows: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    node_ids: list[np.ndarray] = []
+    node_view: list[np.ndarray] = []
+    nodes = 0
+    for number, camera in enumerate(reporter.track(cameras, len(cameras))):
+        maps = level_maps(number)
+        if maps is None:
+            continue
+        ys, xs = np.mgrid[0 : camera.height : STRIDE, 0 : camera.width : STRIDE]
+        py, px = ys.ravel().astype(np.int32), xs.ravel().astype(np.int32)
+        order = tile_order(px, py, camera.width)
+        px, py = px[order], py[order]
+        combinations, node = np.unique(maps[:, py, px].T, axis=0, return_inverse=True)
+        node = node.ravel()
+        node[~combinations.any(1)[node]] = -1
+        lists = (fragments := lister.list(builder.build(camera), px, py, scene.opacities)).by_gaussian()
+        held = np.empty((len(lists.rows), NODES_HELD), np.int32)
+        weights = np.empty((len(lists.rows), NODES_HELD), np.float32)
+        gaussian_votes(
+            lists.offsets, lists.fragment, lists.pixel, fragments.weight, node.astype(np.int32), held, weights
+        )
+        who, slot = np.nonzero((held >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
+        rows.append(lists.rows[who])
+        columns.append(held[who, slot] + nodes)
+        values.append(weights[who, slot] * np.float32(STRIDE**2))
+        node_ids.append(combinations)
+        node_view.append(np.full(len(combinations), number, np.int32))
+        nodes += len(combinations)
+    return _as_votes(len(scene), rows, columns, values, node_ids, node_view)
+
+
+def _as_votes(
+    n: int,
+    rows: list[np.ndarray],
+    columns: list[np.ndarray],
+    values: list[np.ndarray],
+    node_ids: list[np.ndarray],
+    node_view: list[np.ndarray],
+) -> Votes:
+    ids, view = np.concatenate(node_ids), np.concatenate(node_view)
+    coo = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    matrix = sp.csr_matrix(coo, (n, len(ids)), dtype=np.float32)
+    node_masks = np.full(ids.shape, -1, np.int32)
+    mask_view, mask_id = [], []
+    for level in range(ids.shape[1]):
+        labelled = np.flatnonzero(ids[:, level] > 0)
+        pairs, number = np.unique(
+            np.stack([view[labelled], ids[labelled, level]], 1), axis=0, return_inverse=True
+        )
+        node_masks[labelled, level] = number.ravel()
+        mask_view.append(pairs[:, 0].astype(np.int32))
+        mask_id.append(pairs[:, 1].astype(np.int32))
+    return Votes(matrix, node_masks, mask_view, mask_id)

@@ -1,0 +1,41 @@
+"""A cache bounded by bytes: what is built from number k is kept until memory is wanted for something newer."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """Anything that knows the memory it holds."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+
+
+T = TypeVar("T", bound=Sized)
+
+
+class ByteCache(Generic[T]):
+    """Items by number; the least recently used are dropped beyond `max_bytes`, the newest always stays."""
+
+    def __init__(self, build: Callable[[int], T], max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.builds = 0
+        self._build = build
+        self._items: OrderedDict[int, T] = OrderedDict()
+        self._bytes = 0
+
+    def __getitem__(self, number: int) -> T:
+        """The item of this number, built if it is not held."""
+        if number in self._items:
+            self._items.move_to_end(number)
+            return self._items[number]
+        item = self._build(number)
+        self.builds += 1
+        self._items[number] = item
+        self._bytes += item.nbytes
+        while self._bytes > self.max_bytes and len(self._items) > 1:
+            _, dropped = self._items.popitem(last=False)
+            self._bytes -= dropped.nbytes
+        return item

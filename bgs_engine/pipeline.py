@@ -1,0 +1,295 @@
+"""From a dataset with masks to a run folder, and from a bare splat to the same.
+
+Reads top to bottom: open, associate, train, write, draw. Every stage is reported; nothing is moved into place before
+it is whole.
+"""
+
+import hashlib
+import json
+import logging
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bgs_engine
+from bgs_engine.associate.stage import AssociateConfig, Association, associate
+from bgs_engine.cameras import Camera
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import InputError, UsageError
+from bgs_engine.events import Reporter, log_to
+from bgs_engine.gaussians import Gaussians, load_gaussians
+from bgs_engine.io.dataset import Dataset, open_dataset
+from bgs_engine.io.files import check_writable, sha256
+from bgs_engine.io.masks import load_level_maps, masked_cameras
+from bgs_engine.io.ply import SplatPly, read_ply
+from bgs_engine.io.run_folder import finish, open_run, partial_folder, write_run
+from bgs_engine.labels import build_label_table
+from bgs_engine.masks.pipeline import MasksConfig, make_masks
+from bgs_engine.previews import write_previews
+from bgs_engine.raster.scene import RasterScene
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.model import CpuModel
+from bgs_engine.train.objectives import ContrastiveObjective, Objective, SegmentObjective
+from bgs_engine.train.sampling import PixelSampler
+from bgs_engine.train.trainer import Checkpoint, snap_to_used, train
+from bgs_engine.warm_up import warm_up
+
+START_SPREAD = 0.6  # first features are 0.5 +- half of this: decided, yet free to change their mind
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A splat in the three forms that the stages need."""
+
+    ply: SplatPly
+    gaussians: Gaussians
+    raster: RasterScene
+
+
+def load_scene(path: Path, reporter: Reporter) -> Scene:
+    """Read a splat; warns of Gaussians that are left out."""
+    reporter.stage("Reading scene")
+    ply = read_ply(path)
+    gaussians = load_gaussians(ply)
+    broken = int((~gaussians.valid).sum())
+    if broken:
+        reporter.warning(f"{broken:,} Gaussians have non-finite values; they take no part and get code 0.")
+    reporter.metric("gaussians", len(gaussians))
+    return Scene(ply, gaussians, RasterScene.from_gaussians(gaussians))
+
+
+@contextmanager
+def work_folder(out: Path, reporter: Reporter, resume: bool) -> Iterator[Path]:
+    """The partial folder of a run: emptied first unless resuming, logged into, left in place on failure."""
+    partial = partial_folder(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file.", "Give a folder for the run with -o.")
+    if not resume:
+        shutil.rmtree(partial, ignore_errors=True)
+    check_writable(partial)
+    handler = logging.FileHandler(partial / "engine.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("bgs_engine")
+    root.addHandler(handler)
+    try:
+        with log_to(reporter, partial / "events.jsonl"):
+            yield partial
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def train_run(
+    dataset_folder: Path,
+    out: Path,
+    layout: BitLayout,
+    config: TrainConfig,
+    reporter: Reporter,
+    ply: Path | None = None,
+    resume: bool = False,
+) -> Path:
+    """`bgs train`: a dataset with masks → the run folder `out`.
+
+    Raises:
+        InputError: anything wrong with the data, or an output that cannot be written.
+        UsageError: settings that contradict the data.
+        CancelledError: stopped; a checkpoint is left for `resume`.
+    """
+    with work_folder(out, reporter, resume) as partial:
+        dataset = open_dataset(dataset_folder, ply, reporter)
+        scene = load_scene(dataset.scene, reporter)
+        _train_into(partial, scene, dataset, layout, config, reporter)
+    finish(out)
+    reporter.artifact("run", out)
+    return out
+
+
+def segment_run(
+    ply: Path,
+    out: Path,
+    layout: BitLayout,
+    config: TrainConfig,
+    masks: MasksConfig,
+    reporter: Reporter,
+    dataset_folder: Path | None = None,
+    view_count: int = 20,
+    resume: bool = False,
+) -> Path:
+    """`bgs segment`: a splat, with photos and poses or alone → the run folder `out`.
+
+    Views and masks that are missing are made first, inside the run folder, where they stay for a second look.
+    """
+    with work_folder(out, reporter, resume) as partial:
+        scene = load_scene(ply, reporter)
+        if dataset_folder is None:
+            dataset_folder = partial / "dataset"
+            if not (dataset_folder / "transforms.json").is_file():
+                from bgs_engine.views import ViewsConfig, make_views
+
+                make_views(ply, dataset_folder, ViewsConfig(count=view_count, seed=config.seed), reporter)
+        dataset = open_dataset(dataset_folder, ply, reporter)
+        if not dataset.mask_levels:
+            make_masks(dataset, replace(masks, levels=layout.levels), reporter, scene.raster)
+            dataset = open_dataset(dataset_folder, ply)
+        _train_into(partial, scene, dataset, layout, config, reporter)
+    finish(out)
+    reporter.artifact("run", out)
+    return out
+
+
+def _train_into(
+    folder: Path, scene: Scene, dataset: Dataset, layout: BitLayout, config: TrainConfig, reporter: Reporter
+) -> None:
+    cameras = masked_cameras(dataset, reporter)
+    if len(dataset.mask_levels) > layout.levels:
+        reporter.warning(
+            f"The dataset has {len(dataset.mask_levels)} mask levels; the {layout.levels} coarsest are used."
+        )
+    used = replace(dataset, mask_levels=dataset.mask_levels[: layout.levels])
+
+    def level_maps(number: int) -> np.ndarray:
+        return load_level_maps(used, cameras[number])
+
+    warm_up(reporter)
+    first, association = _first_codes(scene, cameras, level_maps, layout, config, reporter)
+    features = _first_features(first, scene.raster, layout, config)
+    model = CpuModel(scene.raster, cameras, features, int(config.cache_gb * 1e9))
+    sampler = PixelSampler(
+        level_maps,
+        config.uniform_pixels,
+        config.balanced_pixels,
+        config.balanced_masks,
+        max_bytes=int(config.cache_gb * 0.25e9),
+    )
+    source = sha256(scene.ply.path)
+    checkpoint = Checkpoint(
+        folder / "checkpoint.npz", config.checkpoint_seconds, _fingerprint(source, layout, config, cameras)
+    )
+    train(model, cameras, sampler, _objective(layout, config, association), config, checkpoint, reporter)
+
+    reporter.stage("Writing")
+    if first is None:
+        codes, confidence = layout.from_features(model.features), np.abs(model.features * 2 - 1).mean(1)
+    else:
+        codes = snap_to_used(model.features, first, layout)
+        confidence = np.abs(model.features * 2 - 1).mean(1) if association is None else association.confidence
+    _write(folder, scene, layout, config, codes, model.opacities, confidence, source, dataset, cameras, reporter)
+    checkpoint.path.unlink(missing_ok=True)  # type: ignore[union-attr]
+
+
+def _first_codes(
+    scene: Scene, cameras: list[Camera], level_maps: Any, layout: BitLayout, config: TrainConfig, reporter: Reporter
+) -> tuple[np.ndarray | None, Association | None]:
+    """(codes int32 [N] in scene order or None for random features, the association where one was made)."""
+    init = config.init
+    if init == "auto":
+        init = "associate" if config.objective == "association" else "random"
+    association = None
+    if init == "associate" or config.objective == "association":
+        association = associate(
+            scene.raster, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter
+        )
+    if init == "associate":
+        assert association is not None
+        return association.codes, association
+    if init == "random":
+        return None, association
+    return scene.raster.from_file_order(_read_codes(Path(init), scene.ply.count)), association
+
+
+def _read_codes(path: Path, count: int) -> np.ndarray:
+    try:
+        codes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read ({error}).", "Give --init random or a codes.npy.") from None
+    if codes.shape != (count,) or codes.dtype not in (np.int32, np.uint32):
+        raise InputError(
+            f"{path} holds {codes.dtype} {list(codes.shape)}; the scene needs int32 [{count}].",
+            "Use codes of the same scene.",
+        )
+    return codes.view(np.int32)
+
+
+def _first_features(
+    codes: np.ndarray | None, scene: RasterScene, layout: BitLayout, config: TrainConfig
+) -> np.ndarray:
+    if codes is None:  # uniform: features that start on one side of 0.5 deadlock (docs/method.md)
+        return np.random.default_rng(config.seed).random((len(scene), layout.total), np.float32)
+    return (layout.to_bits(codes) - np.float32(0.5)) * np.float32(START_SPREAD) + np.float32(0.5)
+
+
+def _objective(layout: BitLayout, config: TrainConfig, association: Association | None) -> Objective:
+    if config.objective == "association":
+        assert association is not None
+        return SegmentObjective(layout, association.mask_children)
+    return ContrastiveObjective(layout, config)
+
+
+def _fingerprint(source: str, layout: BitLayout, config: TrainConfig, cameras: list[Camera]) -> str:
+    kept = {k: v for k, v in asdict(config).items() if k not in ("cache_gb", "checkpoint_seconds")}
+    facts = [source, layout.level_bits, kept, [(c.name, c.width, c.height, c.viewmat.tolist()) for c in cameras]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _write(
+    folder: Path,
+    scene: Scene,
+    layout: BitLayout,
+    config: TrainConfig,
+    codes: np.ndarray,
+    opacities: np.ndarray,
+    confidence: np.ndarray,
+    source: str,
+    dataset: Dataset,
+    cameras: list[Camera],
+    reporter: Reporter,
+) -> None:
+    to_file = scene.raster.to_file_order
+    in_file = to_file(codes)
+    table = build_label_table(
+        layout,
+        in_file,
+        scene.gaussians.means,
+        scene.gaussians.opacities,
+        scene.gaussians.base_colors,
+        to_file(confidence.astype(np.float32)),
+    )
+    for level, labels in enumerate(table.levels, 1):
+        reporter.metric(f"labels_level_{level}", len(labels))
+    info = {
+        "source": {"path": str(scene.ply.path), "sha256": source, "gaussians": scene.ply.count},
+        "left_out": int((~scene.gaussians.valid).sum()),
+        "dataset": str(dataset.folder),
+        "views": len(cameras),
+        "configuration": asdict(config),
+        "seed": config.seed,
+        "device": "cpu",
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "timings": reporter.timings,
+        "warnings": reporter.warnings,
+        "metrics": {},
+    }
+    write_run(folder, scene.ply, in_file, to_file(opacities), table, info, to_file(confidence.astype(np.float32)))
+    write_previews(open_run(folder), scene.raster, cameras, folder / "preview", reporter)
+
+
+def versions() -> dict[str, str]:
+    """Versions worth knowing when two runs differ."""
+    import numba
+    import torch
+
+    return {
+        "bgs_engine": bgs_engine.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,36 @@
+"""Training settings; the command line's options and help texts are made from these fields."""
+
+from dataclasses import dataclass, field
+
+DEFAULT_CACHE_GB = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What `bgs train` can be told. The `help` of each field is its text on the command line."""
+
+    iterations: int = field(default=300, metadata={"help": "optimisation steps, one view each"})
+    objective: str = field(
+        default="association",
+        metadata={
+            "help": "association: pull towards the segments that the masks of all views agree on; "
+            "contrastive: the paper's objective, from pairs of pixels of one view",
+            "choices": ("association", "contrastive"),
+        },
+    )
+    init: str = field(
+        default="auto",
+        metadata={"help": "first codes: associate, random, or a codes.npy; auto = what the objective is best with"},
+    )
+    uniform_pixels: int = field(default=2000, metadata={"help": "pixels drawn uniformly in each step"})
+    balanced_pixels: int = field(default=8000, metadata={"help": "pixels drawn mask by mask in each step"})
+    balanced_masks: int = field(default=64, metadata={"help": "masks that share the balanced pixels of a step"})
+    feature_rate: float = field(default=0.02, metadata={"help": "learning rate of the features, falling to a tenth"})
+    opacity_rate: float = field(default=0.01, metadata={"help": "learning rate of the opacity logits; 0 = frozen"})
+    regulariser: float = field(default=0.3, metadata={"help": "weight of the pull towards 0 and 1 (equation 8)"})
+    virtual_negative: float = field(default=1.0, metadata={"help": "weight of the virtual negative (equation 7)"})
+    straight_through: bool = field(default=False, metadata={"help": "binarise in the forward pass (equation 3)"})
+    progressive: bool = field(default=True, metadata={"help": "repel only inside the same coarser mask (equation 6)"})
+    seed: int = field(default=0, metadata={"help": "seed of everything random"})
+    cache_gb: float = field(default=DEFAULT_CACHE_GB, metadata={"help": "memory for views kept between steps, GB"})
+    checkpoint_seconds: float = field(default=30.0, metadata={"help": "seconds between two checkpoints"})

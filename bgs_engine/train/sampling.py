@@ -1,0 +1,88 @@
+"""Which pixels a step looks at: some anywhere, most of them mask by mask (section 3.5 of the paper).
+
+Pixels of a view are kept sorted by their labels at all levels. Masks nest, so every mask of every level is one
+stretch of that list, and drawing from a mask is drawing a position in its stretch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgs_engine.associate.votes import LevelMaps
+from bgs_engine.byte_cache import ByteCache
+from bgs_engine.raster.cpu.fragments import tile_order
+
+
+@dataclass(frozen=True)
+class ViewPixels:
+    """The labelled pixels of one view, sorted by labels.
+
+    pixels: int32 [P] flat pixel numbers; node: uint16/int32 [P] row of `labels`; labels: int32 [K, L];
+    mask_start, mask_end: int64 [M] stretches of all masks of all levels.
+    """
+
+    pixels: np.ndarray
+    node: np.ndarray
+    labels: np.ndarray
+    mask_start: np.ndarray
+    mask_end: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, bytes."""
+        return self.pixels.nbytes + self.node.nbytes
+
+
+def index_pixels(level_maps: np.ndarray) -> ViewPixels:
+    """Sort the labelled pixels of one view; level_maps int32 [L, H, W], nested, 0 = unlabelled."""
+    levels = level_maps.shape[0]
+    flat = level_maps.reshape(levels, -1)
+    labelled = np.flatnonzero(flat[0] > 0).astype(np.int32)
+    ids = flat[:, labelled]
+    order = np.lexsort(ids[::-1])
+    ids, pixels = ids[:, order], labelled[order]
+    starts, ends = [], []
+    changed = np.zeros(len(pixels), bool)
+    changed[:1] = True
+    for level in range(levels):
+        changed[1:] |= ids[level, 1:] != ids[level, :-1]
+        first = np.flatnonzero(changed)
+        last = np.append(first[1:], len(pixels))
+        named = ids[level, first] > 0
+        starts.append(first[named])
+        ends.append(last[named])
+    node = np.cumsum(changed) - 1
+    labels = np.ascontiguousarray(ids[:, changed].T)
+    kind = np.uint16 if len(labels) < 1 << 16 else np.int32
+    return ViewPixels(pixels, node.astype(kind), labels, np.concatenate(starts), np.concatenate(ends))
+
+
+class PixelSampler:
+    """Draws a step's pixels; view indices are kept within `max_bytes`."""
+
+    def __init__(self, level_maps: LevelMaps, uniform: int, balanced: int, masks: int, max_bytes: int) -> None:
+        self.uniform, self.balanced, self.masks = uniform, balanced, masks
+        self._level_maps = level_maps
+        self._views: ByteCache[ViewPixels] = ByteCache(self._index, max_bytes)
+
+    def draw(self, number: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(px int32 [P], py int32 [P], labels int32 [P, L]) of one view, each pixel once, in tile order."""
+        view = self._views[number]
+        if not len(view.pixels):
+            empty = np.empty(0, np.int32)
+            return empty, empty, np.empty((0, view.labels.shape[1]), np.int32)
+        positions = [rng.integers(0, len(view.pixels), self.uniform)]
+        if self.balanced and len(view.mask_start):
+            chosen = rng.integers(0, len(view.mask_start), self.masks)
+            start, size = view.mask_start[chosen], (view.mask_end - view.mask_start)[chosen]
+            offset = rng.random((-(-self.balanced // self.masks), self.masks)) * size
+            positions.append((start + offset.astype(np.int64)).ravel())
+        at = np.unique(np.concatenate(positions))
+        py, px = np.divmod(view.pixels[at], np.int32(width))
+        order = tile_order(px, py, width)
+        at = at[order]
+        return px[order], py[order], view.labels[view.node[at]]
+
+    def _index(self, number: int) -> ViewPixels:
+        maps = self._level_maps(number)
+        return index_pixels(np.zeros((1, 1, 1), np.int32) if maps is None else maps)

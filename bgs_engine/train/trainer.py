@@ -1,0 +1,138 @@
+"""The training loop: one view a step, checkpoints, cancel and resume.
+
+Everything random in step t comes from (seed, t), so a resumed run gives the codes of an uninterrupted one.
+"""
+
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.cameras import Camera
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import CancelledError, InputError
+from bgs_engine.events import Reporter
+from bgs_engine.io.files import writing
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.model import CpuModel
+from bgs_engine.train.objectives import Objective
+from bgs_engine.train.sampling import PixelSampler
+
+REPORT_EVERY = 50  # steps between two loss figures
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a checkpoint lies and how often it is written; path None = never."""
+
+    path: Path | None = None
+    seconds: float = 30.0
+    fingerprint: str = ""  # of everything that must be equal for a resume to make sense
+
+
+def train(
+    model: CpuModel,
+    cameras: Sequence[Camera],
+    sampler: PixelSampler,
+    objective: Objective,
+    config: TrainConfig,
+    checkpoint: Checkpoint,
+    reporter: Reporter,
+) -> None:
+    """Train the model in place.
+
+    Raises:
+        CancelledError: the user asked to stop; the checkpoint is written.
+    """
+    reporter.stage("Training")
+    first = load_checkpoint(model, checkpoint)
+    saved = time.monotonic()
+    loss_sum, loss_count = 0.0, 0
+    for step in range(first, config.iterations):
+        try:
+            reporter.progress(step, config.iterations)
+        except CancelledError:
+            save_checkpoint(model, step, checkpoint)
+            raise
+        number = view_of_step(step, len(cameras), config.seed)
+        rng = np.random.default_rng((config.seed, step))
+        px, py, labels = sampler.draw(number, cameras[number].width, rng)
+        if not len(px):
+            continue
+        loss, grad = objective(model.forward(number, px, py), labels, number)
+        model.backward(grad, config.feature_rate * 0.1 ** (step / config.iterations), config.opacity_rate)
+        loss_sum, loss_count = loss_sum + loss, loss_count + 1
+        if (step + 1) % REPORT_EVERY == 0:
+            reporter.metric("loss", round(loss_sum / loss_count, 6))
+            loss_sum, loss_count = 0.0, 0
+        if time.monotonic() - saved > checkpoint.seconds:
+            save_checkpoint(model, step + 1, checkpoint)
+            saved = time.monotonic()
+    reporter.progress(config.iterations, config.iterations)
+
+
+def view_of_step(step: int, views: int, seed: int) -> int:
+    """The view that a step looks at: a new permutation of all views every epoch."""
+    epoch, place = divmod(step, views)
+    return int(np.random.default_rng((seed, 1 << 20, epoch)).permutation(views)[place])
+
+
+def save_checkpoint(model: CpuModel, step: int, checkpoint: Checkpoint) -> None:
+    """Write the state after `step` steps, whole or not at all."""
+    if checkpoint.path is None:
+        return
+    with writing(checkpoint.path) as partial, partial.open("wb") as stream:
+        np.savez(stream, step=step, fingerprint=checkpoint.fingerprint, **model.state())
+
+
+def load_checkpoint(model: CpuModel, checkpoint: Checkpoint) -> int:
+    """Steps already done: 0 without a checkpoint.
+
+    Raises:
+        InputError: the checkpoint is damaged or belongs to other data or settings.
+    """
+    if checkpoint.path is None or not checkpoint.path.is_file():
+        return 0
+    try:
+        with np.load(checkpoint.path, allow_pickle=False) as data:
+            if str(data["fingerprint"]) != checkpoint.fingerprint:
+                raise InputError(
+                    "The checkpoint belongs to another scene or other settings.",
+                    "Run again without --resume to start anew.",
+                )
+            model.load_state({name: data[name] for name in model.state()})
+            return int(data["step"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{checkpoint.path} is damaged ({error}).", "Run again without --resume.") from None
+
+
+def snap_to_used(features: np.ndarray, codes: np.ndarray, layout: BitLayout) -> np.ndarray:
+    """Codes int32 [N] from trained features [N, D], each one that some first code already had.
+
+    A bit flipped here and there makes codes that nobody means; every such Gaussian takes the nearest sibling (smallest
+    distance of its features), level by level. `codes` int32 [N] are the first codes.
+    """
+    used = np.unique(codes.view(np.uint32))
+    own = layout.from_features(features)
+    strange = np.flatnonzero(~np.isin(own.view(np.uint32), used))
+    prefix = np.zeros(len(strange), np.uint32)
+    slices = layout.slices()
+    for level, columns in enumerate(slices, 1):
+        labels = np.unique(layout.labels(used, level))
+        parents = np.asarray(layout.parent(labels, level), np.uint32)
+        chosen = np.empty(len(strange), np.uint32)
+        for parent in np.unique(prefix):
+            rows = np.flatnonzero(prefix == parent)
+            children = labels[parents == parent]
+            bits = layout.level_bits[level - 1]
+            shifts = np.arange(bits - 1, -1, -1, dtype=np.uint32)
+            child_bits = ((children[:, None] >> shifts) & np.uint32(1)).astype(np.float32)
+            x = features[strange[rows], columns]
+            distance = (child_bits**2).sum(1) - 2 * x @ child_bits.T  # + |x|², the same for all children
+            chosen[rows] = children[distance.argmin(1)]
+        prefix = chosen
+    own[strange] = prefix.view(np.int32)
+    return own

@@ -130,6 +130,6 @@ def frame(screen: bpy.types.Screen, obj: bpy.types.Object) -> None:
             if view.view_perspective == "CAMERA":
                 view.view_perspective = "PERSP"
             view.view_location = ((low + high) / 2).tolist()
-            view.view_distance = 1.1 * size
+            view.view_distance = 1.3 * size
             space.clip_end = max(space.clip_end, 20 * size)
             space.clip_start = min(space.clip_start, size / 1000)

@@ -13,7 +13,8 @@ def splat_material() -> bpy.types.Material:
     if material is not None:
         return material
     material = bpy.data.materials.new(NAME)
-    material.use_nodes = True
+    if not material.use_nodes:  # always on in later Blenders, where setting it warns
+        material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
     attribute = tree.nodes.new("ShaderNodeAttribute")

@@ -1,0 +1,80 @@
+"""Inside a chroot with a real Blender: the extension installed as a user would, a screen to draw on, a made scene."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, "/mnt/repo/tests/extension")
+import made
+
+OUT = Path("/mnt/out")
+if not (OUT / "extension.zip").is_file():  # `pytest` at the top of the repository: this folder needs its chroot
+    collect_ignore_glob = ["test_*.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Say it when these tests are left out."""
+    return None if ZIP.is_file() else "tests/blender left out: run `python build.py test --blender`"
+
+
+ZIP = OUT / "extension.zip"
+
+
+def blender(*arguments: object, env: dict[str, str] | None = None, seconds: int = 240) -> subprocess.CompletedProcess:
+    """Run blender to its end; output as text."""
+    command = ["blender", *map(str, arguments)]
+    return subprocess.run(
+        command, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=seconds, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def installed() -> str:
+    """The extension, installed from the zip and enabled; returns what the installer said."""
+    run = blender("--command", "extension", "install-file", "-r", "user_default", "--enable", ZIP)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="session")
+def engine() -> Path:
+    """An executable that answers like a Python with the engine in it."""
+    wheels = sorted(Path("/mnt/repo/dist/wheels").glob("*.whl"))
+    script = OUT / "stand-in-engine"
+    path = f"import sys; sys.path[:0] = {[str(w) for w in wheels]!r}\n"
+    script.write_text("#!/usr/bin/python3\n" + path + Path("/mnt/repo/tests/extension/stand_in.py").read_text())
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture(scope="session")
+def scene() -> Path:
+    """The made splat without codes."""
+    rows, _ = made.made_splat()
+    return made.write(OUT / "made.ply", rows)
+
+
+@pytest.fixture(scope="session")
+def coded() -> Path:
+    """The made splat with codes."""
+    return made.write(OUT / "coded.ply", made.with_codes(*made.made_splat()))
+
+
+@pytest.fixture(scope="session")
+def screen():
+    """A virtual screen; returns the environment a program needs to draw on it."""
+    Path("/tmp/.X11-unix").mkdir(exist_ok=True)
+    server = subprocess.Popen(
+        ["Xvfb", ":99", "-screen", "0", "1280x800x24", "-nolisten", "tcp"], stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 20
+    while not Path("/tmp/.X11-unix/X99").exists():
+        assert time.monotonic() < end, "Xvfb did not start"
+        time.sleep(0.1)
+    yield {"DISPLAY": ":99", "LIBGL_ALWAYS_SOFTWARE": "1", "XDG_RUNTIME_DIR": "/tmp"}
+    server.terminate()
+    server.wait()

@@ -1,0 +1,93 @@
+"""Stands in for the engine where none is installed: speaks its protocol as a real process and writes a real run folder.
+
+Called like the engine: `... -m bgs_engine segment SCENE.ply -o RUN --events ...`. What it does is chosen by the
+environment variable BGS_STAND_IN: `good` (default), `bad` (an error event), `crash`, `slow` (until cancelled), `deaf`
+(ignores cancel and terminate, and starts a child that does too).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+STEP = float(os.environ.get("BGS_STAND_IN_STEP", "0.02"))  # seconds per step
+
+
+def say(event, **fields):
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+def listen(stop):
+    for line in sys.stdin:
+        if line.strip() == "cancel":
+            break
+    stop.set()
+
+
+def stage(name, stop, steps=25):
+    say("stage", name=name)
+    for done in range(1, steps + 1):
+        if stop.wait(STEP):
+            say("error", code=130, message="Cancelled.", hint="")
+            sys.exit(130)
+        say("progress", done=done, total=steps, eta=round((steps - done) * STEP, 1))
+
+
+def write_run(scene, run):
+    import numpy as np
+    from bgs_engine.codes import BitLayout
+    from bgs_engine.gaussians import load_gaussians
+    from bgs_engine.io.ply import read_ply
+    from bgs_engine.io.run_folder import finish, partial_folder, write_run
+    from bgs_engine.labels import build_label_table
+
+    ply = read_ply(scene)
+    splat = load_gaussians(ply)
+    layout = BitLayout()
+    # Quadrants around the middle, then halves, then octants: enough to see three levels.
+    sign = (splat.means > np.median(splat.means, axis=0)).astype(np.uint32)
+    codes = layout.pack([sign[:, 0] * 1000 + sign[:, 2] * 7 + 1, sign[:, 1] * 500 + 1, (splat.means[:, 0] % 1 > 0.5) * 1])
+    table = build_label_table(layout, codes, splat.means, splat.opacities, splat.base_colors)
+    table.levels[0][0].name = "Biggest"
+    write_run(partial_folder(run), ply, codes, splat.opacities, table, {"source": str(scene)})
+    finish(run)
+
+
+def main():
+    arguments = sys.argv[sys.argv.index("bgs_engine") + 1 :]
+    if arguments[0] == "doctor":
+        print(json.dumps({"python": "3.11.7", "torch": {"ok": True, "version": "2.0"}, "cuda": {"ok": False}}))
+        return 0
+    mode = os.environ.get("BGS_STAND_IN", "good")
+    scene, run = Path(arguments[1]), Path(arguments[arguments.index("-o") + 1])
+    stop = threading.Event()
+    if mode == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen([sys.executable, "-c", "import signal,time; signal.signal(15, 1); time.sleep(600)"])
+        say("metric", name="child", value=child.pid)
+        say("stage", name="deaf")
+        time.sleep(600)
+    threading.Thread(target=listen, args=(stop,), daemon=True).start()
+    say("hello", protocol=1, version="0", command="segment")
+    print("a line for the log", file=sys.stderr, flush=True)
+    if mode == "crash":
+        raise RuntimeError("the stand-in fell over")
+    if mode == "bad" or not scene.is_file():
+        say("error", code=3, message="The scene is empty.", hint="Export it again.")
+        return 3
+    for name in ("views", "masks", "association", "training"):
+        stage(name, stop, steps=100000 if mode == "slow" else 25)
+    say("metric", name="iou", value=0.9123456)
+    say("warning", message="2 views were dark.")
+    write_run(scene, run)
+    say("artifact", kind="run", path=str(run))
+    say("done", seconds=1.0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Import and export through the operators: bytes, colours, transforms, refusals."""
+
+import math
+import time
+
+import bpy
+import made
+import numpy as np
+import pytest
+from bgs_engine.io.ply import read_ply
+from blender_bgs import clouds
+from blender_bgs.logic import attributes as at
+from blender_bgs.logic.harmonics import basis
+
+
+def import_(path):
+    bpy.ops.bgs.import_splat(filepath=str(path))
+    return bpy.context.view_layer.objects.active
+
+
+@pytest.mark.parametrize("rest", [0, 9, 24, 45])
+def test_round_trip_gives_the_same_file(tmp_path, rest: int) -> None:
+    rows, codes = made.made_splat(per_object=200, rest=rest)
+    rows["scale_0"][3], rows["opacity"][4], rows["x"][5] = np.nan, np.inf, np.nan
+    rows["rot_0"][6] = rows["rot_1"][6] = rows["rot_2"][6] = rows["rot_3"][6] = 0
+    for name, table in (("plain", rows), ("coded", made.with_codes(rows, codes))):
+        source = made.write(tmp_path / f"{name}.ply", table)
+        import_(source)
+        bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="WHOLE")
+        assert (tmp_path / "out.ply").read_bytes() == source.read_bytes()
+
+
+def test_codes_keep_all_32_bits(coded) -> None:
+    obj, _, codes = coded
+    assert (codes < 0).any()  # a code with its top bit set is among them
+    assert np.array_equal(clouds.get_column(obj.data, at.CODE), codes)
+
+
+def test_color_is_the_files_and_upright(tmp_path) -> None:
+    rows, _ = made.made_splat(per_object=50, rest=0)
+    obj = import_(made.write(tmp_path / "a.ply", rows))
+    color = clouds.get_column(obj.data, at.COLOR)[:, :3]
+    srgb = np.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)
+    dc = np.stack([rows[f"f_dc_{k}"] for k in range(3)], 1) * 0.28209479 + 0.5
+    assert np.abs(srgb - dc).max() < 2 / 255  # the conversion table has 1024 entries: half a display step
+    assert bpy.context.scene.view_settings.view_transform == "Standard"
+    # y points down in the file, so a point at y = -1 must be one unit up.
+    assert np.allclose(np.array(obj.matrix_world)[:3, :3] @ (0, -1, 0), (0, 0, 1), atol=1e-6)
+    obj.bgs.up_axis = "Z"
+    assert np.allclose(obj.matrix_world, np.eye(4), atol=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\n"
+                         b"property float y\nproperty float z\nend_header\n0 0 0\n"])  # fmt: skip
+def test_a_file_that_is_no_splat_imports_nothing(tmp_path, content: bytes) -> None:
+    (tmp_path / "bad.ply").write_bytes(content)
+    with pytest.raises(RuntimeError, match=r"bad\.ply"):
+        bpy.ops.bgs.import_splat(filepath=str(tmp_path / "bad.ply"))
+    assert not bpy.data.objects and not bpy.data.pointclouds
+
+
+def test_export_bakes_the_transform_and_turns_colours(tmp_path) -> None:
+    rows, _ = made.made_splat(per_object=40)
+    obj = import_(made.write(tmp_path / "a.ply", rows))
+    before = np.array(obj.matrix_world)
+    obj.rotation_mode = "XYZ"
+    obj.location, obj.scale = (1, 2, 3), (2, 2, 2)
+    obj.rotation_euler = (obj.rotation_euler[0] + 0.7, 0.4, -1.1)
+    bpy.context.view_layer.update()
+    after = np.array(obj.matrix_world)
+    bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="WHOLE")
+    out = read_ply(tmp_path / "out.ply").take(np.arange(len(rows)))
+    change = np.linalg.inv(before) @ after
+
+    def stack(table, names):
+        return np.stack([table[n] for n in names], 1).astype(np.float64)
+
+    here, there = stack(rows, "xyz"), stack(out, "xyz")
+    assert np.allclose(there, here @ change[:3, :3].T + change[:3, 3], atol=1e-5)
+    scales = [f"scale_{k}" for k in range(3)]
+    assert np.allclose(stack(out, scales), stack(rows, scales) + math.log(2), atol=1e-5)
+    # What a viewer saw from direction d it now sees from the turned direction.
+    turn = change[:3, :3] / 2
+    names = [f"f_rest_{15 + k}" for k in range(15)]  # the green channel
+    directions = np.random.default_rng(0).normal(size=(20, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    seen = basis(directions)[:, 1:] @ stack(rows, names).T
+    assert np.allclose(basis(directions @ turn.T)[:, 1:] @ stack(out, names).T, seen, atol=1e-5)
+
+
+def test_one_label_plain(coded, tmp_path) -> None:
+    obj, _, _ = coded
+    obj.bgs.label_index = 1
+    label = obj.bgs.active_label()
+    bpy.ops.bgs.export_splat(filepath=str(tmp_path / "one.ply"), what="LABEL", plain=True)
+    ply = read_ply(tmp_path / "one.ply")
+    assert ply.count == label.count and len(ply.names) == 62
+
+
+def test_a_million_in_time(tmp_path) -> None:
+    rows, _ = made.made_splat(per_object=250_000)
+    path = made.write(tmp_path / "big.ply", rows)
+    started = time.perf_counter()
+    import_(path)
+    seconds = time.perf_counter() - started
+    # The promise is 3 s on two cores of its own; the machine that tests may be busy with something else.
+    assert seconds < 6, f"{seconds:.2f} s"
+    print(f"\nimport of 1M Gaussians, degree 3: {seconds:.2f} s")

@@ -1,0 +1,160 @@
+"""The job owner with real processes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bgs_engine.errors import EnvironmentLacksError
+from blender_bgs import engine
+from blender_bgs.engine import SegmentConfig, find_engine, in_words
+from blender_bgs.job import Job, Progress, advance
+
+HERE = Path(__file__).resolve()
+ROOT = HERE.parents[2]
+STAND_IN = HERE.parents[1] / "extension" / "stand_in.py"
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="process groups are checked through /proc")
+
+
+def start(tmp_path: Path, mode: str = "good", **env: str) -> Job:
+    import made
+
+    rows, _ = made.made_splat(per_object=50, rest=0)
+    scene = made.write(tmp_path / "scene.ply", rows)
+    code = f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({str(STAND_IN)!r}, run_name='__main__')"
+    command = [sys.executable, "-c", code, "-m", "bgs_engine"]
+    command += SegmentConfig().arguments(scene, tmp_path / "run")
+    settings = {"BGS_STAND_IN": mode, "BGS_STAND_IN_STEP": "0.002", **env}
+    return Job(command, log=tmp_path / "log.txt", env=settings)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_a_job_to_its_end(tmp_path: Path) -> None:
+    job = start(tmp_path)
+    seen = set()
+    while not job.progress.finished:
+        state = job.progress
+        seen.add(state.stage)
+        assert 0 <= state.fraction <= 1
+        time.sleep(0.005)
+    state = job.progress
+    assert state.succeeded, job.details()
+    assert {"views", "masks", "training"} <= seen
+    assert state.metrics["iou"] == 0.9123456 and state.warnings == ("2 views were dark.",)
+    assert Path(state.artifacts["run"]).is_dir()
+    log = (tmp_path / "log.txt").read_text()
+    assert "a line for the log" in log and '"event": "done"' in log
+
+
+def test_the_engines_sentence_and_hint_arrive(tmp_path: Path) -> None:
+    state = start(tmp_path, "bad").wait(20)
+    assert state.error == ("The scene is empty.", "Export it again.") and state.returncode == 3
+    assert not state.succeeded and not state.cancelled
+
+
+def test_a_crash_is_told_with_its_last_line(tmp_path: Path) -> None:
+    job = start(tmp_path, "crash")
+    state = job.wait(20)
+    assert state.error is not None and "the stand-in fell over" in state.error[0]
+    assert "Traceback" in job.details()
+
+
+@pytest.mark.parametrize("mode", ["slow", "deaf"])
+def test_cancel_leaves_no_process_within_two_seconds(tmp_path: Path, mode: str) -> None:
+    job = start(tmp_path, mode)
+    wait_for(lambda: job.progress.stage in ("views", "deaf"))
+    child = job.progress.metrics.get("child")
+    started = time.monotonic()
+    job.cancel()
+    assert time.monotonic() - started < 0.05  # it returns at once: the window stays alive
+    wait_for(lambda: not is_alive(job.pid) and (child is None or not is_alive(child)), 5)
+    assert time.monotonic() - started < 2
+    state = job.wait(2)
+    assert state.cancelled and not state.succeeded
+
+
+def test_the_engine_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
+    code = (
+        f"import sys, time, os; sys.path[:0] = [{str(ROOT)!r}, {str(STAND_IN.parent)!r}, {str(HERE.parent)!r}];"
+        "from pathlib import Path; from test_job import start;"
+        f"job = start(Path({str(tmp_path)!r}), 'slow'); print(job.pid, flush=True); time.sleep(600)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    pid = int(owner.stdout.readline())
+    time.sleep(1.0)  # the stand-in has started to listen
+    assert is_alive(pid)
+    owner.kill()
+    owner.wait()
+    wait_for(lambda: not is_alive(pid), 5)
+
+
+def test_unknown_and_broken_events_change_nothing() -> None:
+    state = Progress(stage="masks")
+    assert advance(state, {"event": "novelty", "x": 1}) == state
+    assert advance(state, {"event": "progress"}).stage == "masks"
+
+
+def test_engine_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = engine.environment_python(environment)
+    monkeypatch.delenv(engine.VARIABLE, raising=False)
+    with pytest.raises(EnvironmentLacksError, match="Install Engine"):
+        find_engine("", "")
+    assert find_engine("", str(environment)) == python
+    monkeypatch.setenv(engine.VARIABLE, sys.executable)
+    assert find_engine("", str(environment)) == Path(sys.executable)
+    assert find_engine(str(environment), "") == python
+    with pytest.raises(EnvironmentLacksError, match="does not exist"):
+        find_engine(str(tmp_path / "nothing"), "")
+
+
+def test_the_doctors_answer_in_words() -> None:
+    report = {"python": "3.11.7", "torch": {"ok": True, "version": "2.0"}, "cuda": {"ok": False, "hint": "Get one."}}
+    assert in_words(report) == ["python: 3.11.7", "torch: works, 2.0", "cuda: missing, Get one."]
+
+
+def test_installer_makes_an_environment_that_has_the_core(tmp_path: Path) -> None:
+    """From the wheel as it is bundled, without extras: torch alone would take minutes."""
+    from tools import package
+
+    wheels = package.make_wheels()
+    wheel = next(w for w in wheels if w.name.startswith("bgs_engine"))
+    installer = ROOT / "blender_bgs" / "installer.py"
+    job = Job(
+        [sys.executable, str(installer), str(tmp_path / "env"), str(wheel), "--extras", ""], log=tmp_path / "log"
+    )
+    state = job.wait(300)
+    assert state.succeeded, job.details()
+    assert state.artifacts["environment"] == str(tmp_path / "env")
+    python = engine.environment_python(tmp_path / "env")
+    code = "import json, bgs_engine.io.run_folder, sys; print(json.dumps('torch' in sys.modules))"
+    run = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert json.loads(run.stdout) is False  # the core needs nothing heavy
+
+
+def test_cancelled_installer_leaves_nothing(tmp_path: Path) -> None:
+    installer = ROOT / "blender_bgs" / "installer.py"
+    job = Job([sys.executable, str(installer), str(tmp_path / "env"), "nothing.whl"], log=tmp_path / "log")
+    wait_for(lambda: job.progress.total > 0)
+    job.cancel()
+    assert job.wait(5).cancelled
+    assert not (tmp_path / "env").exists()

@@ -1,0 +1,211 @@
+"""Transforms, colours of labels, lists, picking, framing."""
+
+import numpy as np
+import pytest
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import UsageError
+from blender_bgs.logic import attributes as at
+from blender_bgs.logic.framing import core_box, point_radii
+from blender_bgs.logic.harmonics import basis, rotation_matrix
+from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, list_order, reassign
+from blender_bgs.logic.palette import color_at
+from blender_bgs.logic.picking import front_most
+from blender_bgs.logic.transforms import (
+    change_since_import,
+    matrices_quaternions,
+    quaternion_matrices,
+    transform_rows,
+    up_matrix,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def rotations(count: int, seed: int = 0) -> np.ndarray:
+    return quaternion_matrices(np.random.default_rng(seed).normal(size=(count, 4)))
+
+
+def covariances(rows: np.ndarray) -> np.ndarray:
+    quats = np.stack([rows[f"rot_{k}"] for k in range(4)], 1).astype(float)
+    scales = np.exp(np.stack([rows[f"scale_{k}"] for k in range(3)], 1).astype(float))
+    axes = quaternion_matrices(quats) * scales[:, None, :]
+    return axes @ axes.transpose(0, 2, 1)
+
+
+def test_the_basis_is_the_colour_renderers() -> None:
+    # Orthonormal on the sphere: what fixes every constant up to its sign.
+    directions = np.random.default_rng(0).normal(size=(400_000, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    gram = basis(directions).T @ basis(directions) * (4 * np.pi / len(directions))
+    assert np.abs(gram - np.eye(16)).max() < 0.03  # Monte Carlo: a few times 1 / sqrt(400,000) times the peak value
+    # Signs of the 3DGS renderer, at a direction where no harmonic vanishes.
+    x, y, z = 0.48, 0.36, 0.8
+    assert np.allclose(basis(np.array([[x, y, z]]))[0, 1:4], 0.4886025 * np.array([-y, z, -x]))
+
+
+@pytest.mark.parametrize("coefficients", [4, 9, 16])
+def test_rotated_harmonics_show_the_same_from_the_turned_side(coefficients: int) -> None:
+    rng = np.random.default_rng(1)
+    directions = rng.normal(size=(50, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    sh = rng.normal(size=coefficients)
+    for turn in (*rotations(5), np.diag((-1.0, 1, 1))):  # a mirrored object too
+        new = rotation_matrix(turn, coefficients) @ sh
+        # Exact up to float64 round-off: the bands are invariant subspaces.
+        assert np.allclose(
+            basis(directions @ turn.T)[:, :coefficients] @ new, basis(directions)[:, :coefficients] @ sh, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("kind", ["even", "uneven", "sheared", "mirrored"])
+def test_transformed_rows_have_the_transformed_covariance(kind: str) -> None:
+    import made
+
+    rows, _ = made.made_splat(per_object=25)
+    linear = {
+        "even": rotations(1)[0] * 3.0,
+        "uneven": rotations(1)[0] @ np.diag((1.0, 2.0, 0.3)),
+        "sheared": np.array([[1, 0.7, 0], [0, 1, 0], [0.2, 0, 1.5]]),
+        "mirrored": np.diag((-2.0, 2.0, 2.0)),
+    }[kind]
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = linear, (4, 5, -6)
+    out = transform_rows(rows, matrix)
+    want = linear @ covariances(rows) @ linear.T
+    # float32 storage of logs and quaternions: relative 1e-6 each, a few of them multiplied.
+    assert np.abs(covariances(out) - want).max() < 2e-5 * np.abs(want).max()
+    assert (out["opacity"] == rows["opacity"]).all() and (out["extra"] == rows["extra"]).all()
+
+
+def test_quaternions_of_matrices_round_trip() -> None:
+    matrices = np.concatenate([rotations(100), [np.diag((1.0, -1, -1)), np.diag((-1.0, 1, -1)), np.eye(3)]])
+    assert np.allclose(quaternion_matrices(matrices_quaternions(matrices)), matrices, atol=1e-12)
+
+
+def test_nothing_done_is_no_change() -> None:
+    for up in ("NEG_Y", "Z", "Y"):
+        imported = up_matrix(up)
+        assert np.linalg.det(imported[:3, :3]) == pytest.approx(1)
+        noisy = imported.astype(np.float32) + np.float32(1e-7)
+        assert change_since_import(noisy.astype(float), imported) is None
+        moved = imported.copy()
+        moved[0, 3] += 1e-3
+        assert change_since_import(moved, imported) is not None
+    # What pointed up in the file points up in Blender.
+    assert np.allclose(up_matrix("NEG_Y")[:3, :3] @ (0, -1, 0), (0, 0, 1))
+    assert np.allclose(up_matrix("Y")[:3, :3] @ (0, 1, 0), (0, 0, 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["u1", "i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"]), st.binary(min_size=80, max_size=80))
+def test_any_property_keeps_its_bits(dtype: str, data: bytes) -> None:
+    values = np.frombuffer(data, dtype)
+    kind, packed = at.pack_scalar(values)
+    assert packed.dtype == at.KINDS[kind].dtype
+    assert at.unpack_scalar(packed, np.dtype(dtype)).tobytes() == values.tobytes()
+
+
+def test_edited_scales_are_written_and_the_rest_left_alone() -> None:
+    raw = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+    scale = at.activate_scale(raw)
+    scale[3] *= 2
+    layout = at.Layout(tuple((f"scale_{k}", "<f4") for k in range(3)))
+    rows = at.rows_from({at.SCALE: scale, at.RAW_SCALE: raw}.get, layout, 10)
+    out = np.stack([rows[f"scale_{k}"] for k in range(3)], 1)
+    assert np.array_equal(np.delete(out, 3, 0), np.delete(raw, 3, 0))
+    assert np.allclose(out[3], raw[3] + np.log(2), atol=1e-6)
+
+
+def test_siblings_differ_and_look_like_their_parent() -> None:
+    import colorsys
+
+    parents = [color_at(1, rank, None) for rank in range(40)]
+    assert len({tuple(round(c, 2) for c in p) for p in parents}) == 40
+    for parent in parents[:8]:
+        children = [color_at(2, rank, parent) for rank in range(12)]
+        assert len({tuple(round(c, 3) for c in child) for child in children}) == 12
+        hue = colorsys.rgb_to_hsv(*parent)[0]
+        for child in children:
+            away = abs(colorsys.rgb_to_hsv(*child)[0] - hue)
+            assert min(away, 1 - away) <= 0.051  # HUE_SPREAD of level 2 and rounding
+
+
+def make_table(seed: int = 0, count: int = 2000) -> tuple[BitLayout, np.ndarray, CodeTable]:
+    layout = BitLayout((12, 10, 10))
+    rng = np.random.default_rng(seed)
+    local = [rng.integers(0, 5, count) * 813, rng.integers(0, 3, count) * 500, rng.integers(0, 2, count)]
+    codes = layout.pack(local)
+    return layout, codes, CodeTable.of(codes, layout)
+
+
+def test_groups_are_the_rows_of_each_label() -> None:
+    layout, codes, table = make_table()
+    for level in (1, 2, 3):
+        labels = layout.labels(codes, level)
+        groups = table.groups(level)
+        assert sorted(groups) == np.unique(labels).tolist()
+        for label, rows in groups.items():
+            assert np.array_equal(rows, np.flatnonzero(labels == label))
+
+
+def test_entries_count_and_name_and_keep() -> None:
+    layout, codes, table = make_table()
+    entries = build_entries(table, names={(1, 813): "Table"}, colors={(1, 813): (1.0, 0.0, 0.0)})
+    assert [sum(e.count for e in entries if e.level == level) for level in (1, 2, 3)] == [2000] * 3
+    kept = next(e for e in entries if e.key == (1, 813))
+    assert kept.name == "Table" and kept.color == (1.0, 0.0, 0.0)
+    parents = {e.label for e in entries if e.level == 1}
+    assert all(e.parent in parents for e in entries if e.level == 2)
+    assert len({(e.level, e.name) for e in entries}) == len(entries)
+
+
+def test_list_is_filtered_and_sorted() -> None:
+    rows = [(1, "Sofa", 5), (2, "Leg", 9), (1, "armchair", 7), (1, "Lamp", 6)]
+    shown, position = list_order(rows, 1, "A", by_name=False)
+    assert shown == [True, False, True, True]
+    assert [rows[i][1] for i in np.argsort(position)][:3] == ["armchair", "Lamp", "Sofa"]
+    _, position = list_order(rows, 1, "", by_name=True)
+    assert [rows[i][1] for i in np.argsort(position)][:3] == ["armchair", "Lamp", "Sofa"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.integers(0, 10_000))
+def test_reassigned_gaussians_have_the_label_and_no_parts_are_lumped(level: int, seed: int) -> None:
+    layout, codes, table = make_table(seed, 400)
+    rng = np.random.default_rng(seed)
+    rows = rng.random(400) < 0.3
+    target = int(rng.choice(table.labels(level)))
+    new = reassign(codes, rows, layout, level, target)
+    assert (layout.labels(new, level)[rows] == target).all()
+    assert np.array_equal(new[~rows], codes[~rows])
+    # Gaussians that were in different finest parts still are, and nobody joined a part of those that stayed.
+    pairs = np.stack([codes.view(np.uint32), new.view(np.uint32)], 1)
+    for a, b in zip(np.unique(codes[rows]), np.unique(codes[rows])[1:], strict=False):
+        if level < 3:
+            assert not set(pairs[rows & (codes == a), 1]) & set(pairs[rows & (codes == b), 1])
+
+
+def test_a_free_label_is_free_or_refused() -> None:
+    layout = BitLayout((1, 2))
+    assert free_label([4, 5, 7], 1, layout, 2) == 6
+    with pytest.raises(UsageError, match="in use"):
+        free_label([0, 1], 0, layout, 1)
+
+
+def test_the_front_most_gaussian_is_picked() -> None:
+    position = np.array([(0, 0, 5), (0, 0, 3), (0.1, 0, 4), (0, 0, -2)], np.float32)
+    radii = np.array([0.1, 0.1, 0.1, 0.1], np.float32)
+    clip = np.array([(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, -0.1), (0, 0, 1, 0)], float)  # camera at 0, looking at +z
+    assert front_most(position, radii, clip, (100, 100), (50, 50)) == 1
+    radii[1] = 0  # hidden
+    assert front_most(position, radii, clip, (100, 100), (50, 50)) == 2
+    assert front_most(position, radii, clip, (100, 100), (5, 5)) is None
+
+
+def test_floaters_do_not_count_for_framing() -> None:
+    rng = np.random.default_rng(0)
+    position = np.concatenate([rng.uniform(-1, 1, (10_000, 3)), rng.uniform(-500, 500, (300, 3))])
+    low, high = core_box(position, np.ones(len(position)))
+    assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 1.6).all()
+    radii = point_radii(np.full((5, 3), 0.5, np.float32), np.array([1, 1, 0.05, 1, 1], np.float32))
+    assert radii.tolist() == [0.5, 0.5, 0, 0.5, 0.5]

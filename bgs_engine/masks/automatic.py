@@ -14,12 +14,13 @@ from scipy import ndimage
 from bgs_engine.errors import MemoryExhaustedError
 from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.nesting import REFERENCE_PIXELS
-from bgs_engine.masks.prompting import Check, Decoded, PromptableModel, upsampling
+from bgs_engine.masks.prompting import Answers, Check, PromptableModel, upsampling
 
 COARSE_STRIDE = 4  # the first adaptive pass asks at every fourth point in both directions
 STABILITY_OFFSET = 1.0  # logits; a mask is stable when moving its threshold this far hardly changes it
 SPECK_AREA = 50  # pixels at 640x480; smaller islands and holes of a mask are noise
 FRESH_IOU = 0.9  # an answer that overlaps a kept one more than this is the same mask
+CLEARLY_BETTER = 0.02  # score; a repeat replaces the kept mask from this gain on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,48 +28,45 @@ class PromptConfig:
     """How an image is asked."""
 
     points_per_side: int = 32  # of the finest grid
-    batch: int = 8  # prompts a call; the decoder's time a prompt hardly falls beyond this, its memory grows
+    batch: int = 4  # prompts a call; more save no time on a processor, and each call is a chance to cancel
     min_iou: float = 0.86  # the model's own estimate
     min_stability: float = 0.90
     adaptive: bool = True  # skip points whose answer is known
-    explained_cells: float = 2.0  # a mask smaller than this many grid cells a side explains the points on it
+    explained_cells: float = 3.0  # a mask smaller than this many grid cells a side explains the points on it
 
 
 @dataclass
 class _Kept:
-    """What was found so far in one image; everything at the resolution of the model's logits."""
+    """What was found so far in one image, at the resolution of the model's masks."""
 
-    flat: np.ndarray  # float32 [room, h * w] of 0 and 1, for overlaps by matrix product
+    sketches: np.ndarray  # bool [room, pixels of a sketch]
     logits: list[np.ndarray] = field(default_factory=list)  # float16 [h, w]
     scores: list[float] = field(default_factory=list)
-    areas: list[int] = field(default_factory=list)
+    areas: list[float] = field(default_factory=list)  # in pixels of the sketch
 
-    def add(self, logits: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """Take masks [n, h, w]; which of them were new, bool [n]. A repeat replaces the kept one if it is better."""
-        fresh = np.zeros(len(logits), bool)
-        for n, (logit, score) in enumerate(zip(logits, scores.tolist(), strict=True)):
-            flat = (logit > 0).ravel().astype(np.float32)
-            area = int(flat.sum())
-            count = len(self.scores)
-            shared = self.flat[:count] @ flat
-            overlap = shared / np.maximum(np.array(self.areas, np.float32) + area - shared, 1)
-            same = int(overlap.argmax()) if count else 0
-            if count and overlap[same] > FRESH_IOU:
-                if score > self.scores[same]:
-                    self._set(same, logit, flat, score, area)
-                continue
-            if count == len(self.flat):
-                self.flat = np.concatenate([self.flat, np.zeros_like(self.flat)])
-            self.logits.append(logit)
+    def place(self, sketch: np.ndarray, score: float) -> tuple[int, bool]:
+        """Where a mask, bool [h', w'], belongs and whether it is worth having; a repeat must be clearly better."""
+        flat = sketch.ravel()
+        area = float(np.count_nonzero(flat))
+        count = len(self.scores)
+        number, fresh = count, True
+        if count:
+            # Counting beats a matrix product here: the threads of the product's library would fight the model's.
+            shared = np.count_nonzero(self.sketches[:count] & flat, axis=1)
+            overlap = shared / np.maximum(np.array(self.areas) + area - shared, 1)
+            same = int(overlap.argmax())
+            if overlap[same] > FRESH_IOU:
+                if score < self.scores[same] + CLEARLY_BETTER:
+                    return same, False
+                number, fresh = same, False
+        if number == len(self.sketches):
+            self.sketches = np.concatenate([self.sketches, np.zeros_like(self.sketches)])
+        if fresh:
+            self.logits.append(np.zeros((0, 0), np.float16))
             self.scores.append(score)
             self.areas.append(area)
-            self._set(count, logit, flat, score, area)
-            fresh[n] = True
-        return fresh
-
-    def _set(self, k: int, logit: np.ndarray, flat: np.ndarray, score: float, area: int) -> None:
-        self.flat[k] = flat
-        self.logits[k], self.scores[k], self.areas[k] = logit.astype(np.float16), score, area
+        self.sketches[number], self.scores[number], self.areas[number] = flat, score, area
+        return number, True
 
 
 class AutomaticMasks:
@@ -97,25 +95,27 @@ class AutomaticMasks:
         search = _Search(image.shape[0], image.shape[1], self.config)
         for points in search.batches(lambda: self._batch):
             check()
-            search.take(points, self._decode(encoded, points, stem, check))
+            for part, answers in self._ask(encoded, points, stem, check):
+                search.take(part, answers)
         return search.masks(check)
 
-    def _decode(self, encoded: object, points: np.ndarray, stem: str, check: Check) -> list[Decoded]:
-        """The answers, in as many calls as memory makes necessary; the smaller batch is kept for later calls."""
-        answers: list[Decoded] = []
+    def _ask(
+        self, encoded: object, points: np.ndarray, stem: str, check: Check
+    ) -> Iterator[tuple[np.ndarray, Answers]]:
+        """Points with answers, in as many calls as memory makes necessary; a smaller batch is kept for later calls."""
         done = 0
         while done < len(points):
             check()
             part = points[done : done + self._batch]
             try:
-                answers.append(self.model.decode(encoded, part))
+                answers = self.model.decode(encoded, part)
             except MemoryError:
                 if len(part) == 1:
                     raise _exhausted(stem) from None
                 self._batch = max(1, len(part) // 2)
                 continue
             done += len(part)
-        return answers
+            yield part, answers
 
     def stop(self) -> None:
         """End a running call as soon as possible."""
@@ -176,33 +176,38 @@ class _Search:
     def _explaining_area(self, stride: int) -> float:
         return float((self.config.explained_cells * stride) ** 2 * self.cell.prod())
 
-    def take(self, points: np.ndarray, answers: list[Decoded]) -> None:
-        """Keep what is good and new of the answers to `points`."""
+    def take(self, points: np.ndarray, answers: Answers) -> None:
+        """Keep what is good and new of the answers to `points` [B, 2]."""
         columns, rows = (points / self.cell).astype(np.int64).T
-        start = 0
-        for answer in answers:
-            count = len(answer.logits)
-            at = (rows[start : start + count], columns[start : start + count])
-            start += count
-            self.scale = (answer.scale_x, answer.scale_y)
-            prompt, logits, scores = self._good(answer)
-            if self.kept is None:
-                self.kept = _Kept(np.zeros((64, answer.logits[0, 0].size), np.float32))
-            fresh = self.kept.add(logits, scores)
-            self.fruitful[at[0][prompt[fresh]], at[1][prompt[fresh]]] = True
-            for logit in logits[fresh]:
+        self.scale = (answers.scale_x, answers.scale_y)
+        promising = np.nonzero((answers.scores >= self.config.min_iou).any(1))[0]
+        if not len(promising):
+            return
+        sketches = answers.sketch(promising)
+        if self.kept is None:
+            self.kept = _Kept(np.zeros((64, sketches[0, 0].size), bool))
+        wanted: list[tuple[int, int, int]] = []  # number among the kept, prompt, choice
+        for row, choice, score in self._good(answers.scores[promising], sketches):
+            before = len(self.kept.scores)
+            number, keep = self.kept.place(sketches[row, choice] > 0, score)
+            if keep:
+                wanted = [w for w in wanted if w[0] != number] + [(number, int(promising[row]), choice)]
+            if number == before:
+                self.fruitful[rows[promising[row]], columns[promising[row]]] = True
+        if wanted:
+            numbers, prompts, choices = np.array(wanted).T
+            for number, logit in zip(numbers.tolist(), answers.logits(prompts, choices), strict=True):
+                self.kept.logits[number] = logit.astype(np.float16)
                 self._explain(logit > 0)
 
-    def _good(self, answer: Decoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The prompt [n], logits [n, h, w] and score [n] of every answer above the thresholds."""
-        prompt, choice = np.nonzero(answer.scores >= self.config.min_iou)
-        logits = answer.logits[prompt, choice]
-        inner = np.count_nonzero(logits > STABILITY_OFFSET, axis=(1, 2))
-        outer = np.count_nonzero(logits > -STABILITY_OFFSET, axis=(1, 2))
+    def _good(self, scores: np.ndarray, sketches: np.ndarray) -> list[tuple[int, int, float]]:
+        """(row, choice, score) of every answer above the thresholds; scores [n, M], sketches [n, M, h', w']."""
+        inner = np.count_nonzero(sketches > STABILITY_OFFSET, axis=(2, 3))
+        outer = np.count_nonzero(sketches > -STABILITY_OFFSET, axis=(2, 3))
         stability = inner / np.maximum(outer, 1)
-        good = stability >= self.config.min_stability
-        scores = np.minimum(answer.scores[prompt, choice], 1) * stability
-        return prompt[good], logits[good], scores[good]
+        good = (scores >= self.config.min_iou) & (stability >= self.config.min_stability)
+        total = np.minimum(scores, 1) * stability
+        return [(int(r), int(c), float(total[r, c])) for r, c in zip(*np.nonzero(good), strict=True)]
 
     def _explain(self, mask: np.ndarray) -> None:
         n = self.config.points_per_side

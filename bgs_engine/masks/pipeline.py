@@ -45,7 +45,7 @@ class MasksConfig:
     adaptive: bool = True  # ask only where an answer may be new; off = every point of the grid
     min_iou: float = 0.86
     min_stability: float = 0.90
-    batch: int = 8
+    batch: int = 4
     min_area: int = 100  # pixels at 640x480
     workers: int = 0  # images at once; 0 = by the number of processors
     device: str = "auto"

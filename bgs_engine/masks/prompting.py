@@ -9,18 +9,48 @@ import numpy as np
 Check = Callable[[], None]  # raises CancelledError once the user asked to stop
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """Masks of B point prompts, M for each.
+class Answers(Protocol):
+    """What a model says to B point prompts, M masks for each, computed only as far as asked.
 
-    logits: float32 [B, M, h, w], positive inside; scores: float32 [B, M], predicted IoU;
-    scale_x, scale_y: logit columns (rows) per image pixel, so pixel x has its centre at (x + 0.5) * scale_x.
+    scores: float32 [B, M], predicted IoU. scale_x, scale_y: columns (rows) of `logits` per image pixel, so that the
+    centre of pixel x lies at column (x + 0.5) * scale_x - 0.5.
     """
 
-    logits: np.ndarray
+    @property
+    def scores(self) -> np.ndarray:
+        """Predicted quality."""
+
+    @property
+    def scale_x(self) -> float:
+        """Columns per image pixel."""
+
+    @property
+    def scale_y(self) -> float:
+        """Rows per image pixel."""
+
+    def sketch(self, prompts: np.ndarray) -> np.ndarray:
+        """Logits float32 [n, M, h', w'] of some prompts [n], at a regular part of the pixels of `logits` or at all."""
+
+    def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
+        """Logits float32 [n, h, w] of one mask, `choices` [n], of each of some prompts [n]; positive inside."""
+
+
+@dataclass(frozen=True)
+class WholeAnswers:
+    """Answers of a model that gives all masks at once; values [B, M, h, w]."""
+
+    values: np.ndarray
     scores: np.ndarray
     scale_x: float
     scale_y: float
+
+    def sketch(self, prompts: np.ndarray) -> np.ndarray:
+        """Everything."""
+        return self.values[prompts]
+
+    def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
+        """One mask of each prompt."""
+        return self.values[prompts, choices]
 
 
 class PromptableModel(Protocol):
@@ -31,7 +61,7 @@ class PromptableModel(Protocol):
     def encode(self, image: np.ndarray) -> Any:
         """Whatever `decode` needs of an image, uint8 [H, W, 3]."""
 
-    def decode(self, encoded: Any, points: np.ndarray) -> Decoded:
+    def decode(self, encoded: Any, points: np.ndarray) -> Answers:
         """Masks at points [B, 2], (x, y) in image pixels.
 
         Raises:

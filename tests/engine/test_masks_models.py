@@ -47,12 +47,12 @@ def test_decoder_gives_its_three_nested_masks_for_any_batch(model):
     encoded = model.encode(picture())
     points = np.array([[36.0, 36.0], [20.0, 60.0], [90.0, 50.0]])
     batch = model.decode(encoded, points)
-    assert batch.logits.shape == (3, 3, PLANE * 96 // 128, PLANE)  # the padding below the picture is cut off
+    assert batch.values.shape == (3, 3, PLANE * 96 // 128, PLANE)  # the padding below the picture is cut off
     assert batch.scores == pytest.approx(np.tile(SCORES[1:], (3, 1)))
     for k, point in enumerate(points):
         alone = model.decode(encoded, point[None])
-        assert np.array_equal(alone.logits[0], batch.logits[k])
-    part, whole = batch.logits[0, :2] > 0
+        assert np.array_equal(alone.values[0], batch.values[k])
+    part, whole = batch.values[0, :2] > 0
     assert part.sum() == 6 * 6 and whole.sum() == 12 * 12  # 24 and 48 pixels a side, 4 pixels a cell
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ import bgs_engine
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
-from bgs_engine.errors import InputError, UsageError
+from bgs_engine.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.events import Reporter, log_to
 from bgs_engine.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.dataset import Dataset, open_dataset
@@ -67,7 +67,10 @@ def load_scene(path: Path, reporter: Reporter) -> Scene:
 
 @contextmanager
 def work_folder(out: Path, reporter: Reporter, resume: bool) -> Iterator[Path]:
-    """The partial folder of a run: emptied first unless resuming, logged into, left in place on failure."""
+    """The partial folder of a run: emptied first unless resuming, logged into.
+
+    It stays when the job is cancelled, killed or out of memory (`--resume` goes on), and goes on a mistake of input.
+    """
     partial = partial_folder(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file.", "Give a folder for the run with -o.")
@@ -78,12 +81,25 @@ def work_folder(out: Path, reporter: Reporter, resume: bool) -> Iterator[Path]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("bgs_engine")
     root.addHandler(handler)
+
+    def log(event: dict[str, Any]) -> None:
+        if event["event"] != "progress":
+            root.info("%s", " ".join(f"{key}={value}" for key, value in event.items()))
+
+    reporter.sinks.append(log)
+    worth_keeping = True
     try:
         with log_to(reporter, partial / "events.jsonl"):
             yield partial
+    except (InputError, UsageError, EnvironmentLacksError):
+        worth_keeping = resume  # a mistake found before the work began; what an earlier run left stays
+        raise
     finally:
+        reporter.sinks.remove(log)
         root.removeHandler(handler)
         handler.close()
+        if not worth_keeping:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def train_run(
@@ -106,9 +122,7 @@ def train_run(
         dataset = open_dataset(dataset_folder, ply, reporter)
         scene = load_scene(dataset.scene, reporter)
         _train_into(partial, scene, dataset, layout, config, reporter)
-    finish(out)
-    reporter.artifact("run", out)
-    return out
+    return _deliver(out, reporter)
 
 
 def segment_run(
@@ -116,7 +130,7 @@ def segment_run(
     out: Path,
     layout: BitLayout,
     config: TrainConfig,
-    masks: MasksConfig,
+    masks: Callable[[], MasksConfig],
     reporter: Reporter,
     dataset_folder: Path | None = None,
     view_count: int = 20,
@@ -125,6 +139,7 @@ def segment_run(
     """`bgs segment`: a splat, with photos and poses or alone → the run folder `out`.
 
     Views and masks that are missing are made first, inside the run folder, where they stay for a second look.
+    `masks` is asked for its settings only then: its model may have to be fetched.
     """
     with work_folder(out, reporter, resume) as partial:
         scene = load_scene(ply, reporter)
@@ -136,10 +151,17 @@ def segment_run(
                 make_views(ply, dataset_folder, ViewsConfig(count=view_count, seed=config.seed), reporter)
         dataset = open_dataset(dataset_folder, ply, reporter)
         if not dataset.mask_levels:
-            make_masks(dataset, replace(masks, levels=layout.levels), reporter, scene.raster)
+            make_masks(dataset, replace(masks(), levels=layout.levels), reporter, scene.raster)
             dataset = open_dataset(dataset_folder, ply)
         _train_into(partial, scene, dataset, layout, config, reporter)
+    return _deliver(out, reporter)
+
+
+def _deliver(out: Path, reporter: Reporter) -> Path:
+    """Move the finished run into place and say what is there."""
     finish(out)
+    for picture in sorted((out / "preview").glob("*.png")):
+        reporter.artifact("preview", picture)
     reporter.artifact("run", out)
     return out
 
@@ -193,9 +215,7 @@ def _first_codes(
         init = "associate" if config.objective == "association" else "random"
     association = None
     if init == "associate" or config.objective == "association":
-        association = associate(
-            scene.raster, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter
-        )
+        association = associate(scene.raster, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter)
     if init == "associate":
         assert association is not None
         return association.codes, association
@@ -217,9 +237,7 @@ def _read_codes(path: Path, count: int) -> np.ndarray:
     return codes.view(np.int32)
 
 
-def _first_features(
-    codes: np.ndarray | None, scene: RasterScene, layout: BitLayout, config: TrainConfig
-) -> np.ndarray:
+def _first_features(codes: np.ndarray | None, scene: RasterScene, layout: BitLayout, config: TrainConfig) -> np.ndarray:
     if codes is None:  # uniform: features that start on one side of 0.5 deadlock (docs/method.md)
         return np.random.default_rng(config.seed).random((len(scene), layout.total), np.float32)
     return (layout.to_bits(codes) - np.float32(0.5)) * np.float32(START_SPREAD) + np.float32(0.5)

@@ -42,6 +42,4 @@ def write_previews(run: Run, scene: RasterScene, cameras: Sequence[Camera], fold
         for level, row in enumerate(tiles, 1):
             row.append(overlay(color, label_picture(labels, run.layout, level)))
     for level, row in enumerate(tiles, 1):
-        path = folder / f"labels_level_{level}.png"
-        save_png(path, contact_sheet(row, 3))
-        reporter.artifact("preview", path)
+        save_png(folder / f"labels_level_{level}.png", contact_sheet(row, 3))

@@ -77,15 +77,11 @@ def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: Lev
         py, px = ys.ravel().astype(np.int32), xs.ravel().astype(np.int32)
         order = tile_order(px, py, camera.width)
         px, py = px[order], py[order]
-        combinations, node = np.unique(maps[:, py, px].T, axis=0, return_inverse=True)
-        node = node.ravel()
-        node[~combinations.any(1)[node]] = -1
+        combinations, node = _combinations(maps[:, py, px])
         lists = (fragments := lister.list(builder.build(camera), px, py, scene.opacities)).by_gaussian()
         held = np.empty((len(lists.rows), NODES_HELD), np.int32)
         weights = np.empty((len(lists.rows), NODES_HELD), np.float32)
-        gaussian_votes(
-            lists.offsets, lists.fragment, lists.pixel, fragments.weight, node.astype(np.int32), held, weights
-        )
+        gaussian_votes(lists.offsets, lists.fragment, lists.pixel, fragments.weight, node, held, weights)
         who, slot = np.nonzero((held >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
         rows.append(lists.rows[who])
         columns.append(held[who, slot] + nodes)
@@ -94,6 +90,21 @@ def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: Lev
         node_view.append(np.full(len(combinations), number, np.int32))
         nodes += len(combinations)
     return _as_votes(len(scene), rows, columns, values, node_ids, node_view)
+
+
+def _combinations(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(label combinations int32 [K, L] that occur, int32 [P] which one each pixel has, -1 = unlabelled everywhere).
+
+    ids: int32 [L, P].
+    """
+    key = np.zeros(ids.shape[1], np.int64)
+    for level in ids:  # one number per pixel: the combinations so far, renumbered, times the ids of this level
+        _, key = np.unique(key * (int(level.max(initial=0)) + 1) + level, return_inverse=True)
+    _, first, node = np.unique(key, return_index=True, return_inverse=True)
+    combinations = ids[:, first].T
+    node = node.astype(np.int32)
+    node[~combinations.any(1)[node]] = -1
+    return combinations, node
 
 
 def _as_votes(
@@ -111,9 +122,7 @@ def _as_votes(
     mask_view, mask_id = [], []
     for level in range(ids.shape[1]):
         labelled = np.flatnonzero(ids[:, level] > 0)
-        pairs, number = np.unique(
-            np.stack([view[labelled], ids[labelled, level]], 1), axis=0, return_inverse=True
-        )
+        pairs, number = np.unique(np.stack([view[labelled], ids[labelled, level]], 1), axis=0, return_inverse=True)
         node_masks[labelled, level] = number.ravel()
         mask_view.append(pairs[:, 0].astype(np.int32))
         mask_id.append(pairs[:, 1].astype(np.int32))

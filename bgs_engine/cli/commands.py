@@ -52,7 +52,7 @@ def _segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
     parser.add_argument(
-        "--dataset", type=Path, help="photos with poses, and masks if there are; else views are rendered"
+        "--dataset", type=Path, help="photos with poses, masks if any; else views are rendered"
     )
     parser.add_argument("--views", type=int, default=20, help="views to render where there are no photos")
     _add_masks_model(parser, "--masks-model")
@@ -84,7 +84,7 @@ def _views_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=60, help="number of views")
     parser.add_argument("--size", default="640x480", help="pixels of each view")
     parser.add_argument(
-        "--up", choices=("x", "-x", "y", "-y", "z", "-z"), help="the scene's up axis (default: guessed)"
+        "--up", choices=("x", "-x", "y", "-y", "z", "-z"), help="up axis (default: guessed)"
     )
     parser.add_argument("--background", default="0,0,0", help="red,green,blue behind the scene, 0 to 1")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")

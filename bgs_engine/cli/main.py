@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BgsError as error:
             return _fail(error, reporter, arguments.debug)
         except MemoryError as error:
-            failure = MemoryExhaustedError(
+            failure: BgsError = MemoryExhaustedError(
                 "Memory ran out.", "Close other programs, or make views smaller and --cache-gb lower."
             )
             failure.__cause__ = error

@@ -41,7 +41,7 @@ def render_depth(scene: RasterScene, camera: Camera) -> np.ndarray:
 
 
 def seen_weights(scene: RasterScene, camera: Camera, stride: int = 2) -> np.ndarray:
-    """Each Gaussian's summed contribution to the view, float32 [file rows], in pixels (every stride-th is looked at)."""
+    """Each Gaussian's summed contribution to the view, float32 [file rows], in pixels; every stride-th is looked at."""
     view = ViewBuilder(scene).build(camera)
     ys, xs = np.mgrid[0 : camera.height : stride, 0 : camera.width : stride]
     px, py = xs.ravel().astype(np.int32), ys.ravel().astype(np.int32)

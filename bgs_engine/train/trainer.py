@@ -85,7 +85,7 @@ def save_checkpoint(model: CpuModel, step: int, checkpoint: Checkpoint) -> None:
     if checkpoint.path is None:
         return
     with writing(checkpoint.path) as partial, partial.open("wb") as stream:
-        np.savez(stream, step=step, fingerprint=checkpoint.fingerprint, **model.state())
+        np.savez(stream, allow_pickle=False, step=step, fingerprint=checkpoint.fingerprint, **model.state())
 
 
 def load_checkpoint(model: CpuModel, checkpoint: Checkpoint) -> int:

@@ -12,7 +12,7 @@ from bgs_engine.masks.prompting import Check
 if TYPE_CHECKING:
     from bgs_engine.masks.automatic import PromptConfig
 
-MODEL_HELP = "onnx:ENCODER,DECODER, import:FOLDER_OR_FILE, or sam / sam2 / sam3 / hf:NAME_OR_FOLDER (transformers)"
+MODEL_HELP = "onnx:ENCODER,DECODER, import:FOLDER, or sam / sam2 / sam3 / hf:NAME_OR_FOLDER (transformers)"
 
 
 class MaskProposer(Protocol):
@@ -53,6 +53,10 @@ def model_from_text(
         from bgs_engine.masks.onnx_model import OnnxSam
 
         return AutomaticMasks(OnnxSam(_path(encoder), _path(decoder), threads), prompting)
+    if kind == "import" and rest.strip():
+        from bgs_engine.masks.imported import ImportedMasks
+
+        return ImportedMasks(_path(rest))
     raise UsageError(f"'{text}' is no mask model.", f"Give --model {MODEL_HELP}.")
 
 

@@ -5,6 +5,7 @@ import contextlib
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import bpy
 from bgs_engine.codes import BitLayout
@@ -15,6 +16,7 @@ from . import clouds, importer, label_collections, labels, segmenting
 from .engine import SegmentConfig, command, find_engine
 from .exporter import ExportConfig, export_splats
 from .job import Job, Progress
+from .typed import SplatObject, SplatScene
 
 REPORT_SECONDS = 2.0  # between two progress lines where nobody is at a terminal
 _ERRORS: dict[int | None, type[BgsError]] = {int(kind.exit_code): kind for kind in BgsError.__subclasses__()}
@@ -77,7 +79,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
     found = segmenting.apply_answer(obj, segmenting.read_answer(run), in_order=True)
     say(f"{found} labels at level 1")
     if options.level:
-        made = label_collections.make_tree(bpy.context.scene, obj, options.level)
+        made = label_collections.make_tree(_scene(), obj, options.level)
         say(f"{len(made)} objects at level {options.level}")
     _save(blend)
 
@@ -123,7 +125,7 @@ def import_(options: argparse.Namespace) -> None:
 def collections(options: argparse.Namespace) -> None:
     """Labels to objects, and save."""
     obj = _open(options.scene, options.up)
-    made = label_collections.make_tree(bpy.context.scene, obj, options.level, options.label)
+    made = label_collections.make_tree(_scene(), obj, options.level, options.label)
     say(f"{len(made)} objects at level {options.level}")
     _save(options.output)
 
@@ -157,7 +159,7 @@ def render(options: argparse.Namespace) -> None:
         obj.bgs.level, obj.bgs.color_mode = options.level, "LABEL"
     else:
         obj.bgs.color_mode = "COLOR"
-    scene = bpy.context.scene
+    scene = _scene()
     if scene.camera is None:
         _add_camera(scene, obj)
     try:
@@ -165,7 +167,7 @@ def render(options: argparse.Namespace) -> None:
     except ValueError:
         raise UsageError(f"'{options.size}' is not a size.", "Write 640x480.") from None
     settings = scene.render
-    settings.engine = "CYCLES"
+    settings.engine = "CYCLES"  # type: ignore[assignment]
     settings.resolution_x, settings.resolution_y, settings.resolution_percentage = width, height, 100
     settings.film_transparent = True
     scene.cycles.device, scene.cycles.samples = "CPU", options.samples
@@ -180,7 +182,7 @@ def render(options: argparse.Namespace) -> None:
     say(str(options.output))
 
 
-def _add_camera(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
+def _add_camera(scene: SplatScene, obj: SplatObject) -> None:
     low, high = importer.world_box(obj)
     center, size = Vector(((low + high) / 2).tolist()), float(((high - low) ** 2).sum() ** 0.5)
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
@@ -191,17 +193,21 @@ def _add_camera(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     scene.camera = camera
 
 
-def _fresh(path: Path, config: importer.ImportConfig) -> bpy.types.Object:
+def _scene() -> SplatScene:
+    return cast(SplatScene, bpy.context.scene)
+
+
+def _fresh(path: Path, config: importer.ImportConfig) -> SplatObject:
     """Import into an emptied scene: what Blender starts with (cube, lamp, camera) is not part of the answer."""
     bpy.data.batch_remove([*bpy.data.objects, *bpy.data.pointclouds, *bpy.data.collections])
-    obj = importer.import_splat(bpy.context.scene, path, config)
+    obj = importer.import_splat(_scene(), path, config)
     bpy.context.view_layer.objects.active = obj
     obj.select_set(True)
     bpy.context.view_layer.update()
     return obj
 
 
-def _open(path: Path, up: str) -> bpy.types.Object:
+def _open(path: Path, up: str) -> SplatObject:
     """The splat of a .blend, or a freshly imported one."""
     if path.suffix != ".blend":
         return _fresh(path, importer.ImportConfig(up_axis=up))

@@ -1,12 +1,16 @@
+# mypy: disable-error-code="attr-defined, arg-type, call-arg"
+# (one module for several Blenders: what one version has, another one's stubs do not know)
 """Point clouds in bulk: making them in every Blender since 4.2, and moving arrays in and out of attributes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeGuard, cast
 
 import bpy
 import numpy as np
 
 from .logic.attributes import KINDS, Column
+from .typed import SplatObject, SplatScene
 
 
 def can_show_native_splats() -> bool:
@@ -14,7 +18,7 @@ def can_show_native_splats() -> bool:
     return "type" in bpy.types.PointCloud.bl_rna.properties
 
 
-def is_splat(obj: bpy.types.Object | None) -> bool:
+def is_splat(obj: bpy.types.Object | None) -> TypeGuard[SplatObject]:
     """Whether the object is a splat cloud of ours (whole or part)."""
     return obj is not None and obj.type == "POINTCLOUD" and obj.bgs.is_splat
 
@@ -38,7 +42,7 @@ def new_cloud(name: str, count: int) -> bpy.types.PointCloud:
 
 
 @contextmanager
-def _workshop(name: str, count: int) -> Iterator[tuple[bpy.types.Scene, bpy.types.Mesh]]:
+def _workshop(name: str, count: int) -> Iterator[tuple[SplatScene, bpy.types.Mesh]]:
     """A scene of our own, so that operators leave the user's selection alone, and a mesh of `count` vertices."""
     scene = bpy.data.scenes.new("._bgs_workshop")
     mesh = bpy.data.meshes.new(name)
@@ -94,7 +98,7 @@ def _by_nodes(name: str, count: int) -> bpy.types.PointCloud:
 
 
 def _keep_data(obj: bpy.types.Object) -> bpy.types.PointCloud:
-    cloud = obj.data
+    cloud = cast(bpy.types.PointCloud, obj.data)
     cloud.use_fake_user = True
     bpy.data.objects.remove(obj)
     cloud.use_fake_user = False
@@ -111,7 +115,7 @@ def set_column(cloud: bpy.types.PointCloud, column: Column) -> None:
         attribute = cloud.attributes.new(column.name, column.data_type, "POINT")
     kind = KINDS[column.data_type]
     # Exact types only: foreach_set with another one converts value by value and is 25 times slower.
-    values = np.ascontiguousarray(column.values, kind.dtype)
+    values: np.ndarray = np.ascontiguousarray(column.values, kind.dtype)
     attribute.data.foreach_set(kind.key, values.ravel())
     cloud.update_tag()
 
@@ -122,7 +126,7 @@ def get_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray | None:
     if attribute is None or attribute.domain != "POINT" or attribute.data_type not in KINDS:
         return None
     kind = KINDS[attribute.data_type]
-    out = np.empty(len(cloud.points) * kind.width, kind.dtype)
+    out: np.ndarray = np.empty(len(cloud.points) * kind.width, kind.dtype)
     attribute.data.foreach_get(kind.key, out)
     return out.reshape(-1, kind.width) if kind.width > 1 else out
 

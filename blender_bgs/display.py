@@ -1,3 +1,5 @@
+# mypy: disable-error-code="arg-type, call-arg, return-value"
+# (the stubs of the gpu module have no constructors and no buffers)
 """Splats in solid and wireframe view: every visible Gaussian a disc of its colour, right in depth against meshes.
 
 Blender draws a point cloud there as grey balls. Each disc sits just in front of its ball and hides it. Position and
@@ -13,6 +15,7 @@ from bpy.app.handlers import persistent
 
 from . import clouds
 from .logic.attributes import COLOR, POSITION, RADIUS
+from .typed import SplatScene
 
 COVER = 1.2  # disc radius over ball radius: in perspective a ball's outline is a little larger than its radius
 
@@ -114,7 +117,7 @@ def _draw() -> None:
             if uploaded is None:
                 continue
             _uploaded[key] = uploaded
-        scale = float(np.mean(np.abs(obj.matrix_world.to_scale())))
+        scale = abs(obj.matrix_world.determinant()) ** (1 / 3)
         pixels = projection[1][1] * context.region.height / 2
         shader.uniform_float("to_clip", projection @ view @ obj.matrix_world)
         shader.uniform_float("look", (scale * COVER, pixels, float(region.is_perspective), projection[2][2]))
@@ -125,7 +128,7 @@ def _draw() -> None:
 
 
 @persistent
-def _changed(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
     for update in depsgraph.updates:
         if update.is_updated_geometry and isinstance(update.id, bpy.types.PointCloud | bpy.types.Object):
             data = update.id if isinstance(update.id, bpy.types.PointCloud) else update.id.data

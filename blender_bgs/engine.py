@@ -100,30 +100,14 @@ def ask_doctor(python: Path) -> dict[str, Any]:
 
 
 def in_words(report: dict[str, Any]) -> list[str]:
-    """A doctor's report as lines for people, whatever its nesting: name, state, and what to do."""
-    lines: list[str] = []
-
-    def visit(name: str, value: Any) -> None:
-        if isinstance(value, dict):
-            state = next((value[key] for key in ("status", "state", "ok", "works") if key in value), None)
-            if state is not None or "hint" in value or "detail" in value:
-                shown = {True: "works", False: "missing"}.get(state, state) if isinstance(state, bool) else state
-                parts = [value.get(key) for key in ("version", "detail", "message", "hint")]
-                text = ", ".join(str(p) for p in (shown, *parts) if p not in (None, ""))
-                lines.append(f"{value.get('name', name)}: {text}")
-                return
-            for key, inner in value.items():
-                visit(str(key).replace("_", " "), inner)
-        elif isinstance(value, list):
-            if all(not isinstance(v, dict | list) for v in value):
-                lines.append(f"{name}: {', '.join(map(str, value)) or 'none'}")
-            else:
-                for inner in value:
-                    visit(name, inner)
+    """A doctor's report as lines for people: what works, what does not, and what to do about that."""
+    lines = []
+    for check in report.get("checks", []):
+        name, detail = check.get("name", "?"), check.get("detail", "")
+        if check.get("ok"):
+            lines.append(f"{name}: {detail or 'works'}")
         else:
-            shown = {True: "yes", False: "no", None: "none"}.get(value, value) if value in (True, False, None) else value
-            lines.append(f"{name}: {shown}")
-
-    for key, value in report.items():
-        visit(str(key).replace("_", " "), value)
-    return lines
+            state = "is needed" if check.get("needed") else "not here"
+            lines.append(" ".join(part for part in (f"{name} {state}:", detail + ".", check.get("hint", "")) if part))
+    ready = "Everything that segmenting needs is here." if report.get("ok") else "Segmenting does not work yet."
+    return [ready, *lines]

@@ -8,11 +8,13 @@ import bpy
 from bgs_engine.errors import BgsError, EnvironmentLacksError, UsageError
 
 from . import jobs, segmenting
+from .clouds import is_splat
 from .engine import SegmentConfig, ask_doctor, in_words
 from .job import Job, Progress
-from .operator_base import NeedsSplat, SaysWhy
+from .operator_base import NeedsSplat, NoUndo
 from .preferences import base_python, preferences
 from .scene import need_splat
+from .typed import Context
 
 doctor_lines: list[str] = []
 
@@ -50,14 +52,13 @@ class BGS_Settings(bpy.types.PropertyGroup):
         )
 
 
-class BGS_OT_segment(NeedsSplat, bpy.types.Operator):
+class BGS_OT_segment(NoUndo, NeedsSplat, bpy.types.Operator):
     """Take the active splat apart: the engine runs beside Blender, the result arrives as one undo step."""
 
     bl_idname = "bgs.segment"
     bl_label = "Segment"
-    bl_options = {"REGISTER"}
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         jobs.refuse_second()
         if bpy.app.background:
             raise UsageError("Segment needs a window.", "Without one use: blender --command bgs segment.")
@@ -71,7 +72,7 @@ class BGS_OT_segment(NeedsSplat, bpy.types.Operator):
 
         def apply(answer: object) -> str:
             assert isinstance(answer, segmenting.Answer)
-            target = next((o for o in bpy.data.objects if o.session_uid == uid), None)
+            target = next((o for o in bpy.data.objects if o.session_uid == uid and is_splat(o)), None)
             if target is None:  # another file was opened meanwhile, or the splat was deleted
                 return f"Done. {name} is not here any more: import the run folder {run}"
             found = segmenting.apply_answer(target, answer, in_order)
@@ -82,41 +83,38 @@ class BGS_OT_segment(NeedsSplat, bpy.types.Operator):
         return "The engine has started"
 
 
-class BGS_OT_cancel(SaysWhy, bpy.types.Operator):
+class BGS_OT_cancel(NoUndo, bpy.types.Operator):
     """Stop the running job. What it has learned so far stays in its checkpoint."""
 
     bl_idname = "bgs.cancel_job"
     bl_label = "Cancel"
-    bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
+    def poll(cls, _context: Context) -> bool:
         return jobs.current is not None
 
-    def work(self, _context: bpy.types.Context) -> None:
+    def work(self, _context: Context) -> None:
         jobs.cancel()
 
 
-class BGS_OT_copy_details(SaysWhy, bpy.types.Operator):
+class BGS_OT_copy_details(NoUndo, bpy.types.Operator):
     """Copy the command, the end of its log and the error, for a bug report."""
 
     bl_idname = "bgs.copy_details"
     bl_label = "Copy Details"
-    bl_options = {"REGISTER"}
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         context.window_manager.clipboard = jobs.last_details
         return "Details copied"
 
 
-class BGS_OT_install_engine(SaysWhy, bpy.types.Operator):
+class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
     """Make an environment with the engine in the folder set in the preferences. Downloads about 1 GB."""
 
     bl_idname = "bgs.install_engine"
     bl_label = "Install Engine"
-    bl_options = {"REGISTER"}
 
-    def work(self, _context: bpy.types.Context) -> str:
+    def work(self, _context: Context) -> str:
         jobs.refuse_second()
         if not bpy.app.online_access:
             raise EnvironmentLacksError(
@@ -151,14 +149,13 @@ def start_install(folder: Path, python: str, device: str, log: Path, extras: str
         raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Set Made From.") from None
 
 
-class BGS_OT_check_engine(SaysWhy, bpy.types.Operator):
+class BGS_OT_check_engine(NoUndo, bpy.types.Operator):
     """Ask the engine what works on this machine, and show its answer in words."""
 
     bl_idname = "bgs.check_engine"
     bl_label = "Check Engine"
-    bl_options = {"REGISTER"}
 
-    def work(self, context: bpy.types.Context) -> str | None:
+    def work(self, context: Context) -> str | None:
         python = segmenting.engine_python()
         doctor_lines[:] = ["Asking the engine ..."]
         if bpy.app.background:
@@ -195,9 +192,9 @@ CLASSES = (
 
 def add_to_blender() -> None:
     """Hang the settings on scenes."""
-    bpy.types.Scene.bgs_settings = bpy.props.PointerProperty(type=BGS_Settings)
+    bpy.types.Scene.bgs_settings = bpy.props.PointerProperty(type=BGS_Settings)  # type: ignore[attr-defined]
 
 
 def remove_from_blender() -> None:
     """Take them off again."""
-    del bpy.types.Scene.bgs_settings
+    del bpy.types.Scene.bgs_settings  # type: ignore[attr-defined]

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import bpy
 import numpy as np
 from bgs_engine.errors import UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, convert_rows, plain_layout, write_ply
@@ -13,6 +12,7 @@ from . import clouds, labels
 from .logic.attributes import CODE, ROW, Layout, rows_from
 from .logic.label_tree import Key
 from .logic.transforms import change_since_import, transform_rows
+from .typed import SplatObject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class ExportConfig:
     transforms: bool = True  # bake what was done to the object since import
 
 
-def splat_rows(obj: bpy.types.Object, config: ExportConfig, layout: Layout | None = None) -> np.ndarray:
+def splat_rows(obj: SplatObject, config: ExportConfig, layout: Layout | None = None) -> np.ndarray:
     """The structured PLY rows of one object, in the order of the source file.
 
     Raises:
@@ -50,7 +50,7 @@ def splat_rows(obj: bpy.types.Object, config: ExportConfig, layout: Layout | Non
     return rows if change is None or not config.transforms else transform_rows(rows, change)
 
 
-def export_splats(objects: Sequence[bpy.types.Object], path: Path, config: ExportConfig) -> int:
+def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
     """Write the objects into one PLY, in the first one's layout; returns the number of Gaussians.
 
     Raises:

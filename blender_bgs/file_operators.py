@@ -2,6 +2,7 @@
 """Import and export: menus, drag and drop, operators."""
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bgs_engine.codes import BitLayout
@@ -13,6 +14,7 @@ from .exporter import ExportConfig, export_splats
 from .operator_base import NeedsSplat, SaysWhy
 from .properties import BGS_Splat
 from .scene import make_active, need_splat, selected_splats
+from .typed import Context, Returned
 
 
 class BGS_OT_import(SaysWhy, bpy.types.Operator, ImportHelper):
@@ -42,12 +44,13 @@ class BGS_OT_import(SaysWhy, bpy.types.Operator, ImportHelper):
         description="Set the scene's view transform to Standard if it is AgX or Filmic",
     )
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         if self.filepath:  # dropped on the window: no file browser
             return self.execute(context)
-        return ImportHelper.invoke(self, context, event)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         if not self.filepath:
             raise UsageError("No file is given.", "Choose the .ply that your splat trainer exported.")
         config = importer.ImportConfig(
@@ -71,7 +74,7 @@ class BGS_FH_ply(bpy.types.FileHandler):
     bl_file_extensions = ".ply"
 
     @classmethod
-    def poll_drop(cls, context: bpy.types.Context) -> bool:
+    def poll_drop(cls, context: Context) -> bool:
         return context.area is not None and context.area.type in ("VIEW_3D", "OUTLINER")
 
 
@@ -82,6 +85,7 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
     bl_label = "Export Gaussian Splat"
 
     filename_ext = ".ply"
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH")
     filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
     what: bpy.props.EnumProperty(
         name="What",
@@ -98,11 +102,11 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         name="Codes", default=True, description="Add the label code of every Gaussian as seg_0 to seg_3"
     )
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, _context: Context) -> None:
         for name in ("what", "plain", "codes"):
             self.layout.prop(self, name)
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         whole = need_splat(context)
         splat: BGS_Splat = whole.bgs
         only: frozenset[tuple[int, int]] = frozenset()
@@ -118,11 +122,11 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         return f"{count:,} Gaussians exported"
 
 
-def _import_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
+def _import_menu(self: Any, _context: Any) -> None:
     self.layout.operator(BGS_OT_import.bl_idname, text="Gaussian Splat (.ply)")
 
 
-def _export_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
+def _export_menu(self: Any, _context: Any) -> None:
     self.layout.operator(BGS_OT_export.bl_idname, text="Gaussian Splat (.ply)")
 
 
@@ -131,11 +135,11 @@ CLASSES = (BGS_OT_import, BGS_FH_ply, BGS_OT_export)
 
 def add_menus() -> None:
     """File > Import and File > Export."""
-    bpy.types.TOPBAR_MT_file_import.append(_import_menu)
-    bpy.types.TOPBAR_MT_file_export.append(_export_menu)
+    bpy.types.TOPBAR_MT_file_import.append(_import_menu)  # type: ignore[arg-type]
+    bpy.types.TOPBAR_MT_file_export.append(_export_menu)  # type: ignore[arg-type]
 
 
 def remove_menus() -> None:
     """Take them off again."""
-    bpy.types.TOPBAR_MT_file_import.remove(_import_menu)
-    bpy.types.TOPBAR_MT_file_export.remove(_export_menu)
+    bpy.types.TOPBAR_MT_file_import.remove(_import_menu)  # type: ignore[arg-type]
+    bpy.types.TOPBAR_MT_file_export.remove(_export_menu)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -17,6 +18,7 @@ from .logic.framing import core_box
 from .logic.transforms import up_matrix
 from .material import show_colors_as_captured, splat_material
 from .properties import quietly
+from .typed import SplatObject, SplatScene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class ImportConfig:
     captured_colors: bool = True  # switch AgX/Filmic to Standard, so that colours are the file's
 
 
-def import_splat(scene: bpy.types.Scene, path: Path, config: ImportConfig) -> bpy.types.Object:
+def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatObject:
     """Bring a splat PLY, a run folder, or a PLY that carries codes into `scene`; returns the new object, unselected.
 
     Raises:
@@ -50,7 +52,7 @@ def import_splat(scene: bpy.types.Scene, path: Path, config: ImportConfig) -> bp
         )
     name = run.folder.name if run else ply_path.stem
     cloud = clouds.new_cloud(name, ply.count)
-    obj = bpy.data.objects.new(name, cloud)
+    obj = cast(SplatObject, bpy.data.objects.new(name, cloud))
     try:
         for column in columns_of(ply):
             clouds.set_column(cloud, column)
@@ -69,14 +71,14 @@ def import_splat(scene: bpy.types.Scene, path: Path, config: ImportConfig) -> bp
         raise
     cloud.materials.append(splat_material())
     if clouds.can_show_native_splats():
-        cloud.type = "GAUSSIAN_SPLAT"
+        cloud.type = "GAUSSIAN_SPLAT"  # type: ignore[attr-defined]
     scene.collection.objects.link(obj)
     if config.captured_colors:
         show_colors_as_captured(scene)
     return obj
 
 
-def _describe(obj: bpy.types.Object, path: Path, layout: Layout, config: ImportConfig) -> None:
+def _describe(obj: SplatObject, path: Path, layout: Layout, config: ImportConfig) -> None:
     splat = obj.bgs
     with quietly():
         splat.is_splat = True
@@ -86,12 +88,12 @@ def _describe(obj: bpy.types.Object, path: Path, layout: Layout, config: ImportC
     _place(obj, up_matrix(config.up_axis))
 
 
-def _place(obj: bpy.types.Object, matrix: np.ndarray) -> None:
+def _place(obj: SplatObject, matrix: np.ndarray) -> None:
     obj.matrix_world = Matrix(matrix.tolist())
     obj.bgs.import_matrix = matrix.ravel().tolist()
 
 
-def turn_up(obj: bpy.types.Object) -> None:
+def turn_up(obj: SplatObject) -> None:
     """Apply a changed up axis: the object's own later transforms stay on top of it."""
     old, new = obj.bgs.imported_at, up_matrix(obj.bgs.up_axis)
     world = np.array(obj.matrix_world, np.float64) @ np.linalg.inv(old) @ new
@@ -107,7 +109,7 @@ def _add_confidence(cloud: bpy.types.PointCloud, folder: Path) -> None:
             clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", values))
 
 
-def world_box(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
+def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper corner [3], world space, of what is worth looking at."""
     positions, base = clouds.get_column(obj.data, POSITION), clouds.get_column(obj.data, BASE)
     if positions is None or base is None or not len(positions):
@@ -119,13 +121,13 @@ def world_box(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     return world.min(0), world.max(0)
 
 
-def frame(screen: bpy.types.Screen, obj: bpy.types.Object) -> None:
+def frame(screen: bpy.types.Screen, obj: SplatObject) -> None:
     """Point every 3D view of the screen at the splat's core."""
     low, high = world_box(obj)
     size = float(np.linalg.norm(high - low)) or 1.0
     for area in screen.areas:
         if area.type == "VIEW_3D":
-            space = area.spaces.active
+            space: Any = area.spaces.active
             view = space.region_3d
             if view.view_perspective == "CAMERA":
                 view.view_perspective = "PERSP"

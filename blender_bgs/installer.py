@@ -71,10 +71,14 @@ class Runner:
                 say("metric", name="pip", value=line.strip()[:120])
 
 
+def wants_cuda(device: str) -> bool:
+    """Whether the packages for an NVIDIA card are worth their gigabytes here."""
+    return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
+
+
 def torch_arguments(device: str) -> list[str]:
     """Where torch comes from: the CPU build's own index where no NVIDIA driver is, else the default index."""
-    has_driver = shutil.which("nvidia-smi") is not None
-    if device == "cuda" or (device == "auto" and has_driver) or sys.platform == "darwin":
+    if wants_cuda(device) or sys.platform == "darwin":
         return ["torch"]
     return ["torch", "--index-url", CPU_TORCH]
 
@@ -91,7 +95,8 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
         steps.append(("installing torch", [[*pip, *options.torch.split()]]))
     elif options.extras:
         steps.append(("installing torch", [[*pip, *torch_arguments(options.device)]]))
-    wheel = options.wheel + (f"[{options.extras}]" if options.extras else "")
+    extras = options.extras + (",cuda" if options.extras and wants_cuda(options.device) else "")
+    wheel = options.wheel + (f"[{extras}]" if extras else "")
     again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
     steps.append(("installing the engine", [[*pip, wheel], again]))
     steps.append(("checking", [[str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"]]))

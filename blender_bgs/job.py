@@ -5,6 +5,7 @@ input to stop. The process leads its own group, so that stopping it stops what i
 pipe closes and the engine stops by itself.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -182,10 +183,8 @@ class Job:
         if os.name != "nt":
             self._signal(signal.SIGKILL)  # what the engine itself started and did not end
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                pass
         with self._lock:
             state = self._progress
             error = state.error

@@ -140,7 +140,7 @@ def undo_step(message: str) -> None:
     """One undo step for a change that came from no operator."""
     window = next(iter(bpy.context.window_manager.windows), None)
     if window is not None:
-        with bpy.context.temp_override(window=window):
+        with bpy.context.temp_override(window=window):  # type: ignore[attr-defined]
             bpy.ops.ed.undo_push(message=message)
 
 

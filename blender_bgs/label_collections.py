@@ -1,6 +1,7 @@
 """Labels as objects in nested collections, coarse → fine, and back into one cloud without loss."""
 
 from collections.abc import Collection as Some
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -11,6 +12,7 @@ from . import clouds, labels
 from .logic import attributes as at
 from .logic.transforms import change_since_import, transform_rows
 from .properties import quietly, signed
+from .typed import SplatObject, SplatScene
 
 SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
 # Recomputed for the whole cloud when parts are merged, so edits of these do not count.
@@ -20,14 +22,12 @@ DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED)
 ONLY = "bgs_only"  # on the whole cloud: the labels that were made into parts, when not all were
 
 
-def parts_of(whole: bpy.types.Object) -> list[bpy.types.Object]:
+def parts_of(whole: SplatObject) -> list[SplatObject]:
     """The label objects that were made from this cloud and still exist."""
     return [o for o in bpy.data.objects if clouds.is_splat(o) and o.bgs.whole == whole]
 
 
-def make_tree(
-    scene: bpy.types.Scene, whole: bpy.types.Object, level: int, only: Some[int] | None = None
-) -> list[bpy.types.Object]:
+def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None) -> list[SplatObject]:
     """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
 
     Made again after labels changed, objects of labels that are still there keep transform, name, materials and
@@ -44,9 +44,9 @@ def make_tree(
     if not groups:
         raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
     old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in parts_of(whole)}
-    for key, obj in list(old.items()):
+    for key, gone in list(old.items()):
         if key[0] != level or (only is None and key[1] not in groups):
-            remove_part(obj)
+            remove_part(gone)
             del old[key]
     root = whole.bgs.part_collection
     if root is None or root not in scene.collection.children_recursive:
@@ -55,13 +55,13 @@ def make_tree(
         whole.bgs.part_collection = root
     rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
     homes = _Homes(root, whole, {key: row.name for key, row in rows_by_key.items()})
-    parts = []
+    parts: list[SplatObject] = []
     for label, rows in groups.items():
         row = rows_by_key[(level, label)]
         cloud = clouds.new_cloud(row.name, len(rows))
         obj = old.get((level, label))
         if obj is None:
-            obj = bpy.data.objects.new(row.name, cloud)
+            obj = cast(SplatObject, bpy.data.objects.new(row.name, cloud))
             obj.matrix_world = whole.matrix_world
             for material in whole.data.materials:
                 cloud.materials.append(material)
@@ -75,7 +75,7 @@ def make_tree(
     _fill(parts, whole, list(groups.values()))
     if only is not None:
         whole[ONLY] = [signed(label) for label in groups]
-    elif ONLY in whole:
+    elif whole.get(ONLY) is not None:
         del whole[ONLY]
     whole.hide_render = whole.hide_viewport = True
     for part in parts:
@@ -88,11 +88,11 @@ def make_tree(
 class _Homes:
     """The collection of every label, made when first asked for, nested by parents under `root`."""
 
-    def __init__(self, root: bpy.types.Collection, whole: bpy.types.Object, names: dict[tuple[int, int], str]) -> None:
+    def __init__(self, root: bpy.types.Collection, whole: SplatObject, names: dict[tuple[int, int], str]) -> None:
         self.root, self.names, self.layout = root, names, labels.layout_of(whole)
         self.made: dict[tuple[int, int], bpy.types.Collection] = {}
         for collection in root.children_recursive:
-            if "bgs_label" in collection:
+            if collection.get("bgs_label"):
                 at_level, key = collection["bgs_label"]
                 self.made[(at_level, key & 0xFFFFFFFF)] = collection
 
@@ -107,7 +107,7 @@ class _Homes:
         return collection
 
 
-def _describe_part(obj: bpy.types.Object, whole: bpy.types.Object, level: int, label: int) -> None:
+def _describe_part(obj: SplatObject, whole: SplatObject, level: int, label: int) -> None:
     with quietly():
         for name in SPLAT_COPIED:
             setattr(obj.bgs, name, getattr(whole.bgs, name))
@@ -117,14 +117,14 @@ def _describe_part(obj: bpy.types.Object, whole: bpy.types.Object, level: int, l
         obj.bgs.part_key = signed(label)
 
 
-def _copy_label_row(part: bpy.types.Object, row: bpy.types.PropertyGroup) -> None:
+def _copy_label_row(part: SplatObject, row: bpy.types.PropertyGroup) -> None:
     part.bgs.labels.clear()
     mine = part.bgs.labels.add()
     for name in ("level", "key", "parent", "count", "name", "color"):
         setattr(mine, name, getattr(row, name))
 
 
-def _fill(parts: list[bpy.types.Object], whole: bpy.types.Object, groups: list[np.ndarray]) -> None:
+def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]) -> None:
     """Copy every attribute: gathered once for all parts, then handed out as slices."""
     order = np.concatenate(groups)
     ends = np.cumsum([len(rows) for rows in groups])
@@ -136,14 +136,14 @@ def _fill(parts: list[bpy.types.Object], whole: bpy.types.Object, groups: list[n
             clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
 
 
-def _swap_data(obj: bpy.types.Object, cloud: bpy.types.PointCloud) -> None:
+def _swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
     old = obj.data
     obj.data = cloud
     if old.users == 0:
         bpy.data.pointclouds.remove(old)
 
 
-def remove_part(obj: bpy.types.Object) -> None:
+def remove_part(obj: SplatObject) -> None:
     """Delete one part with its data."""
     data = obj.data
     bpy.data.objects.remove(obj)
@@ -151,7 +151,7 @@ def remove_part(obj: bpy.types.Object) -> None:
         bpy.data.pointclouds.remove(data)
 
 
-def remove_tree(whole: bpy.types.Object) -> int:
+def remove_tree(whole: SplatObject) -> int:
     """Delete all parts and their collections and show the whole cloud again as it was; returns the number of parts."""
     parts = parts_of(whole)
     for part in parts:
@@ -162,7 +162,7 @@ def remove_tree(whole: bpy.types.Object) -> int:
         if not root.objects and not root.children:
             bpy.data.collections.remove(root)
         whole.bgs.part_collection = None
-    if ONLY in whole:
+    if whole.get(ONLY) is not None:
         del whole[ONLY]
     whole.hide_render = whole.hide_viewport = False
     return len(parts)
@@ -172,11 +172,11 @@ def _drop_empty(collection: bpy.types.Collection) -> None:
     """Remove label collections without objects; a collection the user put something into stays."""
     for child in list(collection.children):
         _drop_empty(child)
-        if "bgs_label" in child and not child.objects and not child.children:
+        if child.get("bgs_label") and not child.objects and not child.children:
             bpy.data.collections.remove(child)
 
 
-def edited_parts(whole: bpy.types.Object) -> list[str]:
+def edited_parts(whole: SplatObject) -> list[str]:
     """Names of parts whose points were deleted, added or changed by hand: what a new tree would overwrite."""
     counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
     rows = clouds.get_column(whole.data, at.ROW)
@@ -186,14 +186,19 @@ def edited_parts(whole: bpy.types.Object) -> list[str]:
         key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
         own, where = clouds.get_column(part.data, at.ROW), clouds.get_column(part.data, at.POSITION)
         same_count = counts.get(key) == len(part.data.points)
-        if own is None or where is None or rows is None or position is None or not same_count:
-            out.append(part.name)
-        elif not np.array_equal(position[np.searchsorted(rows, own).clip(0, len(rows) - 1)], where):
+        if (
+            own is None
+            or where is None
+            or rows is None
+            or position is None
+            or not same_count
+            or not np.array_equal(position[np.searchsorted(rows, own).clip(0, len(rows) - 1)], where)
+        ):
             out.append(part.name)
     return out
 
 
-def merge_back(whole: bpy.types.Object) -> int:
+def merge_back(whole: SplatObject) -> int:
     """Put the parts together again as one cloud in the source's row order and delete them.
 
     Edits survive: deleted Gaussians stay deleted, moved objects are baked. A label without a part (only some were
@@ -206,7 +211,7 @@ def merge_back(whole: bpy.types.Object) -> int:
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
     level = parts[0].bgs.part_level
-    was_only_some = whole.get(ONLY)
+    was_only_some: Any = whole.get(ONLY)
     world = np.array(whole.matrix_world, np.float64)
     pieces = [_baked(part, world) for part in parts]
     if was_only_some is not None:
@@ -229,7 +234,7 @@ def merge_back(whole: bpy.types.Object) -> int:
     return len(order)
 
 
-def _baked(part: bpy.types.Object, world: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
+def _baked(part: SplatObject, world: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
     """The part's attributes in the whole's space."""
     out = {c.name: (c.data_type, c.values) for c in clouds.columns(part.data)}
     change = change_since_import(np.array(part.matrix_world, np.float64), world)
@@ -257,6 +262,6 @@ def _side_by_side(rows: np.ndarray, names: list[str]) -> np.ndarray:
     return np.stack([rows[name] for name in names], axis=1)
 
 
-def reset_transform(part: bpy.types.Object) -> None:
+def reset_transform(part: SplatObject) -> None:
     """Put a part back where it was cut out."""
     part.matrix_world = part.bgs.whole.matrix_world if part.bgs.whole else Matrix.Identity(4)

@@ -1,6 +1,8 @@
 # mypy: disable-error-code="valid-type"
 """Isolate, hide, select, grow, shrink, reassign; collections and back."""
 
+from typing import Any
+
 import bpy
 import numpy as np
 from bgs_engine.errors import UsageError
@@ -11,11 +13,12 @@ from .logic.label_tree import free_label, grown
 from .operator_base import NeedsLabels
 from .properties import BGS_Label, quietly
 from .scene import need_splat, selected_parts
+from .typed import Context, Returned, SplatObject
 
 INDEX = "Row in the label list; -1: the chosen one"
 
 
-def _label(obj: bpy.types.Object, index: int) -> BGS_Label:
+def _label(obj: SplatObject, index: int) -> BGS_Label:
     rows = obj.bgs.labels
     label = rows[index] if 0 <= index < len(rows) else obj.bgs.active_label()
     if label is None:
@@ -30,7 +33,7 @@ class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
     bl_label = "Isolate"
     index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
 
-    def work(self, context: bpy.types.Context) -> None:
+    def work(self, context: Context) -> None:
         obj = need_splat(context)
         label = _label(obj, self.index)
         labels.isolate(obj, label.level, label.label)
@@ -42,7 +45,7 @@ class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
     bl_idname = "bgs.show_all"
     bl_label = "Show All"
 
-    def work(self, context: bpy.types.Context) -> None:
+    def work(self, context: Context) -> None:
         obj = need_splat(context)
         labels.set_hidden(obj, (), {(row.level, row.label) for row in obj.bgs.labels})
 
@@ -55,11 +58,11 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
     index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
     extend: bpy.props.BoolProperty(name="Extend", options={"SKIP_SAVE"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         self.extend = event.shift
         return self.execute(context)
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         obj = need_splat(context)
         label = _label(obj, self.index)
         rows = labels.table_of(obj).rows(label.level, label.label)
@@ -76,7 +79,7 @@ class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
     bl_idname = "bgs.select_none"
     bl_label = "Deselect"
 
-    def work(self, context: bpy.types.Context) -> None:
+    def work(self, context: Context) -> None:
         obj = need_splat(context)
         labels.select(obj, np.zeros(len(obj.data.points), bool))
         obj.bgs.picked_row = -1
@@ -89,7 +92,7 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
     bl_label = "Grow"
     shrink: bpy.props.BoolProperty(name="Shrink", options={"SKIP_SAVE"})
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         obj = need_splat(context)
         if not 0 <= obj.bgs.picked_row < len(obj.data.points):
             raise UsageError("Nothing was picked yet.", "Pick in the viewport, or select a label.")
@@ -99,7 +102,7 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
         return select_at(obj, obj.bgs.picked_row, level, extend=False)
 
 
-def select_at(obj: bpy.types.Object, row: int, level: int, extend: bool) -> str:
+def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
     """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
     label, rows = grown(labels.codes_of(obj), labels.layout_of(obj), row, level)
     if extend:
@@ -113,7 +116,7 @@ def select_at(obj: bpy.types.Object, row: int, level: int, extend: bool) -> str:
     return f"{entry.name if entry else label}: {int(rows.sum()):,} Gaussians selected"
 
 
-def _targets(_self: object, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+def _targets(_self: object, context: Context | None) -> list[tuple[str, str, str]]:
     # Blender needs these texts kept alive by Python: the list lives in the module.
     global _target_items
     obj = need_splat(context) if context else None
@@ -134,11 +137,11 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
     target: bpy.props.EnumProperty(name="To", items=_targets)
     name: bpy.props.StringProperty(name="Name", description="Of a new label; empty: numbered", options={"SKIP_SAVE"})
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
         context.window_manager.invoke_search_popup(self)
         return {"RUNNING_MODAL"}
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         obj = need_splat(context)
         level, layout = obj.bgs.shown_level, labels.layout_of(obj)
         parts = selected_parts(context, obj)
@@ -161,9 +164,10 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
         return f"{int(rows.sum()):,} Gaussians are {entry.name if entry else target} now"
 
 
-def _rows_of_parts(whole: bpy.types.Object, parts: list[bpy.types.Object]) -> np.ndarray:
+def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
     numbers = [clouds.get_column(part.data, ROW) for part in parts]
     here = clouds.get_column(whole.data, ROW)
+    assert here is not None
     return np.isin(here, np.concatenate([n for n in numbers if n is not None]))
 
 
@@ -181,13 +185,13 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
         ),
     )
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         edited = label_collections.edited_parts(need_splat(context))
         if edited:
             return context.window_manager.invoke_confirm(self, event, **_warning(edited))
         return self.execute(context)
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         obj = need_splat(context)
         level = obj.bgs.shown_level
         only = None
@@ -200,7 +204,7 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
         return f"{len(made)} objects at level {level}"
 
 
-def _warning(edited: list[str]) -> dict[str, str]:
+def _warning(edited: list[str]) -> dict[str, Any]:
     named = ", ".join(edited[:4]) + (" ..." if len(edited) > 4 else "")
     return {
         "title": "Overwrite edits?",
@@ -215,13 +219,13 @@ class BGS_OT_remove_collections(NeedsLabels, bpy.types.Operator):
     bl_idname = "bgs.remove_collections"
     bl_label = "Remove Collections"
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         edited = label_collections.edited_parts(need_splat(context))
         if edited:
             return context.window_manager.invoke_confirm(self, event, **_warning(edited))
         return self.execute(context)
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         return f"{label_collections.remove_tree(need_splat(context))} objects removed"
 
 
@@ -231,7 +235,7 @@ class BGS_OT_merge_back(NeedsLabels, bpy.types.Operator):
     bl_idname = "bgs.merge_back"
     bl_label = "Merge Back"
 
-    def work(self, context: bpy.types.Context) -> str:
+    def work(self, context: Context) -> str:
         context.view_layer.update()
         return f"{label_collections.merge_back(need_splat(context)):,} Gaussians in one splat"
 

@@ -20,7 +20,8 @@ from .logic import attributes as at
 from .logic.framing import point_radii
 from .logic.label_tree import CodeTable, Key, build_entries, reassign
 from .logic.palette import srgb_to_linear
-from .properties import quietly, signed
+from .properties import BGS_Label, BGS_Splat, quietly, signed
+from .typed import SplatObject
 
 SELECTION_TINT = np.array([1.0, 0.35, 0.0], np.float32)  # linear; Blender's own orange for what is selected
 TINT_SHARE = 0.65  # of the tint in a selected or mixed colour: the picture still shows through
@@ -41,7 +42,7 @@ def forget() -> None:
     _caches.clear()
 
 
-def layout_of(obj: bpy.types.Object) -> BitLayout:
+def layout_of(obj: SplatObject) -> BitLayout:
     """The bit layout.
 
     Raises:
@@ -53,7 +54,7 @@ def layout_of(obj: bpy.types.Object) -> BitLayout:
     return bits
 
 
-def codes_of(obj: bpy.types.Object) -> np.ndarray:
+def codes_of(obj: SplatObject) -> np.ndarray:
     """The codes, int32 [N]."""
     layout_of(obj)
     codes = clouds.get_column(obj.data, at.CODE)
@@ -62,7 +63,7 @@ def codes_of(obj: bpy.types.Object) -> np.ndarray:
     return codes
 
 
-def table_of(obj: bpy.types.Object) -> CodeTable:
+def table_of(obj: SplatObject) -> CodeTable:
     """All different codes of the cloud and where they are."""
     codes, layout = codes_of(obj), layout_of(obj)
     cache = _caches.get(obj.data.session_uid)
@@ -71,7 +72,7 @@ def table_of(obj: bpy.types.Object) -> CodeTable:
     return cache.table
 
 
-def attach(obj: bpy.types.Object, codes: np.ndarray, layout: BitLayout, run: Path | None = None) -> None:
+def attach(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None = None) -> None:
     """Give a cloud its codes, int32 [N] in point order, and list the labels; names come from the run folder."""
     names: dict[Key, str] = {}
     if run is not None:
@@ -93,7 +94,7 @@ def attach(obj: bpy.types.Object, codes: np.ndarray, layout: BitLayout, run: Pat
     refresh(obj)
 
 
-def list_labels(obj: bpy.types.Object, names: dict[Key, str] | None = None) -> None:
+def list_labels(obj: SplatObject, names: dict[Key, str] | None = None) -> None:
     """Write the label list anew from the codes; names, colours and eyes of labels that stay are kept."""
     splat = obj.bgs
     old = {(row.level, row.label): row for row in splat.labels}
@@ -111,13 +112,13 @@ def list_labels(obj: bpy.types.Object, names: dict[Key, str] | None = None) -> N
         splat.label_index = min(splat.label_index, max(0, len(splat.labels) - 1))
 
 
-def find(obj: bpy.types.Object, level: int, label: int) -> bpy.types.PropertyGroup | None:
+def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:
     """The list entry of a label."""
     key = signed(label)
     return next((row for row in obj.bgs.labels if row.level == level and row.key == key), None)
 
 
-def refresh(obj: bpy.types.Object) -> None:
+def refresh(obj: SplatObject) -> None:
     """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours, eyes and selection."""
     splat, cloud = obj.bgs, obj.data
     base = clouds.get_column(cloud, at.BASE)
@@ -150,14 +151,14 @@ def refresh(obj: bpy.types.Object) -> None:
     clouds.set_column(cloud, at.Column(at.COLOR, "FLOAT_COLOR", colors))
 
 
-def _label_colors(splat: bpy.types.PropertyGroup, labels: np.ndarray) -> np.ndarray:
+def _label_colors(splat: BGS_Splat, labels: np.ndarray) -> np.ndarray:
     level = splat.shown_level
     by_label = {row.label: row.color for row in splat.labels if row.level == level}
     srgb = np.array([by_label.get(label, (0.5, 0.5, 0.5)) for label in labels.tolist()], np.float32)
     return _LINEAR[(srgb.reshape(-1, 3) * 1023 + 0.5).astype(np.uint16)]
 
 
-def _hidden_codes(splat: bpy.types.PropertyGroup, table: CodeTable) -> np.ndarray:
+def _hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:
     """Which codes are hidden, bool [U]: a code is hidden with its label at any level."""
     hidden = np.zeros(len(table.unique), bool)
     by_level: dict[int, list[int]] = {}
@@ -185,7 +186,7 @@ def _show_radii(cloud: bpy.types.PointCloud, base: np.ndarray, hidden: np.ndarra
     clouds.set_column(cloud, at.Column(at.RADIUS, "FLOAT", radii))
 
 
-def set_hidden(obj: bpy.types.Object, hide: Iterable[Key], show: Iterable[Key] = ()) -> None:
+def set_hidden(obj: SplatObject, hide: Iterable[Key], show: Iterable[Key] = ()) -> None:
     """Close and open eyes in one go."""
     closing, opening = set(hide), set(show)
     with quietly():
@@ -196,7 +197,7 @@ def set_hidden(obj: bpy.types.Object, hide: Iterable[Key], show: Iterable[Key] =
     refresh(obj)
 
 
-def isolate(obj: bpy.types.Object, level: int, label: int) -> bool:
+def isolate(obj: SplatObject, level: int, label: int) -> bool:
     """Show one label alone; if it is alone already, show everything. Returns whether it is alone now."""
     rows = obj.bgs.labels
     others = {(r.level, r.label) for r in rows if r.level == level and r.label != label}
@@ -207,19 +208,19 @@ def isolate(obj: bpy.types.Object, level: int, label: int) -> bool:
     return not alone
 
 
-def selection(obj: bpy.types.Object) -> np.ndarray:
+def selection(obj: SplatObject) -> np.ndarray:
     """Which Gaussians are selected, bool [N]."""
     values = clouds.get_column(obj.data, at.SELECTED)
     return values if values is not None and values.dtype == np.bool_ else np.zeros(len(obj.data.points), bool)
 
 
-def select(obj: bpy.types.Object, rows: np.ndarray) -> None:
+def select(obj: SplatObject, rows: np.ndarray) -> None:
     """Make `rows`, bool [N], the selection."""
     clouds.set_column(obj.data, at.Column(at.SELECTED, "BOOLEAN", rows))
     refresh(obj)
 
 
-def move_to_label(obj: bpy.types.Object, rows: np.ndarray, level: int, target: int) -> None:
+def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -> None:
     """Give the Gaussians `rows` (bool [N]) the label `target` at `level`; lists and colours follow.
 
     Raises:
@@ -227,14 +228,12 @@ def move_to_label(obj: bpy.types.Object, rows: np.ndarray, level: int, target: i
     """
     if not rows.any():
         raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one from the list.")
-    clouds.set_column(
-        obj.data, at.Column(at.CODE, "INT", reassign(codes_of(obj), rows, layout_of(obj), level, target))
-    )
+    clouds.set_column(obj.data, at.Column(at.CODE, "INT", reassign(codes_of(obj), rows, layout_of(obj), level, target)))
     list_labels(obj)
     refresh(obj)
 
 
-def keep_names(obj: bpy.types.Object) -> None:
+def keep_names(obj: SplatObject) -> None:
     """Write the names into the run folder's labels.json, where other programs find them."""
     run = obj.bgs.run
     if run is None or not (run / "labels.json").is_file():

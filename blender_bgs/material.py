@@ -3,6 +3,7 @@
 import bpy
 
 from .logic.attributes import COLOR
+from .typed import SplatScene
 
 NAME = "Gaussian Splat"
 
@@ -13,7 +14,7 @@ def splat_material() -> bpy.types.Material:
     if material is not None:
         return material
     material = bpy.data.materials.new(NAME)
-    if not material.use_nodes:  # always on in later Blenders, where setting it warns
+    if material.node_tree is None:  # Blender 5 and later give every new material its nodes
         material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
@@ -27,7 +28,7 @@ def splat_material() -> bpy.types.Material:
     return material
 
 
-def show_colors_as_captured(scene: bpy.types.Scene) -> bool:
+def show_colors_as_captured(scene: SplatScene) -> bool:
     """Switch a scene that still has Blender's filmic default to Standard, so that colours are those of the file.
 
     Returns whether anything was changed.

@@ -1,17 +1,21 @@
 """What all operators share: our errors become a sentence for the user, bugs keep their traceback."""
 
-import bpy
+from collections.abc import Callable
+from typing import Any
+
 from bgs_engine.errors import BgsError
 
 from .scene import splat_of
+from .typed import Context, Returned
 
 
 class SaysWhy:
     """Mix-in: `work` does it and returns what to tell the user (or None for nothing); `execute` is the thin edge."""
 
     bl_options = {"REGISTER", "UNDO"}
+    report: Callable[[set[Any], str], None]  # Blender's own
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> Returned:
         try:
             said = self.work(context)
         except BgsError as error:
@@ -21,15 +25,21 @@ class SaysWhy:
             self.report({"INFO"}, said)
         return {"FINISHED"}
 
-    def work(self, context: bpy.types.Context) -> str | None:
+    def work(self, context: Context) -> str | None:
         raise NotImplementedError
+
+
+class NoUndo(SaysWhy):
+    """Mix-in for operators that change nothing in the file."""
+
+    bl_options = {"REGISTER"}
 
 
 class NeedsSplat(SaysWhy):
     """Mix-in for operators that work on the active splat."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return splat_of(context) is not None
 
 
@@ -37,6 +47,6 @@ class NeedsLabels(SaysWhy):
     """Mix-in for operators that work on the active splat's labels."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         obj = splat_of(context)
         return obj is not None and bool(obj.bgs.level_bits)

@@ -5,7 +5,9 @@ import bpy
 
 from . import engine_operators, jobs
 from .logic.label_tree import list_order
+from .properties import BGS_Label, BGS_Splat
 from .scene import splat_of
+from .typed import Context
 
 
 class _Sidebar:
@@ -22,8 +24,8 @@ class BGS_UL_labels(bpy.types.UIList):
     by_name: bpy.props.BoolProperty(name="By Name", description="Sort by name instead of size")
 
     def draw_item(
-        self, _context: bpy.types.Context, layout: bpy.types.UILayout, data: bpy.types.bpy_struct,
-        item: bpy.types.bpy_struct, _icon: int, _active_data: bpy.types.bpy_struct, _active: str, index: int = 0,
+        self, _context: Context, layout: bpy.types.UILayout, data: bpy.types.bpy_struct,
+        item: BGS_Label, _icon: int, _active_data: bpy.types.bpy_struct, _active: str, index: int = 0,
         _flag: int = 0,
     ) -> None:  # fmt: skip
         row = layout.row(align=True)
@@ -38,14 +40,12 @@ class BGS_UL_labels(bpy.types.UIList):
         row.operator("bgs.select_label", text="", icon="RESTRICT_SELECT_OFF", emboss=False).index = index
         row.prop(item, "hidden", text="", icon="HIDE_ON" if item.hidden else "HIDE_OFF", emboss=False)
 
-    def draw_filter(self, _context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
+    def draw_filter(self, _context: Context, layout: bpy.types.UILayout) -> None:
         row = layout.row(align=True)
         row.prop(self, "filter_name", text="", icon="VIEWZOOM")
         row.prop(self, "by_name", text="", icon="SORTALPHA", toggle=True)
 
-    def filter_items(
-        self, _context: bpy.types.Context, data: bpy.types.bpy_struct, prop: str
-    ) -> tuple[list[int], list[int]]:
+    def filter_items(self, _context: Context, data: BGS_Splat, prop: str) -> tuple[list[int], list[int]]:
         rows = [(r.level, r.name, r.count) for r in getattr(data, prop)]
         shown, order = list_order(rows, data.shown_level, self.filter_name, self.by_name)
         return [self.bitflag_filter_item if s else 0 for s in shown], order
@@ -64,7 +64,7 @@ class BGS_PT_splat(_Sidebar, bpy.types.Panel):
     bl_label = "Gaussian Splat"
     bl_idname = "BGS_PT_splat"
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         obj = splat_of(context)
         column = self.layout.column()
         if obj is None:
@@ -83,7 +83,7 @@ class BGS_PT_segment(_Sidebar, bpy.types.Panel):
     bl_label = "Segment"
     bl_idname = "BGS_PT_segment"
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         column = self.layout.column()
         if jobs.current is not None:
             _draw_job(column, jobs.current)
@@ -118,7 +118,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _wrapped(box: bpy.types.UILayout, text: str, context: bpy.types.Context, alert: bool) -> None:
+def _wrapped(box: bpy.types.UILayout, text: str, context: Context, alert: bool) -> None:
     width = max(20, int(context.region.width / (7.5 * context.preferences.system.ui_scale)))
     line = ""
     column = box.column(align=True)
@@ -138,7 +138,7 @@ class BGS_PT_settings(_Sidebar, bpy.types.Panel):
     bl_parent_id = "BGS_PT_segment"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         column = self.layout.column()
         settings = context.scene.bgs_settings
         for name in ("level_bits", "iterations", "device", "dataset", "masks_model", "seed", "output"):
@@ -159,11 +159,11 @@ class BGS_PT_labels(_Sidebar, bpy.types.Panel):
     bl_idname = "BGS_PT_labels"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         obj = splat_of(context)
         return obj is not None and bool(obj.bgs.level_bits)
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         obj = splat_of(context)
         splat = obj.bgs
         column = self.layout.column()
@@ -190,10 +190,10 @@ class BGS_PT_collections(_Sidebar, bpy.types.Panel):
     bl_idname = "BGS_PT_collections"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return splat_of(context) is not None
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         column = self.layout.column()
         if splat_of(context).bgs.level_bits:
             column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")

@@ -1,5 +1,7 @@
 """Pick: click in the viewport, get the label under the mouse; again its parent; shift adds."""
 
+from typing import cast
+
 import bpy
 import numpy as np
 from bgs_engine.errors import BgsError
@@ -10,9 +12,10 @@ from .logic.attributes import POSITION, RADIUS
 from .logic.picking import front_most
 from .operator_base import NeedsLabels
 from .scene import need_splat
+from .typed import Context, Returned, SplatObject
 
 
-def row_under_mouse(context: bpy.types.Context, obj: bpy.types.Object, mouse: tuple[float, float]) -> int | None:
+def row_under_mouse(context: Context, obj: SplatObject, mouse: tuple[float, float]) -> int | None:
     """The front-most Gaussian at a position in the region, pixels from its lower left corner."""
     positions, radii = clouds.get_column(obj.data, POSITION), clouds.get_column(obj.data, RADIUS)
     if positions is None or radii is None:
@@ -22,7 +25,7 @@ def row_under_mouse(context: bpy.types.Context, obj: bpy.types.Object, mouse: tu
     return front_most(positions, radii, np.array(matrix), size, mouse)
 
 
-def pick(obj: bpy.types.Object, row: int, extend: bool) -> str:
+def pick(obj: SplatObject, row: int, extend: bool) -> str:
     """Select the label of Gaussian `row` at the level shown; if that is selected already, go one level up."""
     splat = obj.bgs
     level = splat.shown_level
@@ -40,13 +43,13 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
     bl_idname = "bgs.pick"
     bl_label = "Pick"
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
         context.window.cursor_modal_set("EYEDROPPER")
         context.window_manager.modal_handler_add(self)
         context.workspace.status_text_set("Click: label under the mouse, again: its parent. Shift: add. Esc: end")
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: Context, event: bpy.types.Event) -> Returned:
         if event.type in {"ESC", "RIGHTMOUSE", "RET"} and event.value == "PRESS":
             context.window.cursor_modal_restore()
             context.workspace.status_text_set(None)
@@ -59,8 +62,10 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         area, region = found
         obj = need_splat(context)
         try:
-            with context.temp_override(area=area, region=region):
-                row = row_under_mouse(bpy.context, obj, (event.mouse_x - region.x, event.mouse_y - region.y))
+            with context.temp_override(area=area, region=region):  # type: ignore[attr-defined]
+                row = row_under_mouse(
+                    cast(Context, bpy.context), obj, (event.mouse_x - region.x, event.mouse_y - region.y)
+                )
             said = "Nothing there" if row is None else pick(obj, row, event.shift)
         except BgsError as error:
             said = str(error)
@@ -70,11 +75,11 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         self.report({"INFO"}, said)
         return {"RUNNING_MODAL"}
 
-    def work(self, _context: bpy.types.Context) -> None:
+    def work(self, _context: Context) -> None:
         """Nothing without a mouse."""
 
 
-def _region_at(context: bpy.types.Context, x: int, y: int) -> tuple[bpy.types.Area, bpy.types.Region] | None:
+def _region_at(context: Context, x: int, y: int) -> tuple[bpy.types.Area, bpy.types.Region] | None:
     """The 3D view under a window position, unless something lies over it (sidebar, toolbar, header)."""
     for area in context.screen.areas:
         if area.type != "VIEW_3D" or not (area.x <= x < area.x + area.width and area.y <= y < area.y + area.height):

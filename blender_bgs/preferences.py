@@ -6,6 +6,8 @@ from pathlib import Path
 
 import bpy
 
+from .typed import Context
+
 
 class BGS_Preferences(bpy.types.AddonPreferences):
     """Edit > Preferences > Add-ons > Binary Gaussian Segmentation."""
@@ -37,7 +39,7 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         ),
     )
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, _context: Context) -> None:
         column = self.layout.column()
         for name in ("engine_python", "install_folder", "base_python", "device"):
             column.prop(self, name)

@@ -2,17 +2,19 @@
 """What is saved with the .blend: one property group on every splat object, and its labels."""
 
 from pathlib import Path
+from typing import cast
 
 import bpy
 import numpy as np
 from bgs_engine.codes import BitLayout
 
 from .logic.attributes import Layout
+from .typed import Context, SplatObject
 
 _quiet = 0  # depth of `quietly` blocks: code that sets many properties refreshes once at its end
 
 
-class quietly:  # noqa: N801 - reads as a word: `with quietly():`
+class quietly:
     """Set properties in bulk without their update functions running."""
 
     def __enter__(self) -> None:
@@ -24,33 +26,32 @@ class quietly:  # noqa: N801 - reads as a word: `with quietly():`
         _quiet -= 1
 
 
-def _refresh(self: bpy.types.bpy_struct, _context: bpy.types.Context) -> None:
+def _refresh(self: bpy.types.bpy_struct, _context: Context) -> None:
     if not _quiet:
         from . import labels
 
-        labels.refresh(self.id_data)
+        labels.refresh(cast(SplatObject, self.id_data))
 
 
-def _level_changed(self: "BGS_Splat", context: bpy.types.Context) -> None:
+def _level_changed(self: "BGS_Splat", context: Context) -> None:
     if not _quiet and self.level_bits and self.color_mode == "COLOR":
         with quietly():
             self.color_mode = "LABEL"  # moving the slider is asking to see labels
     _refresh(self, context)
 
 
-def _renamed(self: "BGS_Label", _context: bpy.types.Context) -> None:
+def _renamed(self: "BGS_Label", _context: Context) -> None:
     if not _quiet:
         from . import labels
 
-        labels.keep_names(self.id_data)
+        labels.keep_names(cast(SplatObject, self.id_data))
 
 
-def _up_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
+def _up_changed(self: "BGS_Splat", _context: Context) -> None:
     if not _quiet:
         from . import importer
 
-        importer.turn_up(self.id_data)
-
+        importer.turn_up(cast(SplatObject, self.id_data))
 
 
 class BGS_Label(bpy.types.PropertyGroup):
@@ -158,9 +159,9 @@ def signed(label: int) -> int:
 
 def add_to_blender() -> None:
     """Hang the property group on objects."""
-    bpy.types.Object.bgs = bpy.props.PointerProperty(type=BGS_Splat)
+    bpy.types.Object.bgs = bpy.props.PointerProperty(type=BGS_Splat)  # type: ignore[attr-defined]
 
 
 def remove_from_blender() -> None:
     """Take it off again."""
-    del bpy.types.Object.bgs
+    del bpy.types.Object.bgs  # type: ignore[attr-defined]

@@ -1,5 +1,7 @@
 """What Blender is told about, in one list: property groups first."""
 
+from typing import Any
+
 import bpy
 
 from . import (
@@ -25,7 +27,8 @@ CLASSES = (
     *pick.CLASSES,
     *panels.CLASSES,
 )
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory(CLASSES)
+_factory: Any = bpy.utils.register_classes_factory(CLASSES)
+_register_classes, _unregister_classes = _factory
 
 
 def register() -> None:

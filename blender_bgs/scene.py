@@ -1,24 +1,24 @@
 """Which splat an operator or panel is about."""
 
-import bpy
 from bgs_engine.errors import UsageError
 
 from .clouds import is_splat
+from .typed import Context, SplatObject
 
 
-def splat_of(context: bpy.types.Context) -> bpy.types.Object | None:
+def splat_of(context: Context) -> SplatObject | None:
     """The active splat, as the whole cloud even where one of its parts is active; None if there is none.
 
     With nothing active (a cloud hidden behind its parts cannot be) the only splat of the scene will do.
     """
-    obj = context.view_layer.objects.active if context.view_layer else None
+    obj = context.view_layer.objects.active
     if is_splat(obj):
         return obj.bgs.whole or obj
     wholes = [o for o in context.scene.objects if is_splat(o) and o.bgs.whole is None]
     return wholes[0] if len(wholes) == 1 else None
 
 
-def need_splat(context: bpy.types.Context) -> bpy.types.Object:
+def need_splat(context: Context) -> SplatObject:
     """The same, or a sentence.
 
     Raises:
@@ -30,17 +30,17 @@ def need_splat(context: bpy.types.Context) -> bpy.types.Object:
     return obj
 
 
-def selected_splats(context: bpy.types.Context) -> list[bpy.types.Object]:
+def selected_splats(context: Context) -> list[SplatObject]:
     """The selected splat objects, wholes and parts."""
     return [o for o in context.view_layer.objects if is_splat(o) and o.select_get()]
 
 
-def selected_parts(context: bpy.types.Context, whole: bpy.types.Object) -> list[bpy.types.Object]:
+def selected_parts(context: Context, whole: SplatObject) -> list[SplatObject]:
     """The selected label objects of one cloud."""
     return [o for o in selected_splats(context) if o.bgs.whole == whole]
 
 
-def make_active(context: bpy.types.Context, obj: bpy.types.Object) -> None:
+def make_active(context: Context, obj: SplatObject) -> None:
     """Select one object alone."""
     for other in context.view_layer.objects:
         if other.select_get():

@@ -16,6 +16,7 @@ from .exporter import ExportConfig, export_splats
 from .job import Job
 from .logic.attributes import ROW
 from .preferences import preferences
+from .typed import SplatObject
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Answer:
     codes: np.ndarray
 
 
-def default_run_folder(obj: bpy.types.Object) -> Path:
+def default_run_folder(obj: SplatObject) -> Path:
     """`<stem>_bgs` beside the source file; beside the .blend or in Blender's temporary folder without one."""
     source = Path(bpy.path.abspath(obj.bgs.source_path)) if obj.bgs.source_path else None
     if source is not None and source.is_file():
@@ -44,7 +45,7 @@ def engine_python() -> Path:
     return find_engine(chosen.engine_python, chosen.install_folder)
 
 
-def source_for_engine(obj: bpy.types.Object, run: Path) -> tuple[Path, bool]:
+def source_for_engine(obj: SplatObject, run: Path) -> tuple[Path, bool]:
     """The PLY to segment, and whether its rows are the points themselves (else they are the source's, by bgs_row)."""
     source = Path(bpy.path.abspath(obj.bgs.source_path)) if obj.bgs.source_path else None
     rows = clouds.get_column(obj.data, ROW)
@@ -59,7 +60,7 @@ def source_for_engine(obj: bpy.types.Object, run: Path) -> tuple[Path, bool]:
     return exported, True
 
 
-def start_segment(obj: bpy.types.Object, run: Path, config: SegmentConfig, log: Path) -> tuple[Job, bool]:
+def start_segment(obj: SplatObject, run: Path, config: SegmentConfig, log: Path) -> tuple[Job, bool]:
     """Start the engine on a cloud; returns the job and whether its rows are the points in order.
 
     Raises:
@@ -83,7 +84,7 @@ def read_answer(run: Path) -> Answer:
     return Answer(opened.folder, opened.layout, opened.codes)
 
 
-def apply_answer(obj: bpy.types.Object, answer: Answer, in_order: bool) -> int:
+def apply_answer(obj: SplatObject, answer: Answer, in_order: bool) -> int:
     """Give the points their codes; returns the number of labels at level 1.
 
     Raises:

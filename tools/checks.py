@@ -1,6 +1,5 @@
 """The steps of `python build.py test`: each runs, fails, or says plainly that and why it was left out."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,15 +22,11 @@ def types() -> str:
     python = environments.engine_python()
     if call([python, "-m", "mypy", "bgs_engine"]):
         return "mypy bgs_engine"
+    config = ROOT / "blender_bgs" / "mypy.ini"
     for version in FAKE_BPY:
-        folder = ROOT / ".cache" / f"fake-bpy-{version}"
-        if not (folder / "bpy").is_dir():
-            install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
-            if call([*install, f"fake-bpy-module-{version}"]):
-                return f"installing fake-bpy-module-{version}"
-        environment = {"MYPYPATH": os.pathsep.join((str(ROOT), str(folder)))}
-        config = ROOT / "blender_bgs" / "mypy.ini"
-        if call([python, "-m", "mypy", "--config-file", config, "blender_bgs"], environment):
+        stubs = environments.types_python(version)
+        command = [python, "-m", "mypy", "--config-file", config, "--python-executable", stubs, "blender_bgs"]
+        if call(command, {"MYPYPATH": str(ROOT)}):
             return f"mypy blender_bgs against Blender {version}"
     return ""
 

@@ -56,6 +56,17 @@ def bpy_python(version: str) -> Path | None:
     return python_in(folder)
 
 
+def types_python(version: str) -> Path:
+    """The Python of an environment with one Blender's type stubs: mypy reads them there."""
+    folder = ROOT / f".venv-types-{version}"
+    stamp = _stamp(version)
+    if not _is_ready(folder, stamp):
+        python = _fresh(folder, sys.executable)
+        _pip(python, f"fake-bpy-module-{version}", "numpy")
+        _done(folder, stamp)
+    return python_in(folder)
+
+
 def find_python(version: str) -> str | None:
     """A Python of this minor version: ours, on the PATH, or among pyenv's."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":

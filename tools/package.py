@@ -60,4 +60,3 @@ def make_wheels() -> list[Path]:
     if impure or len(wheels) != len(WHEELS) + 1:
         raise SystemExit(f"Expected pure-Python wheels only, got {', '.join(w.name for w in wheels)}.")
     return wheels
-

@@ -12,7 +12,9 @@ from conftest import OUT, blender
 
 def picture(name: str) -> np.ndarray:
     """A screenshot, uint8 [H, W, 3]."""
-    data = subprocess.run(["convert", str(OUT / f"{name}.png"), "-depth", "8", "ppm:-"], capture_output=True, check=True)
+    data = subprocess.run(
+        ["convert", str(OUT / f"{name}.png"), "-depth", "8", "ppm:-"], capture_output=True, check=True
+    )
     head, size, _, pixels = data.stdout.split(b"\n", 3)
     assert head == b"P6"
     width, height = map(int, size.split())

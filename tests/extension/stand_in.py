@@ -39,6 +39,7 @@ def stage(name, stop, steps=25):
 
 def write_run(scene, run):
     import numpy as np
+
     from bgs_engine.codes import BitLayout
     from bgs_engine.gaussians import load_gaussians
     from bgs_engine.io.ply import read_ply
@@ -50,7 +51,9 @@ def write_run(scene, run):
     layout = BitLayout()
     # Quadrants around the middle, then halves, then octants: enough to see three levels.
     sign = (splat.means > np.median(splat.means, axis=0)).astype(np.uint32)
-    codes = layout.pack([sign[:, 0] * 1000 + sign[:, 2] * 7 + 1, sign[:, 1] * 500 + 1, (splat.means[:, 0] % 1 > 0.5) * 1])
+    codes = layout.pack(
+        [sign[:, 0] * 1000 + sign[:, 2] * 7 + 1, sign[:, 1] * 500 + 1, (splat.means[:, 0] % 1 > 0.5) * 1]
+    )
     table = build_label_table(layout, codes, splat.means, splat.opacities, splat.base_colors)
     table.levels[0][0].name = "Biggest"
     write_run(partial_folder(run), ply, codes, splat.opacities, table, {"source": str(scene)})
@@ -60,7 +63,7 @@ def write_run(scene, run):
 def main():
     arguments = sys.argv[sys.argv.index("bgs_engine") + 1 :]
     if arguments[0] == "doctor":
-        print(json.dumps({"python": "3.11.7", "torch": {"ok": True, "version": "2.0"}, "cuda": {"ok": False}}))
+        print(json.dumps({"ok": True, "checks": [{"name": "torch", "ok": True, "detail": "2.0"}]}))
         return 0
     mode = os.environ.get("BGS_STAND_IN", "good")
     scene, run = Path(arguments[1]), Path(arguments[arguments.index("-o") + 1])

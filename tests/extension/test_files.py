@@ -7,6 +7,7 @@ import bpy
 import made
 import numpy as np
 import pytest
+
 from bgs_engine.io.ply import read_ply
 from blender_bgs import clouds
 from blender_bgs.logic import attributes as at

@@ -5,6 +5,7 @@ import time
 import bpy
 import numpy as np
 import pytest
+
 from bgs_engine.codes import BitLayout
 from blender_bgs import clouds, label_collections, labels
 from blender_bgs.logic import attributes as at

@@ -1,5 +1,6 @@
 """The job owner with real processes."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from bgs_engine.errors import EnvironmentLacksError
 from blender_bgs import engine
 from blender_bgs.engine import SegmentConfig, find_engine, in_words
@@ -24,7 +26,9 @@ def start(tmp_path: Path, mode: str = "good", **env: str) -> Job:
 
     rows, _ = made.made_splat(per_object=50, rest=0)
     scene = made.write(tmp_path / "scene.ply", rows)
-    code = f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({str(STAND_IN)!r}, run_name='__main__')"
+    code = (
+        f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({str(STAND_IN)!r}, run_name='__main__')"
+    )
     command = [sys.executable, "-c", code, "-m", "bgs_engine"]
     command += SegmentConfig().arguments(scene, tmp_path / "run")
     settings = {"BGS_STAND_IN": mode, "BGS_STAND_IN_STEP": "0.002", **env}
@@ -128,8 +132,25 @@ def test_engine_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_doctors_answer_in_words() -> None:
-    report = {"python": "3.11.7", "torch": {"ok": True, "version": "2.0"}, "cuda": {"ok": False, "hint": "Get one."}}
-    assert in_words(report) == ["python: 3.11.7", "torch: works, 2.0", "cuda: missing, Get one."]
+    torch = {"name": "torch", "ok": True, "detail": "2.13", "hint": "Install it.", "needed": True}
+    card = {"name": "nvidia", "ok": False, "detail": "no driver", "hint": "Not needed.", "needed": False}
+    assert in_words({"ok": True, "checks": [torch, card]}) == [
+        "Everything that segmenting needs is here.",
+        "torch: 2.13",
+        "nvidia not here: no driver. Not needed.",
+    ]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="this Python has no engine to ask")
+def test_the_real_doctor_answers() -> None:
+    lines = in_words(engine.ask_doctor(Path(sys.executable)))
+    assert any(line.startswith("torch: ") for line in lines)
+
+
+def test_a_python_without_the_engine_is_told(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    with pytest.raises(EnvironmentLacksError, match="no working engine"):
+        engine.ask_doctor(engine.environment_python(tmp_path / "env"))
 
 
 def test_installer_makes_an_environment_that_has_the_core(tmp_path: Path) -> None:
@@ -139,9 +160,7 @@ def test_installer_makes_an_environment_that_has_the_core(tmp_path: Path) -> Non
     wheels = package.make_wheels()
     wheel = next(w for w in wheels if w.name.startswith("bgs_engine"))
     installer = ROOT / "blender_bgs" / "installer.py"
-    job = Job(
-        [sys.executable, str(installer), str(tmp_path / "env"), str(wheel), "--extras", ""], log=tmp_path / "log"
-    )
+    job = Job([sys.executable, str(installer), str(tmp_path / "env"), str(wheel), "--extras", ""], log=tmp_path / "log")
     state = job.wait(300)
     assert state.succeeded, job.details()
     assert state.artifacts["environment"] == str(tmp_path / "env")

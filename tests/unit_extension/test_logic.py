@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
 from blender_bgs.logic import attributes as at
@@ -17,8 +20,6 @@ from blender_bgs.logic.transforms import (
     transform_rows,
     up_matrix,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def rotations(count: int, seed: int = 0) -> np.ndarray:
@@ -149,7 +150,7 @@ def test_groups_are_the_rows_of_each_label() -> None:
 
 
 def test_entries_count_and_name_and_keep() -> None:
-    layout, codes, table = make_table()
+    _, _, table = make_table()
     entries = build_entries(table, names={(1, 813): "Table"}, colors={(1, 813): (1.0, 0.0, 0.0)})
     assert [sum(e.count for e in entries if e.level == level) for level in (1, 2, 3)] == [2000] * 3
     kept = next(e for e in entries if e.key == (1, 813))

@@ -57,6 +57,11 @@ def model_from_text(
         from bgs_engine.masks.imported import ImportedMasks
 
         return ImportedMasks(_path(rest))
+    if kind in ("sam", "sam2", "sam3", "hf") and (kind == "hf") == bool(rest.strip()):
+        from bgs_engine.masks.automatic import AutomaticMasks
+        from bgs_engine.masks.transformers_model import TransformersSam
+
+        return AutomaticMasks(TransformersSam(rest.strip() or kind, device), prompting)
     raise UsageError(f"'{text}' is no mask model.", f"Give --model {MODEL_HELP}.")
 
 

@@ -1,0 +1,143 @@
+"""SAM, SAM 2.x, SAM 3 and their kin from Hugging Face transformers, by hub name or from a local folder.
+
+Images are prepared here rather than by the library's processors: those of SAM 2 and 3 need torchvision, the models do
+not. What a family expects is little: its input size, padded or stretched, and a mean and a spread.
+"""
+
+import hashlib
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError
+from bgs_engine.masks.prompting import Answers, WholeAnswers
+
+HUB_NAMES = {
+    "sam": "facebook/sam-vit-base",
+    "sam2": "facebook/sam2.1-hiera-small",
+    "sam3": "facebook/sam3",
+}
+PADDED = ("sam", "sam_hq")  # families that keep proportions and pad; later ones stretch to a square
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SAM 3
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    features: Any
+    to_input: tuple[float, float]  # input pixels per image pixel
+    used: tuple[int, int]  # columns and rows of the input that the image covers
+
+
+class TransformersSam:
+    """A mask generation model of the transformers library; calls from several threads take turns.
+
+    Raises:
+        EnvironmentLacksError: torch or transformers is missing, or no CUDA device.
+        InputError: no such model, or not one for mask generation.
+    """
+
+    def __init__(self, name: str, device: str = "auto") -> None:
+        try:
+            import torch
+            from transformers import AutoConfig, AutoModelForMaskGeneration
+        except ImportError as error:
+            raise EnvironmentLacksError(
+                f"SAM models need the package {error.name or 'transformers'}.", "Run: pip install torch transformers"
+            ) from None
+        self._torch = torch
+        self._device = _device(torch, device)
+        name = HUB_NAMES.get(name, name)
+        try:
+            config = AutoConfig.from_pretrained(name)
+            model = AutoModelForMaskGeneration.from_pretrained(name, config=config, use_safetensors=True)
+        except Exception as error:  # the hub, the file readers and the library each have their own
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise InputError(
+                f"The mask model {name} cannot be loaded ({reason}).",
+                "Give hf:FOLDER of a downloaded SAM, SAM 2 or SAM 3 model, or its name on the hub.",
+            ) from None
+        self._model = model.eval().to(self._device)
+        family = str(config.model_type)
+        prompts = self._model.config.prompt_encoder_config
+        self._size = int(prompts.image_size if isinstance(prompts.image_size, int) else prompts.image_size[0])
+        self._padded = family in PADDED
+        mean, spread = HALF if family.startswith("sam3") else IMAGENET
+        self._mean, self._spread = np.array(mean, np.float32) * 255, np.array(spread, np.float32) * 255
+        self._turn = threading.Lock()
+        self._stopped = threading.Event()
+        digest = hashlib.sha256(family.encode())
+        for parameter in self._model.parameters():
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        self.signature = f"transformers:{self._device}:{digest.hexdigest()}"
+
+    def encode(self, image: np.ndarray) -> _Encoded:
+        """Features of an image, uint8 [H, W, 3]."""
+        height, width = image.shape[:2]
+        size = self._size
+        fit = size / max(height, width)
+        columns, rows = (max(1, round(width * fit)), max(1, round(height * fit))) if self._padded else (size, size)
+        resized = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR), np.float32)
+        pixels = np.zeros((size, size, 3), np.float32)
+        pixels[:rows, :columns] = (resized - self._mean) / self._spread
+        batch = self._torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()).to(self._device)
+        features = self._call(lambda: self._model.get_image_embeddings(batch))
+        return _Encoded(features, (columns / width, rows / height), (columns, rows))
+
+    def decode(self, encoded: _Encoded, points: np.ndarray) -> Answers:
+        """Masks at points [B, 2], (x, y) in image pixels."""
+        torch = self._torch
+        at = torch.from_numpy((points * encoded.to_input).astype(np.float32)).to(self._device)
+        labels = torch.ones((1, len(points), 1), dtype=torch.long, device=self._device)
+        result = self._call(
+            lambda: self._model(
+                input_points=at[None, :, None],
+                input_labels=labels,
+                image_embeddings=encoded.features,
+                multimask_output=True,
+            )
+        )
+        logits = result.pred_masks[0].float().cpu().numpy()
+        scores = result.iou_scores[0].float().cpu().numpy()
+        per_input = logits.shape[-1] / self._size
+        columns, rows = (min(logits.shape[-1], int(np.ceil(used * per_input))) for used in encoded.used)
+        scale_x, scale_y = (factor * per_input for factor in encoded.to_input)
+        return WholeAnswers(logits[:, :, :rows, :columns], scores, scale_x, scale_y)
+
+    def stop(self) -> None:
+        """Let no further call begin; a running one cannot be interrupted."""
+        self._stopped.set()
+
+    def _call(self, run: Any) -> Any:
+        torch = self._torch
+        with self._turn:
+            if self._stopped.is_set():
+                raise CancelledError
+            try:
+                with torch.inference_mode(), self._precision():
+                    return run()
+            except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is the CPU allocator's
+                if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                    if self._device == "cuda":
+                        torch.cuda.empty_cache()
+                    raise MemoryError(str(error)) from None
+                raise
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Half precision where it is fast: on CUDA."""
+        if self._device != "cuda":
+            return nullcontext()
+        half = self._torch.bfloat16 if self._torch.cuda.is_bf16_supported() else self._torch.float16
+        context: AbstractContextManager[Any] = self._torch.autocast("cuda", dtype=half)
+        return context
+
+
+def _device(torch: Any, wanted: str) -> str:
+    present = torch.cuda.is_available()
+    if wanted == "cuda" and not present:
+        raise EnvironmentLacksError("There is no CUDA device for the mask model.", "Use --device cpu.")
+    return "cuda" if present and wanted != "cpu" else "cpu"

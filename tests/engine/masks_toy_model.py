@@ -95,3 +95,97 @@ def _decoder() -> onnx.ModelProto:
     ]
     outputs = [_floats("low_res_masks", [1, 1, PLANE, PLANE]), _floats("iou_predictions", [1, 1])]
     return _model(nodes, inputs, outputs, constants)
+
+
+def write_upscaling_models(folder: Path, neighbours: bool = False) -> tuple[Path, Path]:
+    """(encoder, decoder) whose decoder repeats the features, transforms and upscales them as SAM's does.
+
+    Args:
+        neighbours: let the upscaling mix neighbouring cells, which no sketch can stand for.
+    """
+    encoder, decoder = folder / "encoder.onnx", folder / "decoder.onnx"
+    channels, side = 6, INPUT // 16
+    rng = np.random.default_rng(0)
+    pool = helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[16, 16], strides=[16, 16])
+    conv = helper.make_node("Conv", ["small", "kernel"], ["features"], kernel_shape=[1, 1])
+    kernel = rng.standard_normal((channels, 3, 1, 1)).astype(np.float32)
+    ends = [_floats("image", [1, 3, INPUT, INPUT])], [_floats("features", [1, channels, side, side])]
+    onnx.save(_model([pool, conv], *ends, {"kernel": kernel}), str(encoder))
+    onnx.save(_upscaling_decoder(channels, side, neighbours, rng), str(decoder))
+    return encoder, decoder
+
+
+def _upscaling_decoder(channels: int, side: int, neighbours: bool, rng: np.random.Generator) -> onnx.ModelProto:
+    node = helper.make_node
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    constants = {
+        "first": np.array([0], np.int64),
+        "axis1": np.array([1], np.int64),
+        "two": np.array([2], np.int64),
+        "rest": np.array([-1], np.int64),
+        "image_shape": np.array([channels, side, side], np.int64),
+        "scale": np.float32(1 / INPUT),
+        "embed": random(2, channels),
+        "column": np.array([0, channels, 1, 1], np.int64),
+        "layer": random(channels, channels),
+        "up1": random(channels, 5, 2, 2),
+        "up2": random(5, 4, 2, 2),
+        "smooth": random(4, 4, 3, 3),
+        "vectors_of": random(channels, 16),
+        "vectors_shape": np.array([0, 4, 4], np.int64),
+        "flat4": np.array([0, 4, -1], np.int64),
+        "plane": np.array([0, 4, 4 * side, 4 * side], np.int64),
+        "nothing": np.zeros((channels, 4), np.float32),
+        "quality": np.array(SCORES, np.float32),
+    }
+    last = "smoothed" if neighbours else "wide"
+    nodes = [
+        node("Shape", ["point_coords"], ["prompt_shape"]),
+        node("Gather", ["prompt_shape", "first"], ["count"], axis=0),
+        node("Unsqueeze", ["image_embeddings", "axis1"], ["one_more"]),
+        node("Concat", ["first_one", "count", "ones3"], ["times"], axis=0),
+        node("Tile", ["one_more", "times"], ["tiled"]),
+        node("Concat", ["count", "image_shape"], ["repeated_shape"], axis=0),
+        node("Reshape", ["tiled", "repeated_shape"], ["repeated"]),
+        node("Gather", ["point_coords", "first_index"], ["point"], axis=1),
+        node("Mul", ["point", "scale"], ["relative"]),
+        node("MatMul", ["relative", "embed"], ["coordinates"]),
+        node("Cast", ["point_labels"], ["labels"], to=TensorProto.FLOAT),
+        node("Gather", ["labels", "first"], ["label"], axis=1),
+        node("Mul", ["coordinates", "label"], ["token"]),
+        node("Reshape", ["token", "column"], ["token_plane"]),
+        node("Mul", ["repeated", "token_plane"], ["prompted"]),
+        node("Shape", ["prompted"], ["prompted_shape"]),
+        node("Slice", ["prompted_shape", "first", "two"], ["two_sizes"]),
+        node("Concat", ["two_sizes", "rest"], ["flat_shape"], axis=0),
+        node("Reshape", ["prompted", "flat_shape"], ["flat"]),
+        node("Transpose", ["flat"], ["cells_first"], perm=[0, 2, 1]),
+        node("MatMul", ["cells_first", "layer"], ["layered"]),
+        node("Transpose", ["layered"], ["channels_first"], perm=[0, 2, 1]),
+        node("Shape", ["repeated"], ["cells_shape"]),
+        node("Reshape", ["channels_first", "cells_shape"], ["cells"]),
+        node("ConvTranspose", ["cells", "up1"], ["double"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Relu", ["double"], ["double_on"]),
+        node("ConvTranspose", ["double_on", "up2"], ["wide"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["wide", "smooth"], ["smoothed"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("Reshape", [last, "flat4"], ["wide_flat"]),
+        node("MatMul", ["token", "vectors_of"], ["vectors_flat"]),
+        node("Reshape", ["vectors_flat", "vectors_shape"], ["vectors"]),
+        node("MatMul", ["vectors", "wide_flat"], ["all_flat"]),
+        node("Reshape", ["all_flat", "plane"], ["all_masks"]),
+        node("Gather", ["all_masks", "first"], ["low_res_masks"], axis=1),
+        node("Gemm", ["token", "nothing", "quality"], ["all_scores"]),
+        node("Gather", ["all_scores", "first"], ["iou_predictions"], axis=1),
+    ]
+    nodes = [n for n in nodes if neighbours or n.output[0] != "smoothed"]
+    constants |= {"first_one": np.ones(1, np.int64), "ones3": np.ones(3, np.int64), "first_index": np.int64(0)}
+    inputs = [
+        _floats("image_embeddings", [1, channels, side, side]),
+        _floats("point_coords", [1, "points", 2]),
+        _floats("point_labels", [1, "points"]),
+    ]
+    outputs = [_floats("low_res_masks", [1, 1, 4 * side, 4 * side]), _floats("iou_predictions", [1, 1])]
+    return _model(nodes, inputs, outputs, constants)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from masks_toy_model import PLANE, SCORES, write_models
+from masks_toy_model import PLANE, SCORES, write_models, write_upscaling_models
 from onnx import TensorProto, helper
 
 from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError, UsageError
@@ -93,6 +93,31 @@ def test_adaptive_asks_far_less(model):
         asked[adaptive] = count[0]
     assert asked[False] == 32 * 32
     assert asked[True] < asked[False] / 2  # four flat areas: half the grid would already be waste
+
+
+def test_decoder_in_parts_says_the_same_as_the_whole(tmp_path):
+    model = OnnxSam(*write_upscaling_models(tmp_path))
+    assert model._split is not None
+    image = np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8)
+    points = np.random.default_rng(2).uniform(0, 96, (5, 2))
+    encoded = model.encode(image)
+    parts = model.decode(encoded, points)
+    model._split = None
+    whole = model.decode(encoded, points)
+    assert parts.scores == pytest.approx(whole.scores)
+    assert (parts.scale_x, parts.scale_y) == (whole.scale_x, whole.scale_y)
+    prompts, choices = np.array([0, 1, 4, 4]), np.array([0, 2, 1, 0])
+    near = {"rtol": 1e-4, "atol": 1e-4 * np.abs(whole.values).max()}  # float32, sums in another order
+    np.testing.assert_allclose(parts.logits(prompts, choices), whole.logits(prompts, choices), **near)
+    sample = np.arange(32) // 2 % 2 == 0  # the first two of every four rows and columns
+    sampled = whole.values[[1, 3]][:, :, sample[:24]][:, :, :, sample]
+    np.testing.assert_allclose(parts.sketch(np.array([1, 3])), sampled, **near)
+
+
+def test_decoder_whose_upscaling_mixes_cells_is_left_whole(tmp_path):
+    model = OnnxSam(*write_upscaling_models(tmp_path, neighbours=True))
+    assert model._split is None
+    assert model.decode(model.encode(picture()), np.array([[5.0, 5.0]])).scores.shape == (1, 3)
 
 
 class Forgetful:

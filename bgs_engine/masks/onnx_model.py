@@ -6,6 +6,7 @@ square, further feature maps). What differs is read from the models' declared in
 
 import hashlib
 import math
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,9 +57,14 @@ class OnnxSam:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        self._encoder = self._session(str(encoder), options, encoder.name)
+        once = onnxruntime.SessionOptions()  # one call an image: its activations must not stay allocated
+        once.intra_op_num_threads = threads
+        once.log_severity_level = 3
+        once.enable_cpu_mem_arena = False
+        self._encoder = self._session(str(encoder), once, encoder.name)
         self._decoder = self._session(graph, options, decoder.name)
         self._run_options = onnxruntime.RunOptions()
+        self._encoding = threading.Lock()  # one at a time: the encoder is what needs most memory
         self._read_layout(encoder.name, decoder.name)
         self._split = self._try_split(split_decoder(model, self._masks, self._scores), options)
         parts = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in (encoder, decoder))
@@ -117,7 +123,8 @@ class OnnxSam:
             padded[:rows, :columns] = (resized - PIXEL_MEAN) / PIXEL_STD
             resized = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
         names = list(self._features.values())
-        values = self._run(self._encoder, names, {self._image_input: resized})
+        with self._encoding:
+            values = self._run(self._encoder, names, {self._image_input: resized})
         features = dict(zip(self._features, values, strict=True))
         return _Encoded(features, (columns / width, rows / height), (columns, rows))
 

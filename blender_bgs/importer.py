@@ -132,6 +132,6 @@ def frame(screen: bpy.types.Screen, obj: SplatObject) -> None:
             if view.view_perspective == "CAMERA":
                 view.view_perspective = "PERSP"
             view.view_location = ((low + high) / 2).tolist()
-            view.view_distance = 1.3 * size
+            view.view_distance = 1.05 * size
             space.clip_end = max(space.clip_end, 20 * size)
             space.clip_start = min(space.clip_start, size / 1000)

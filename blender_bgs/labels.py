@@ -72,6 +72,11 @@ def table_of(obj: SplatObject) -> CodeTable:
     return cache.table
 
 
+def remember(obj: SplatObject, codes: np.ndarray, table: CodeTable) -> None:
+    """Take a table that was made elsewhere (in a thread), for as long as the cloud's codes are these."""
+    _caches[obj.data.session_uid] = _Cache(codes, table)
+
+
 def attach(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None = None) -> None:
     """Give a cloud its codes, int32 [N] in point order, and list the labels; names come from the run folder."""
     names: dict[Key, str] = {}

@@ -15,17 +15,19 @@ from .engine import SegmentConfig, command, find_engine
 from .exporter import ExportConfig, export_splats
 from .job import Job
 from .logic.attributes import ROW
+from .logic.label_tree import CodeTable
 from .preferences import preferences
 from .typed import SplatObject
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A run folder, read: codes int32 in the order of the PLY the engine was given."""
+    """A run folder, read: codes int32 in the order of the PLY the engine was given, and their table."""
 
     run: Path
     layout: BitLayout
     codes: np.ndarray
+    table: CodeTable
 
 
 def default_run_folder(obj: SplatObject) -> Path:
@@ -79,9 +81,9 @@ def start_segment(obj: SplatObject, run: Path, config: SegmentConfig, log: Path)
 
 
 def read_answer(run: Path) -> Answer:
-    """The run folder's codes; call it from any thread."""
+    """The run folder's codes, sorted already; takes a moment, so a window calls it from a thread."""
     opened = open_run(run)
-    return Answer(opened.folder, opened.layout, opened.codes)
+    return Answer(opened.folder, opened.layout, opened.codes, CodeTable.of(opened.codes, opened.layout))
 
 
 def apply_answer(obj: SplatObject, answer: Answer, in_order: bool) -> int:
@@ -105,5 +107,6 @@ def apply_answer(obj: SplatObject, answer: Answer, in_order: bool) -> int:
             f"{answer.run.name} is about {len(answer.codes):,} Gaussians, {obj.name} has {count:,}.",
             "Import the run folder instead.",
         )
+    labels.remember(obj, answer.codes, answer.table)
     labels.attach(obj, codes, answer.layout, answer.run)
     return sum(row.level == 1 for row in obj.bgs.labels)

@@ -25,11 +25,11 @@ def core_box(positions: np.ndarray, opacities: np.ndarray, share: float = CORE_S
 
 
 def point_radii(scales: np.ndarray, opacities: np.ndarray) -> np.ndarray:
-    """Display radius [N], scene units: the mean standard deviation, capped; 0 (not drawn) for haze.
+    """Display radius [N], scene units: the mean standard deviation, capped, smaller where fainter; 0 for haze.
 
     scales [N, 3] standard deviations, opacities [N] in 0..1.
     """
-    radii = scales.mean(1)
+    radii = scales.mean(1) * np.sqrt(opacities)
     visible = opacities >= VISIBLE_OPACITY
     if visible.any():
         step = max(1, len(radii) // 200_000)

@@ -1,7 +1,9 @@
 """The window of a real Blender: what is on the screen after each step."""
 
 import json
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import made
@@ -95,3 +97,36 @@ def test_a_click_picks_a_label(seen: dict) -> None:
 def test_collections_and_back(seen: dict) -> None:
     assert seen["parts"] == 8 and "Biggest" in seen["collections"]
     assert seen["points_after_merge"] == 6000
+
+
+def test_cancel_and_sudden_death(installed: str, engine: Path, scene: Path, screen: dict[str, str]) -> None:
+    """Cancel ends the engine within two seconds; an engine whose Blender was killed ends by itself."""
+    answer = OUT / "endless.json"
+    answer.unlink(missing_ok=True)
+    env = {**os.environ, **screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_STAND_IN": "slow"}
+    command = ["blender", "-P", "/mnt/repo/tests/blender/endless.py", "--", str(scene)]
+    program = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answer.is_file() and json.loads(answer.read_text()).get("ready"), 60)
+        facts = json.loads(answer.read_text())
+        assert facts["cancel_call"] < 0.1 and facts["gone_after"] < 2 and facts["message"] == "Cancelled"
+        assert is_alive(facts["second"])
+    finally:
+        program.kill()
+        program.wait()
+    wait_for(lambda: not is_alive(facts["second"]), 5)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)

@@ -202,6 +202,16 @@ def step_collections():
                     bpy.ops.outliner.show_one_level(open=True)
 
 
+def step_drop():
+    """What Blender's window does when a file is dropped on the 3D view: two importers know .ply, so it asks."""
+    with in_view():
+        bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory=str(SCENE.parent), files=[{"name": SCENE.name}])
+
+
+def step_escape():
+    subprocess.Popen(["xdotool", "key", "Escape"])
+
+
 def step_merge():
     with in_view():
         bpy.ops.bgs.merge_back()
@@ -227,6 +237,8 @@ STEPS = [
     (step_picked, 1.0, "picked"),
     (step_collections, 1.5, "collections"),
     (step_merge, 1.0, None),
+    (step_drop, 1.5, "drop"),
+    (step_escape, 1.0, None),
 ]
 state = {"next": 0, "shot": None}
 

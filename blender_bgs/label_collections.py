@@ -22,11 +22,6 @@ DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED)
 ONLY = "bgs_only"  # on the whole cloud: the labels that were made into parts, when not all were
 
 
-def parts_of(whole: SplatObject) -> list[SplatObject]:
-    """The label objects that were made from this cloud and still exist."""
-    return [o for o in bpy.data.objects if clouds.is_splat(o) and o.bgs.whole == whole]
-
-
 def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None) -> list[SplatObject]:
     """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
 
@@ -43,7 +38,7 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
         groups = {label: rows for label, rows in groups.items() if label in only}
     if not groups:
         raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
-    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in parts_of(whole)}
+    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in labels.parts_of(whole)}
     for key, gone in list(old.items()):
         if key[0] != level or (only is None and key[1] not in groups):
             remove_part(gone)
@@ -83,6 +78,14 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
             _copy_label_row(part, rows_by_key[(level, part.bgs.part_key & 0xFFFFFFFF)])
     _drop_empty(root)
     return parts
+
+
+def update_tree(scene: SplatScene, whole: SplatObject, also: int) -> list[SplatObject]:
+    """Make the tree again after labels changed: the same labels as before, and label `also`."""
+    level = labels.parts_of(whole)[0].bgs.part_level
+    made: Any = whole.get(ONLY)
+    only = None if made is None else {int(key) & 0xFFFFFFFF for key in made} | {also}
+    return make_tree(scene, whole, level, only)
 
 
 class _Homes:
@@ -153,7 +156,7 @@ def remove_part(obj: SplatObject) -> None:
 
 def remove_tree(whole: SplatObject) -> int:
     """Delete all parts and their collections and show the whole cloud again as it was; returns the number of parts."""
-    parts = parts_of(whole)
+    parts = labels.parts_of(whole)
     for part in parts:
         remove_part(part)
     root = whole.bgs.part_collection
@@ -165,6 +168,7 @@ def remove_tree(whole: SplatObject) -> int:
     if whole.get(ONLY) is not None:
         del whole[ONLY]
     whole.hide_render = whole.hide_viewport = False
+    labels.refresh(whole)
     return len(parts)
 
 
@@ -182,7 +186,7 @@ def edited_parts(whole: SplatObject) -> list[str]:
     rows = clouds.get_column(whole.data, at.ROW)
     position = clouds.get_column(whole.data, at.POSITION)
     out = []
-    for part in parts_of(whole):
+    for part in labels.parts_of(whole):
         key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
         own, where = clouds.get_column(part.data, at.ROW), clouds.get_column(part.data, at.POSITION)
         same_count = counts.get(key) == len(part.data.points)
@@ -207,7 +211,7 @@ def merge_back(whole: SplatObject) -> int:
     Raises:
         UsageError: there is nothing to merge.
     """
-    parts = parts_of(whole)
+    parts = labels.parts_of(whole)
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
     level = parts[0].bgs.part_level

@@ -123,9 +123,24 @@ def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:
     return next((row for row in obj.bgs.labels if row.level == level and row.key == key), None)
 
 
+def parts_of(whole: SplatObject) -> list[SplatObject]:
+    """The label objects that were made from this cloud and still exist."""
+    return [o for o in bpy.data.objects if clouds.is_splat(o) and o.bgs.whole == whole]
+
+
 def refresh(obj: SplatObject) -> None:
-    """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours, eyes and selection."""
-    splat, cloud = obj.bgs, obj.data
+    """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours, eyes and selection.
+
+    A part shows what its whole cloud is set to; refreshing the whole refreshes its parts.
+    """
+    _refresh_one(obj, (obj.bgs.whole or obj).bgs)
+    if obj.bgs.part_collection is not None:
+        for part in parts_of(obj):
+            _refresh_one(part, obj.bgs)
+
+
+def _refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
+    cloud = obj.data
     base = clouds.get_column(cloud, at.BASE)
     if base is None:
         return

@@ -101,9 +101,10 @@ def test_one_label_plain(coded, tmp_path) -> None:
 def test_a_million_in_time(tmp_path) -> None:
     rows, _ = made.made_splat(per_object=250_000)
     path = made.write(tmp_path / "big.ply", rows)
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     import_(path)
-    seconds = time.perf_counter() - started
-    # The promise is 3 s on two cores of its own; the machine that tests may be busy with something else.
-    assert seconds < 6, f"{seconds:.2f} s"
+    seconds, worked = time.perf_counter() - started, time.process_time() - worked
+    # The promise is 3 s on two idle cores. Processor time, because the machine may be busy with something else, and
+    # twice of it, because then caches and memory are shared too.
+    assert worked < 6, f"{worked:.2f} s of processor time"
     print(f"\nimport of 1M Gaussians, degree 3: {seconds:.2f} s")

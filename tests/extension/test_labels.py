@@ -106,7 +106,7 @@ def test_collections_are_nested_and_merge_back_is_lossless(coded) -> None:
     bpy.ops.bgs.make_collections()
     obj.bgs.level = 2
     bpy.ops.bgs.make_collections()
-    parts = label_collections.parts_of(obj)
+    parts = labels.parts_of(obj)
     assert sorted(len(p.data.points) for p in parts) == sorted(r.count for r in rows_of(obj, 2))
     root = obj.bgs.part_collection
     assert sorted(c.name for c in root.children) == sorted(r.name for r in rows_of(obj, 1))
@@ -115,14 +115,14 @@ def test_collections_are_nested_and_merge_back_is_lossless(coded) -> None:
     bpy.ops.bgs.merge_back()
     obj.bgs.level = 1
     assert {c.name: c.values.tobytes() for c in clouds.columns(obj.data)} == before
-    assert not label_collections.parts_of(obj) and not bpy.data.collections and not obj.hide_render
+    assert not labels.parts_of(obj) and not bpy.data.collections and not obj.hide_render
     assert len(bpy.data.pointclouds) == 1
 
 
 def test_update_keeps_what_the_user_did(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part = label_collections.parts_of(obj)[0]
+    part = labels.parts_of(obj)[0]
     mine = bpy.data.materials.new("Mine")
     part.name, part.location.x = "My Chair", 5
     part.data.materials.clear()
@@ -134,13 +134,13 @@ def test_update_keeps_what_the_user_did(coded) -> None:
     part = bpy.data.objects["My Chair"]
     assert part.bgs.part_key == key and len(part.data.points) == 1000
     assert part.location.x == 5 and part.data.materials[0] == mine
-    assert len(label_collections.parts_of(obj)) == 5
+    assert len(labels.parts_of(obj)) == 5
 
 
 def test_merge_keeps_moves_and_deletions(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    parts = label_collections.parts_of(obj)
+    parts = labels.parts_of(obj)
     moved_rows = clouds.get_column(parts[0].data, at.ROW)
     old = clouds.get_column(parts[0].data, at.POSITION)
     parts[0].location.x += 7
@@ -155,7 +155,7 @@ def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
     obj, _, _ = coded
     obj.bgs.label_index = 3
     bpy.ops.bgs.make_collections(only="CHOSEN")
-    assert len(label_collections.parts_of(obj)) == 1
+    assert len(labels.parts_of(obj)) == 1
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 6000
 
@@ -163,7 +163,7 @@ def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
 def test_edits_are_noticed_before_they_are_overwritten(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part = label_collections.parts_of(obj)[2]
+    part = labels.parts_of(obj)[2]
     assert label_collections.edited_parts(obj) == []
     position = clouds.get_column(part.data, at.POSITION)
     position[0] += 1
@@ -185,7 +185,9 @@ def test_undo_brings_codes_and_labels_back(coded) -> None:
 
 
 def test_a_million_in_time(coded) -> None:
-    """200 labels of 1M Gaussians: recolour in 150 ms, collections in 3 s on two idle cores; twice that where busy."""
+    """200 labels of 1M Gaussians: recolour in 150 ms, collections in 3 s on two idle cores; here processor time, and
+    twice of it, because the machine may be busy with something else.
+    """
     rng = np.random.default_rng(0)
     count = 1_000_000
     cloud = clouds.new_cloud("big", count)
@@ -204,13 +206,13 @@ def test_a_million_in_time(coded) -> None:
     labels.attach(obj, layout.pack([rng.integers(0, 20, count), rng.integers(0, 10, count), zero]), layout)
     times = []
     for level in (2, 3, 1):
-        started = time.perf_counter()
+        started = time.process_time()
         obj.bgs.level = level
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     assert min(times) < 0.3, times
-    started = time.perf_counter()
+    started = time.process_time()
     made = label_collections.make_tree(bpy.context.scene, obj, 2)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert len(made) == 200 and seconds < 6, f"{seconds:.2f} s"
     print(f"\nrecolour 1M: {min(times) * 1000:.0f} ms; 200 objects of 1M with degree 3: {seconds:.2f} s")
 
@@ -223,3 +225,26 @@ def test_no_labels_is_said(tmp_path) -> None:
     assert not bpy.ops.bgs.make_collections.poll()
     with pytest.raises(labels.UsageError, match="no labels"):
         labels.codes_of(bpy.context.view_layer.objects.active)
+
+
+def test_parts_show_what_their_whole_is_set_to(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    part = labels.parts_of(obj)[0]
+    obj.bgs.level = 2
+    assert len(np.unique(clouds.get_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
+    row = labels.find(obj, 1, part.bgs.part_key & 0xFFFFFFFF)
+    row.hidden = True
+    assert not shown(part).any() and shown(labels.parts_of(obj)[1]).all()
+
+
+def test_reassigning_a_part_updates_the_tree(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    first, second = labels.parts_of(obj)[:2]
+    target = second.bgs.part_key & 0xFFFFFFFF
+    for other in bpy.context.view_layer.objects:
+        other.select_set(other == first)
+    bpy.context.view_layer.objects.active = first
+    bpy.ops.bgs.reassign(target=str(target))
+    assert sorted(len(p.data.points) for p in labels.parts_of(obj)) == [1500, 1500, 3000]

@@ -7,8 +7,6 @@ square, further feature maps). What differs is read from the models' declared in
 import hashlib
 import math
 import threading
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from PIL import Image
 
 from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError
 from bgs_engine.masks.onnx_graph import batched_decoder, load_graph
-from bgs_engine.masks.onnx_split import SplitDecoder, split_decoder
+from bgs_engine.masks.onnx_parts import DecoderParts, Encoded, PartAnswers, find_parts, nested, plane
 from bgs_engine.masks.prompting import Answers, WholeAnswers
 
 PIXEL_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # ImageNet, as in every SAM release
@@ -25,14 +23,6 @@ PIXEL_STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
 DEFAULT_INPUT = 1024  # encoder input where the model leaves its size open
 PROMPT_INPUTS = ("point_coords", "point_labels", "mask_input", "has_mask_input", "orig_im_size")
 OUT_OF_MEMORY_WORDS = ("alloc", "out of memory")
-UPSCALING = 4  # mask pixels per feature cell, in both directions, of every SAM
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    features: dict[str, np.ndarray]  # decoder inputs by name
-    to_input: tuple[float, float]  # encoder pixels per image pixel, x and y
-    used: tuple[int, int]  # columns and rows of the encoder's input that the image covers
 
 
 class OnnxSam:
@@ -66,7 +56,7 @@ class OnnxSam:
         self._run_options = onnxruntime.RunOptions()
         self._encoding = threading.Lock()  # one at a time: the encoder is what needs most memory
         self._read_layout(encoder.name, decoder.name)
-        self._split = self._try_split(split_decoder(model, self._masks, self._scores), options)
+        self._parts = self._find_parts(model, options)
         parts = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in (encoder, decoder))
         self.signature = "onnx:" + hashlib.sha256(parts.encode()).hexdigest()
 
@@ -111,7 +101,7 @@ class OnnxSam:
             )
         self._stretched = len(self._features) > 1  # SAM 2 exports squeeze the image to a square
 
-    def encode(self, image: np.ndarray) -> _Encoded:
+    def encode(self, image: np.ndarray) -> Encoded:
         """Features of an image, uint8 [H, W, 3]."""
         height, width = image.shape[:2]
         size = self._input_size
@@ -126,23 +116,23 @@ class OnnxSam:
         with self._encoding:
             values = self._run(self._encoder, names, {self._image_input: resized})
         features = dict(zip(self._features, values, strict=True))
-        return _Encoded(features, (columns / width, rows / height), (columns, rows))
+        return Encoded(features, (columns / width, rows / height), (columns, rows))
 
-    def decode(self, encoded: _Encoded, points: np.ndarray) -> Answers:
+    def decode(self, encoded: Encoded, points: np.ndarray) -> Answers:
         """Masks at points [B, 2], (x, y) in image pixels."""
         feed = self._prompt(encoded, points)
-        if self._split is not None:
-            return _SplitAnswers(self._split, encoded, feed, self._input_size, len(points))
+        if self._parts is not None:
+            return PartAnswers(self._parts, encoded, feed, self._input_size, len(points))
         logits, scores = self._run(self._decoder, [self._masks, self._scores], feed)
         scores = scores.reshape(len(points), -1)
-        logits = logits.reshape(*scores.shape, *_plane(logits.size // scores.size))
-        logits, scores = logits[:, _nested(scores)], scores[:, _nested(scores)]
+        logits = logits.reshape(*scores.shape, *plane(logits.size // scores.size))
+        logits, scores = logits[:, nested(scores)], scores[:, nested(scores)]
         per_input = logits.shape[-1] / self._input_size
         columns, rows = (min(logits.shape[-1], math.ceil(used * per_input)) for used in encoded.used)
         scale_x, scale_y = (factor * per_input for factor in encoded.to_input)
         return WholeAnswers(logits[:, :, :rows, :columns], scores, scale_x, scale_y)
 
-    def _prompt(self, encoded: _Encoded, points: np.ndarray) -> dict[str, np.ndarray]:
+    def _prompt(self, encoded: Encoded, points: np.ndarray) -> dict[str, np.ndarray]:
         prompt = np.zeros((len(points), 2, 2), np.float32)  # the second point, labelled -1, is SAM's "no box"
         prompt[:, 0] = points * encoded.to_input
         labels = np.tile(np.array([1, -1], np.float32), (len(points), 1))
@@ -152,31 +142,30 @@ class OnnxSam:
                 feed[name] = np.zeros([d if isinstance(d, int) else 1 for d in value.shape], np.float32)
         return feed
 
-    def _try_split(self, split: SplitDecoder | None, options: Any) -> "_SplitSessions | None":
-        """Sessions of the parts, if there are parts and they give what the whole gives."""
-        if split is None:
-            return None
-        try:
-            parts = _SplitSessions(
-                split,
-                self._runtime.InferenceSession(split.transformer, options, providers=["CPUExecutionProvider"]),
-                self._runtime.InferenceSession(split.upscaling, options, providers=["CPUExecutionProvider"]),
-                self._runtime.InferenceSession(split.sketching, options, providers=["CPUExecutionProvider"]),
-                self._run,
-            )
-            shapes = {i.name: i.shape for i in self._decoder.get_inputs()}
-            if any(not isinstance(d, int) for name in self._features for d in shapes[name]):
-                return None
-            random = np.random.default_rng(0)
-            features = {n: random.standard_normal(shapes[n]).astype(np.float32) for n in self._features}
-            trial = _Encoded(features, (1.0, 1.0), (self._input_size, self._input_size))
-            points = random.uniform(0, self._input_size, (2, 2))
-            whole = self._run(self._decoder, [self._masks, self._scores], self._prompt(trial, points))
-            answers = _SplitAnswers(parts, trial, self._prompt(trial, points), self._input_size, 2)
-            same = answers.agrees(whole[0].reshape(2, -1), whole[1].reshape(2, -1))
-        except (InputError, MemoryError, ValueError, self._runtime.capi.onnxruntime_pybind11_state.OrtException):
-            return None
-        return parts if same else None
+    def _find_parts(self, model: Any, options: Any) -> DecoderParts | None:
+        """The decoder in parts, if it has parts and they say what the whole says."""
+        shapes = {i.name: i.shape for i in self._decoder.get_inputs()}
+        if any(not isinstance(d, int) for name in self._features for d in shapes[name]):
+            return None  # no size to try it with
+        random = np.random.default_rng(0)
+        features = {n: random.standard_normal(shapes[n]).astype(np.float32) for n in self._features}
+        trial = Encoded(features, (1.0, 1.0), (self._input_size, self._input_size))
+        feed = self._prompt(trial, random.uniform(0, self._input_size, (2, 2)))
+        masks, scores = self._run(self._decoder, [self._masks, self._scores], feed)
+
+        def session(graph: bytes) -> Any:
+            return self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+        return find_parts(
+            model,
+            (self._masks, self._scores),
+            session,
+            self._run,
+            lambda parts: PartAnswers(parts, trial, feed, self._input_size, 2).agrees(
+                masks.reshape(2, -1), scores.reshape(2, -1)
+            ),
+            feed,
+        )
 
     def stop(self) -> None:
         """Make running sessions return at once."""
@@ -196,78 +185,3 @@ class OnnxSam:
                 "Check that encoder and decoder belong together.",
             ) from None
         return result
-
-
-@dataclass(frozen=True)
-class _SplitSessions:
-    names: SplitDecoder
-    transformer: Any
-    upscaling: Any
-    sketching: Any
-    run: Any
-
-
-class _SplitAnswers:
-    """Answers of a decoder in parts: scores at once, sketches and masks when asked. Same attributes as `Answers`."""
-
-    def __init__(
-        self, parts: _SplitSessions, encoded: _Encoded, feed: dict[str, np.ndarray], input_size: int, count: int
-    ) -> None:
-        names = parts.names
-        cells, self._vectors, scores = parts.run(parts.transformer, [names.features, names.vectors, names.scores], feed)
-        self._parts = parts
-        self._all_scores = scores.reshape(count, -1)
-        self._first = _nested(self._all_scores).start or 0
-        self.scores = self._all_scores[:, self._first :]
-        side, _ = _plane(cells.shape[2])
-        cells = cells.reshape(count, -1, side, side)
-        per_cell = side / input_size
-        columns, rows = (min(side, math.ceil(used * per_cell)) for used in encoded.used)
-        self._cells = cells[:, :, :rows, :columns]  # cells of the padding need no mask
-        self._shape = (rows, columns)
-        self.scale_x, self.scale_y = (factor * per_cell * UPSCALING for factor in encoded.to_input)
-
-    def sketch(self, prompts: np.ndarray) -> np.ndarray:
-        """Every second pair of rows and columns of all masks."""
-        return self._upscale(self._parts.sketching, prompts, self._vectors[prompts, self._first :], UPSCALING // 2)
-
-    def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
-        """One mask of each prompt."""
-        vectors = self._vectors[prompts, self._first + choices][:, None]
-        return self._upscale(self._parts.upscaling, prompts, vectors, UPSCALING)[:, 0]
-
-    def _upscale(self, session: Any, prompts: np.ndarray, vectors: np.ndarray, factor: int) -> np.ndarray:
-        rows, columns = self._shape
-        names = self._parts.names
-        feed = {names.cells: np.ascontiguousarray(self._cells[prompts]), names.vectors: vectors}
-        masks = self._parts.run(session, [names.masks], feed)[0]
-        return np.asarray(masks).reshape(len(prompts), vectors.shape[1], rows * factor, columns * factor)
-
-    def agrees(self, masks: np.ndarray, scores: np.ndarray) -> bool:
-        """Whether this is what the undivided decoder said: masks [B, M * h * w], scores [B, M]."""
-        count, choices = self.scores.shape
-        everything = np.repeat(np.arange(count), choices)
-        mine = self.logits(everything, np.tile(np.arange(choices), count)).reshape(count, choices, -1)
-        theirs = masks.reshape(count, choices + self._first, -1)[:, self._first :]
-        side = UPSCALING * self._shape[1]
-        kept = (np.arange(side) // 2 % 2) == 0
-        sampled = theirs.reshape(count, choices, side, side)[:, :, kept][:, :, :, kept]
-        near = partial(np.allclose, rtol=1e-3, atol=1e-3 * float(np.abs(theirs).max()))  # float32, other order of sums
-        return (
-            near(mine, theirs)
-            and near(self.sketch(np.arange(count)), sampled)
-            and near(self._all_scores, scores.reshape(count, -1))
-        )
-
-
-def _nested(scores: np.ndarray) -> slice:
-    """Which masks of a prompt to use: of SAM's four the first answers several points, the others whole to part."""
-    return slice(1, None) if scores.shape[1] == 4 else slice(None)
-
-
-def _plane(pixels: int) -> tuple[int, int]:
-    """Side lengths of a square mask of that many pixels."""
-    side = round(pixels**0.5)
-    if side * side != pixels:
-        raise InputError("The decoder's masks are not square.", "Export it with low_res_masks as an output.")
-    return side, side

@@ -97,12 +97,12 @@ def test_adaptive_asks_far_less(model):
 
 def test_decoder_in_parts_says_the_same_as_the_whole(tmp_path):
     model = OnnxSam(*write_upscaling_models(tmp_path))
-    assert model._split is not None
+    assert model._parts is not None
     image = np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8)
     points = np.random.default_rng(2).uniform(0, 96, (5, 2))
     encoded = model.encode(image)
     parts = model.decode(encoded, points)
-    model._split = None
+    model._parts = None
     whole = model.decode(encoded, points)
     assert parts.scores == pytest.approx(whole.scores)
     assert (parts.scale_x, parts.scale_y) == (whole.scale_x, whole.scale_y)
@@ -116,7 +116,7 @@ def test_decoder_in_parts_says_the_same_as_the_whole(tmp_path):
 
 def test_decoder_whose_upscaling_mixes_cells_is_left_whole(tmp_path):
     model = OnnxSam(*write_upscaling_models(tmp_path, neighbours=True))
-    assert model._split is None
+    assert model._parts is None
     assert model.decode(model.encode(picture()), np.array([[5.0, 5.0]])).scores.shape == (1, 3)
 
 

@@ -10,6 +10,7 @@ from tools.environments import ROOT
 
 SUITES = {"trixie": "4.3.2", "sid": "5.2.2"}  # Debian suite: the Blender it had when this was written
 CACHE = ROOT / ".cache" / "blender"
+TRIES = 2  # mirrors hiccup
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
     "blender", "xvfb", "xauth", "x11-utils", "xdotool", "imagemagick", "libgl1-mesa-dri", "libegl1",
@@ -26,6 +27,10 @@ mount --bind "$BGS_OUT" "$d/mnt/out"
 chroot "$d" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=dumb "$@"
 exit $?
 """
+
+
+class ChrootError(Exception):
+    """A chroot could not be built: no network, no such suite any more."""
 
 
 def why_not() -> str:
@@ -55,15 +60,20 @@ def make(suite: str) -> Path:
     print(f"build.py: building a chroot with Debian {suite}'s Blender", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [
-            "mmdebstrap", "--mode=root", "--variant=apt", "--quiet", f"--include={','.join(PACKAGES)}",
-            '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"',
-            "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*", suite, str(folder), _mirror(),
-        ],
-        check=True,
-    )  # fmt: skip
+    command = [
+        "mmdebstrap", "--mode=root", "--variant=apt", "--quiet", f"--include={','.join(PACKAGES)}",
+        '--aptopt=APT::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"',
+        # A mirror that lags behind is good enough for tests.
+        '--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Retries "3"',
+        "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*", suite, str(folder), _mirror(),
+    ]  # fmt: skip
+    for _ in range(TRIES):
+        if subprocess.run(command).returncode == 0:
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        raise ChrootError(f"no chroot with Debian {suite}'s Blender could be built from {_mirror()}")
     (folder / "bgs-ready").touch()
     return folder
 

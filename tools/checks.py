@@ -67,7 +67,14 @@ def blender() -> str:
         _leave_out(f"real Blender programs: {why_not}")
         return ""
     zipped = package.make_zip()
-    return ", ".join(suite for suite in blender_chroot.SUITES if not blender_chroot.test(suite, zipped))
+    failed = []
+    for suite, version in blender_chroot.SUITES.items():
+        try:
+            if not blender_chroot.test(suite, zipped):
+                failed.append(suite)
+        except blender_chroot.ChrootError as error:
+            _leave_out(f"Blender {version}: {error}")
+    return ", ".join(failed)
 
 
 STEPS: dict[str, Callable[[], str]] = {

@@ -68,6 +68,9 @@ def step_open():
 
 
 def step_sidebar():
+    if "BGS_VIEW_FROM" in os.environ:  # for the manual's pictures: the scene's good side
+        direction = Vector(tuple(map(float, os.environ["BGS_VIEW_FROM"].split(","))))
+        view().spaces.active.region_3d.view_rotation = direction.to_track_quat("Z", "Y")
     next(r for r in view().regions if r.type == "UI").active_panel_category = "BGS"
     facts["box"] = region_box()
 
@@ -103,6 +106,10 @@ def beat():
     """How long Blender's main thread was away between two looks, while a job runs."""
     ticks.append(time.perf_counter())
     return 0.01 if len(ticks) < 3000 and facts.get("job_running", True) else None
+
+
+def step_wait():
+    pass
 
 
 def step_job_done():
@@ -225,8 +232,8 @@ STEPS = [
     (shot_import, 1.0, "import"),
     (step_rendered, float(os.environ.get("BGS_RENDER_SECONDS", "8")), "rendered"),
     (step_solid, 1.0, None),
-    (step_job, 1.2, "job"),
-    (lambda: None, float(os.environ.get("BGS_JOB_SECONDS", "6")), None),
+    (step_job, float(os.environ.get("BGS_JOB_PICTURE", "1.2")), "job"),
+    (step_wait, float(os.environ.get("BGS_JOB_SECONDS", "6")), None),
     (step_job_done, 0.5, "segmented"),
     (step_undo, 1.0, None),
     (step_level_1, 1.0, "level_1"),

@@ -81,8 +81,10 @@ class AutomaticMasks:
         """The model and how it is asked; the same for every view."""
         return f"{self.model.signature} {self.config}"
 
-    def propose(self, image: np.ndarray, stem: str, check: Check) -> MaskStack:
+    def propose(self, image: np.ndarray, stem: str, check: Check, where: np.ndarray | None = None) -> MaskStack:
         """Scored masks of an image, uint8 [H, W, 3]; the score is predicted IoU times stability.
+
+        Only points inside `where`, bool [H, W], are asked.
 
         Raises:
             MemoryExhaustedError: even a single prompt does not fit.
@@ -93,6 +95,8 @@ class AutomaticMasks:
         except MemoryError:
             raise _exhausted(stem) from None
         search = _Search(image.shape[0], image.shape[1], self.config)
+        if where is not None:
+            search.leave_out(~where)
         for points in search.batches(lambda: self._batch):
             check()
             for part, answers in self._ask(encoded, points, stem, check):
@@ -142,6 +146,13 @@ class _Search:
         self.kept: _Kept | None = None
         self.scale = (1.0, 1.0)
 
+    def leave_out(self, nowhere: np.ndarray) -> None:
+        """Never ask at points on these pixels, bool [H, W]."""
+        n = self.config.points_per_side
+        rows = ((np.arange(n) + 0.5) * self.cell[1]).astype(np.int64).clip(0, self.height - 1)
+        columns = ((np.arange(n) + 0.5) * self.cell[0]).astype(np.int64).clip(0, self.width - 1)
+        self.asked |= nowhere[np.ix_(rows, columns)]
+
     def batches(self, size: Callable[[], int]) -> Iterator[np.ndarray]:
         """Points [b, 2] to ask next, until nothing is left to ask; `take` must see each answer before the next."""
         for stride in self._strides():
@@ -169,7 +180,7 @@ class _Search:
         grid = np.zeros_like(self.asked)
         grid[stride // 2 :: stride, stride // 2 :: stride] = True
         grid &= ~self.asked
-        if self.asked.any():
+        if stride < self._strides()[0]:
             grid &= np.isinf(self.explained) | ndimage.maximum_filter(self.fruitful, size=4 * stride + 1)
         return grid
 

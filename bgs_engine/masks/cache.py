@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bgs_engine.errors import InputError
 from bgs_engine.io.files import writing
 from bgs_engine.masks.nesting import Forest
 
@@ -30,10 +31,6 @@ class ForestCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def has(self, key: str) -> bool:
-        """Whether a forest is there; reading may still find it damaged."""
-        return self._forest(key).is_file()
-
     def load(self, key: str) -> Forest | None:
         """The forest, or None where there is none or it is damaged."""
         try:
@@ -50,6 +47,17 @@ class ForestCache:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
         return forest if good else None
+
+    def needed(self, key: str) -> Forest:
+        """A forest that was there a moment ago.
+
+        Raises:
+            InputError: somebody removed it meanwhile.
+        """
+        forest = self.load(key)
+        if forest is None:
+            raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
+        return forest
 
     def store(self, key: str, forest: Forest) -> None:
         """Keep a forest."""

@@ -54,7 +54,7 @@ class ImportedMasks:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the masks.") from None
         return f"import:{digest.hexdigest()}"
 
-    def propose(self, image: np.ndarray, stem: str, check: Check) -> MaskStack:
+    def propose(self, image: np.ndarray, stem: str, check: Check, where: np.ndarray | None = None) -> MaskStack:
         """The view's masks at the size of its image, uint8 [H, W, 3].
 
         Raises:

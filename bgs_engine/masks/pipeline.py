@@ -22,17 +22,16 @@ from bgs_engine.io.images import read_image
 from bgs_engine.masks.automatic import PromptConfig
 from bgs_engine.masks.cache import ForestCache, key_of
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
-from bgs_engine.masks.nesting import Forest, NestingConfig, build_forest
+from bgs_engine.masks.measure import Measure
+from bgs_engine.masks.nesting import NestingConfig, build_forest
 from bgs_engine.masks.output import write_results
 from bgs_engine.masks.proposer import MaskProposer, model_from_text
-from bgs_engine.masks.sizes import node_sizes
-from bgs_engine.raster.pictures import render_depth
 from bgs_engine.raster.scene import RasterScene
 
 CACHE_FOLDER = ".bgs-cache/masks"
 MAX_WORKERS = 4  # images in work at once; each needs its own activations (about 0.5 GB with SAM-sized encoders)
 POLL = 0.1  # seconds between two looks at whether the user asked to stop
-LIMIT_QUANTILES = {1: (0.95,), 2: (0.95,), 3: (0.95, 0.7), 4: (0.95, 0.8, 0.6)}  # docs/masks.md has the trials
+LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/masks.md has the trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,20 +96,19 @@ def make_masks(
     cache = ForestCache(dataset.folder / CACHE_FOLDER)
     report = MasksReport(images=len(dataset.cameras))
     nesting = NestingConfig(min_area=config.min_area)
-    job = _Job(proposer, nesting, cache)
+    measure = Measure(scene, cache)
+    job = _Job(proposer, nesting, cache, measure)
     keys = _find_masks(dataset.cameras, job, workers, reporter, report)
     cameras = [camera for camera in dataset.cameras if camera.name in keys]
-    sizes = _measure(cameras, keys, cache, scene, reporter)
+    reporter.stage("Measure segments")
+    sizes = {c.name: measure.sizes(c, keys[c.name]) for c in reporter.track(cameras, len(cameras))}
     limits = size_limits([sizes[c.name][1:] for c in cameras], LIMIT_QUANTILES[config.levels])
     report.size_limits = [float(limit) for limit in limits]
     report.size_unit = "scene units" if scene is not None else "radians"
 
     def label_maps() -> Iterator[tuple[Camera, np.ndarray]]:
         for camera in cameras:
-            forest = cache.load(keys[camera.name])
-            if forest is None:
-                raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
-            yield camera, cut_levels(forest, sizes[camera.name], limits, config.levels)
+            yield camera, cut_levels(cache.needed(keys[camera.name]), sizes[camera.name], limits, config.levels)
 
     written = write_results(dataset, label_maps(), len(cameras), reporter)
     report.segments = written.segments
@@ -133,6 +131,7 @@ class _Job:
     proposer: MaskProposer
     nesting: NestingConfig
     cache: ForestCache
+    measure: Measure
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def key(self, camera: Camera) -> str:
@@ -143,14 +142,15 @@ class _Job:
         except OSError as error:
             raise InputError(f"{camera.image.name} cannot be read: {error.strerror}.", "Write it again.") from None
         size = f"{camera.width}x{camera.height}"
-        return key_of(pixels, size, self.proposer.key(camera.name), str(self.nesting))
+        geometry = self.measure.key(camera)  # decides where the image is worth asking
+        return key_of(pixels, size, self.proposer.key(camera.name), str(self.nesting), geometry)
 
-    def run(self, camera: Camera, key: str) -> None:
+    def run(self, camera: Camera, key: str, where: np.ndarray | None) -> None:
         """Propose, nest, keep."""
         assert camera.image is not None
         self.check()
         image = read_image(camera.image, (camera.width, camera.height))
-        masks = self.proposer.propose(image, camera.name, self.check)
+        masks = self.proposer.propose(image, camera.name, self.check, where)
         self.check()
         self.cache.store(key, build_forest(masks, self.nesting))
 
@@ -183,7 +183,8 @@ def _find_masks(
         except InputError as error:
             _skip(camera, error, keys, problems, reporter, report)
     report.reused = len(cameras) - len(waiting) - len(report.skipped)
-    for camera, problem in _in_parallel(waiting, keys, job, workers, reporter):
+    reporter.progress(report.reused, len(cameras))
+    for camera, problem in _in_parallel(waiting, keys, job, workers, reporter, report.reused):
         if problem is None:
             report.made += 1
         else:
@@ -209,26 +210,31 @@ def _skip(
 
 
 def _in_parallel(
-    cameras: list[Camera], keys: dict[str, str], job: _Job, workers: int, reporter: Reporter
+    cameras: list[Camera], keys: dict[str, str], job: _Job, workers: int, reporter: Reporter, done: int
 ) -> Iterator[tuple[Camera, InputError | None]]:
-    """Run the job on every view; yields as they finish, with the error where the image was to blame."""
-    total = len(cameras)
+    """Run the job on every view; yields as they finish, with the error where the image was to blame.
+
+    Depth is rendered and used in this thread alone: Numba's threads allow one caller.
+    """
+    total = done + len(cameras)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="bgs-masks")
-    running: dict[Future[None], Camera] = {}
+    running: dict[Future[None], tuple[Camera, np.ndarray | None]] = {}
     following = iter(cameras)
-    done = 0
     try:
         while True:
             while len(running) < workers and (camera := next(following, None)) is not None:
-                running[pool.submit(job.run, camera, keys[camera.name])] = camera
+                depth = job.measure.depth(camera)
+                where = None if depth is None else np.isfinite(depth)
+                running[pool.submit(job.run, camera, keys[camera.name], where)] = camera, depth
             if not running:
                 return
             finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
             reporter.check()
             for future in finished:
-                camera = running.pop(future)
+                camera, depth = running.pop(future)
                 try:
                     future.result()
+                    job.measure.sizes(camera, keys[camera.name], depth)
                     yield camera, None
                 except InputError as error:
                     yield camera, error
@@ -243,35 +249,3 @@ def _in_parallel(
         if running:
             job.stop()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _measure(
-    cameras: Sequence[Camera],
-    keys: dict[str, str],
-    cache: ForestCache,
-    scene: RasterScene | None,
-    reporter: Reporter,
-) -> dict[str, np.ndarray]:
-    """Sizes of the nodes of every view, by view name. In the main thread: Numba's threads allow one caller."""
-    reporter.stage("Measure segments")
-    identity = "none" if scene is None else _scene_hash(scene)
-    sizes = {}
-    for camera in reporter.track(cameras, len(cameras)):
-        key = key_of(keys[camera.name], identity, repr((camera.viewmat.tolist(), camera.fx, camera.fy)))
-        forest: Forest | None = cache.load(keys[camera.name])
-        if forest is None:
-            raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
-        known = cache.load_sizes(key, forest.count + 1)
-        if known is None:
-            depth = None if scene is None else render_depth(scene, camera)
-            known = node_sizes(forest, camera, depth)
-            cache.store_sizes(key, known)
-        sizes[camera.name] = known
-    return sizes
-
-
-def _scene_hash(scene: RasterScene) -> str:
-    digest = hashlib.sha256()
-    for values in (scene.means, scene.covs, scene.opacities):
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()

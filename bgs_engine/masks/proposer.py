@@ -21,8 +21,13 @@ class MaskProposer(Protocol):
     def key(self, stem: str) -> str:
         """What the masks of the view called `stem` depend on besides its pixels; equal keys give equal masks."""
 
-    def propose(self, image: np.ndarray, stem: str, check: Check) -> MaskStack:
-        """Scored masks of an image, uint8 [H, W, 3]. Calls `check` often; it raises once the user asked to stop."""
+    def propose(self, image: np.ndarray, stem: str, check: Check, where: np.ndarray | None = None) -> MaskStack:
+        """Scored masks of an image, uint8 [H, W, 3].
+
+        Args:
+            check: called often; it raises once the user asked to stop.
+            where: bool [H, W], the only pixels whose masks matter, or None for all.
+        """
 
     def stop(self) -> None:
         """End a running `propose` in another thread as soon as possible."""

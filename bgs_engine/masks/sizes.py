@@ -6,6 +6,7 @@ from bgs_engine.cameras import Camera
 from bgs_engine.masks.nesting import Forest
 
 DEPTH_JUMP = 0.05  # share of the depth; where neighbours differ more, half a pixel may lie on the object behind
+SOLID_SHARE = 0.2  # a node shows nothing when less of its own pixels has a depth: background of a rendered view
 FEWEST_PIXELS = 8  # with known depth; below this a segment is measured by its pixels at the view's middle depth
 
 
@@ -14,7 +15,7 @@ def node_sizes(forest: Forest, camera: Camera, depth: np.ndarray | None) -> np.n
 
     In scene units with depth, float32 [H, W] along the viewing axis and inf where empty; without it in radians, which
     compares views only as far as they are taken from one distance. Spread rather than area: it changes less when
-    something stands in front.
+    something stands in front. NaN where the node's own pixels show no Gaussian at all.
     """
     height, width = forest.node_map.shape
     ys, xs = np.mgrid[0:height, 0:width]
@@ -26,14 +27,18 @@ def node_sizes(forest: Forest, camera: Camera, depth: np.ndarray | None) -> np.n
         return flat_size
     solid = np.isfinite(depth) & (depth > 0)
     if not solid.any():
-        return flat_size
+        return np.full_like(flat_size, np.nan)
     usable = (solid & ~_jumps(depth)).ravel()
     if not usable.any():
         usable = solid.ravel()
     middle = float(np.median(depth.ravel()[usable]))
     points = rays[:, usable] * depth.ravel()[usable]
     size, counts = _spread(forest, nodes[usable], points)
-    return np.where(counts >= FEWEST_PIXELS, size, flat_size * middle)
+    sizes = np.where(counts >= FEWEST_PIXELS, size, flat_size * middle)
+    own = np.bincount(nodes, minlength=len(sizes))
+    own_solid = np.bincount(nodes[solid.ravel()], minlength=len(sizes))
+    sizes[(own > 0) & (own_solid < SOLID_SHARE * own)] = np.nan
+    return sizes
 
 
 def _jumps(depth: np.ndarray) -> np.ndarray:

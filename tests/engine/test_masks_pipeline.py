@@ -15,8 +15,10 @@ from bgs_engine.events import Reporter
 from bgs_engine.io.dataset import Dataset, open_dataset
 from bgs_engine.io.masks import load_level_maps, with_levels
 from bgs_engine.masks.bits import MaskStack
+from bgs_engine.masks.levels import cut_levels, size_limits
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.pipeline import CACHE_FOLDER, MasksConfig, make_masks
+from bgs_engine.masks.proposer import model_from_text
 from bgs_engine.masks.sizes import node_sizes
 
 VIEWS = 6
@@ -165,6 +167,23 @@ def test_node_sizes_follow_the_depth():
     assert sizes[inner] == pytest.approx(2 * np.sqrt(2 * 0.4**2 / 12), rel=0.02)
     flat = node_sizes(forest, camera, None)
     assert flat[one_key(one, 2.0)] == pytest.approx(flat[one_key(one, 4.0)])
+
+
+def test_background_of_a_rendered_view_is_nothing(model):
+    """A mask over empty pixels becomes 0 at every level; an object inside it stays, and no point of it is asked."""
+    camera = Camera("v", W, H, 100, 100, W / 2, H / 2, np.eye(4))
+    whole, box = np.ones((H, W), bool), np.zeros((H, W), bool)
+    box[20:60, 30:80] = True
+    forest = build_forest(MaskStack.pack(H, W, [whole, box], np.array([0.9, 0.9], np.float32)))
+    depth = np.where(box, np.float32(3), np.float32(np.inf))
+    sizes = node_sizes(forest, camera, depth)
+    maps = cut_levels(forest, sizes, size_limits([sizes[1:]], [0.9, 0.5]), 3)
+    assert all(np.array_equal(level_map > 0, box) for level_map in maps)
+
+    proposer = model_from_text(model)
+    assert len(proposer.propose(picture(0), "v", lambda: None, np.zeros((H, W), bool))) == 0
+    inside = proposer.propose(picture(0), "v", lambda: None, box)
+    assert 0 < len(inside) < len(proposer.propose(picture(0), "v", lambda: None))
 
 
 def one_key(found: dict[int, float], value: float) -> int:

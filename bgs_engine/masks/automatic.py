@@ -20,6 +20,7 @@ COARSE_STRIDE = 4  # the first adaptive pass asks at every fourth point in both 
 STABILITY_OFFSET = 1.0  # logits; a mask is stable when moving its threshold this far hardly changes it
 SPECK_AREA = 50  # pixels at 640x480; smaller islands and holes of a mask are noise
 FRESH_IOU = 0.9  # an answer that overlaps a kept one more than this is the same mask
+EXPLAINED_CELLS = 3.0  # docs/masks.md has what other values cost and find
 CLEARLY_BETTER = 0.02  # score; a repeat replaces the kept mask from this gain on
 
 
@@ -32,7 +33,9 @@ class PromptConfig:
     min_iou: float = 0.86  # the model's own estimate
     min_stability: float = 0.90
     adaptive: bool = True  # skip points whose answer is known
-    explained_cells: float = 3.0  # a mask smaller than this many grid cells a side explains the points on it
+    explained_cells: float = (
+        EXPLAINED_CELLS  # a mask smaller than this many grid cells a side explains the points on it
+    )
 
 
 @dataclass

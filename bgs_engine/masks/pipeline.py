@@ -19,7 +19,7 @@ from bgs_engine.errors import BgsError, CancelledError, InputError, MemoryExhaus
 from bgs_engine.events import Reporter
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
-from bgs_engine.masks.automatic import PromptConfig
+from bgs_engine.masks.automatic import EXPLAINED_CELLS, PromptConfig
 from bgs_engine.masks.cache import ForestCache, key_of
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
 from bgs_engine.masks.measure import Measure
@@ -36,18 +36,23 @@ LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  #
 
 @dataclass(frozen=True, kw_only=True)
 class MasksConfig:
-    """Settings of `bgs masks`."""
+    """Settings of `bgs masks`. The `help` of a field is its text on the command line."""
 
     model: str = ""  # see proposer.MODEL_HELP
     levels: int = 3
-    points_per_side: int = 32
-    adaptive: bool = True  # ask only where an answer may be new; off = every point of the grid
-    min_iou: float = 0.86
-    min_stability: float = 0.90
-    batch: int = 4
-    min_area: int = 100  # pixels at 640x480
-    workers: int = 0  # images at once; 0 = by the number of processors
-    device: str = "auto"
+    device: str = "auto"  # of transformers models
+    points_per_side: int = field(default=32, metadata={"help": "grid of points asked in each image"})
+    adaptive: bool = field(
+        default=True, metadata={"help": "ask only where an answer may be new; off = every point of the grid"}
+    )
+    thoroughness: float = field(
+        default=1.0, metadata={"help": "2 asks about a third more points and finds more small masks, 0.5 asks fewer"}
+    )
+    min_iou: float = field(default=0.86, metadata={"help": "least quality that the model itself predicts for a mask"})
+    min_stability: float = field(default=0.90, metadata={"help": "least agreement of a mask with a stricter cut"})
+    batch: int = field(default=4, metadata={"help": "points in one call of the model"})
+    min_area: int = field(default=100, metadata={"help": "least pixels of a mask, in an image of 640x480"})
+    workers: int = field(default=0, metadata={"help": "images in work at once; 0 = by the number of processors"})
 
 
 @dataclass
@@ -91,6 +96,7 @@ def make_masks(
             min_iou=config.min_iou,
             min_stability=config.min_stability,
             adaptive=config.adaptive,
+            explained_cells=EXPLAINED_CELLS / max(config.thoroughness, 1e-3),
         )
         proposer = model_from_text(config.model, prompting, threads, config.device)
     cache = ForestCache(dataset.folder / CACHE_FOLDER)

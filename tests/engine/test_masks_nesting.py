@@ -70,14 +70,10 @@ def test_forest_properties(pile, random, sliver):
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    piles(), st.integers(1, 4), st.lists(st.floats(0, 30), min_size=3, max_size=3), st.integers(0, 2**32 - 1)
-)
+@given(piles(), st.integers(1, 4), st.lists(st.floats(0, 30), min_size=3, max_size=3), st.integers(0, 2**32 - 1))
 def test_levels_are_nested_dense_and_cover_the_same_pixels(pile, levels, limits, seed):
     forest = build_forest(stack(pile), SMALL)
-    sizes = np.random.default_rng(seed).uniform(
-        0, 30, forest.count + 1
-    )  # also children "larger" than parents
+    sizes = np.random.default_rng(seed).uniform(0, 30, forest.count + 1)  # also children "larger" than parents
     maps = cut_levels(forest, sizes, np.sort(limits)[::-1][: max(1, levels - 1)], levels)
     assert maps.shape == (levels, H, W) and maps.dtype == np.uint16
     for fine, coarse in zip(maps[1:], maps[:-1], strict=True):
@@ -144,9 +140,7 @@ def test_thin_rims_go_to_the_child_but_thin_shapes_stay():
 
 def test_packing_and_counts_agree_with_plain_booleans():
     rng = np.random.default_rng(0)
-    masks = rng.random((9, 61, 1201)) < rng.uniform(
-        0, 1, (9, 1, 1)
-    )  # 73,261 pixels: more than one block, odd bits
+    masks = rng.random((9, 61, 1201)) < rng.uniform(0, 1, (9, 1, 1))  # 73,261 pixels: more than one block, odd bits
     packed = MaskStack.pack(61, 1201, masks)
     flat = masks.reshape(9, -1).astype(np.int64)
     assert np.array_equal(packed.areas(), flat.sum(1))

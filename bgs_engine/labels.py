@@ -4,6 +4,7 @@ Kept as labels.json in the run folder and edited by people (names), so it is pla
 one sort per level, never per Gaussian.
 """
 
+import operator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bgs_engine.codes import BitLayout
-from bgs_engine.errors import InputError
+from bgs_engine.errors import InputError, UsageError
 from bgs_engine.io.files import read_json, write_json
 
 TABLE_FORMAT = 1
@@ -125,7 +126,22 @@ def read_labels(path: Path) -> LabelTable:
     try:
         if data["format"] > TABLE_FORMAT:
             raise InputError(f"{path.name} was written by a newer version.", "Update Binary Gaussian Segmentation.")
-        levels = [[Label(**label) for label in level] for level in data["levels"]]
-        return LabelTable(BitLayout(tuple(data["level_bits"])), levels)
-    except (TypeError, KeyError, AttributeError) as error:
+        layout = BitLayout(tuple(map(operator.index, data["level_bits"])))
+        levels = [[_checked(Label(**label)) for label in level] for level in data["levels"]]
+        if len(levels) != layout.levels:
+            raise ValueError(f"{len(levels)} levels of {layout.levels}")
+        return LabelTable(layout, levels)
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError, UsageError) as error:
         raise InputError(f"{path.name} is damaged ({error}).", "Run the segmentation again.") from None
+
+
+def _checked(label: Label) -> Label:
+    """The label with every value of its own type; JSON has lists where tuples are meant."""
+    label.label, label.parent, label.count = map(operator.index, (label.label, label.parent, label.count))
+    for name in ("center", "box_min", "box_max", "color"):
+        a, b, c = map(float, getattr(label, name))
+        setattr(label, name, (a, b, c))
+    if not isinstance(label.name, str):
+        raise TypeError("a name that is no text")
+    label.confidence = None if label.confidence is None else float(label.confidence)
+    return label

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ def writing(path: Path) -> Iterator[Path]:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # nothing to remove where not even the folder could be made
+                partial.unlink(missing_ok=True)
 
 
 def replace_folder(partial: Path, final: Path) -> None:
@@ -90,6 +91,4 @@ def check_writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written: {error.strerror}.", "Choose another output folder."
-        ) from None
+        raise InputError(f"{folder} cannot be written: {error.strerror}.", "Choose another output folder.") from None

@@ -4,10 +4,13 @@ While a job runs it writes to `.<name>.partial` beside the target; `finish` move
 earlier result survives until the new one stands, and a killed job leaves its checkpoint for `--resume`.
 """
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -71,7 +74,7 @@ def open_run(folder: Path) -> Run:
     if len(codes) != len(opacities):
         raise InputError(f"{folder.name} has {len(codes):,} codes but {len(opacities):,} opacities.", again)
     try:
-        layout = BitLayout(tuple(int(b) for b in info["level_bits"]))
+        layout = BitLayout(tuple(map(operator.index, info["level_bits"])))
     except (KeyError, TypeError, ValueError, UsageError):
         raise InputError(f"{folder / 'run.json'} has no usable level_bits.", again) from None
     return Run(folder, info, layout, codes, opacities)
@@ -79,12 +82,13 @@ def open_run(folder: Path) -> Run:
 
 def _load(path: Path, dtype: type) -> np.ndarray:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Mapped first: numpy then compares what the header promises with the file's size before it asks for memory.
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, BadZipFile, TokenError) as error:
         raise InputError(f"{path} cannot be read ({error}).", "Run the segmentation again.") from None
-    if array.dtype != dtype or array.ndim != 1:
+    if not isinstance(stored, np.ndarray) or stored.dtype != dtype or stored.ndim != 1:
         raise InputError(f"{path} should be a list of {np.dtype(dtype).name}.", "Run the segmentation again.")
-    return array
+    return np.array(stored)
 
 
 def codes_in(ply: SplatPly) -> np.ndarray | None:

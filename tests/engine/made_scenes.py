@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from bgs_engine.cameras import Camera
 from bgs_engine.gaussians import Gaussians
@@ -46,10 +47,11 @@ def random_gaussians(seed: int, count: int, dtype: type, camera: Camera = CAMERA
     return make(means, quats, scales, rng.uniform(0.001, opacity, count), dtype)
 
 
-def make(means: object, quats: object, scales: object, opacities: object, dtype: type) -> Gaussians:
+def make(means: ArrayLike, quats: ArrayLike, scales: ArrayLike, opacities: ArrayLike, dtype: type) -> Gaussians:
     """Gaussians of the given arrays without colours, all valid."""
-    m, q, s, o = (np.array(values, dtype) for values in (means, quats, scales, opacities))
-    return Gaussians(m, q, s, o, None, np.ones(len(m), bool))
+    m: np.ndarray = np.array(means, dtype)
+    q: np.ndarray = np.array(quats, dtype)
+    return Gaussians(m, q, np.array(scales, dtype), np.array(opacities, dtype), None, np.ones(len(m), bool))
 
 
 def made_scene(gaussians: Gaussians, camera: Camera = CAMERA) -> MadeScene:

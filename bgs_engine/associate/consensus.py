@@ -1,9 +1,9 @@
 """Segments and votes refine each other until they agree.
 
 After merging, some masks are still wrong: one that lumps two parts together, one that cuts a part in two. Alternate:
-every Gaussian takes the segment that most of its votes say; every mask goes to the segment that most of its
-Gaussians took, or to none if no segment holds enough of it. Masks that lump several segments lose their votes that
-way, pieces of a segment join it. The same idea as expectation maximisation with hard assignments.
+every Gaussian takes the segment that most of its votes say; every mask goes to the segment whose Gaussians it covers
+best in its view, or to none if it covers none well: a lump fits none of its parts, a piece fits the whole badly.
+The same idea as expectation maximisation with hard assignments.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ class ConsensusConfig:
     """How masks and segments come to agree."""
 
     rounds: int = 4
-    least_purity: float = 0.6  # share of a mask's weight in its segment, below which most views contradict the mask
+    least_fit: float = 0.35  # IoU of a mask with its segment in its view, below which the other views contradict it
+    undivided_weight: float = 0.1  # of votes by a mask that fills its coarser mask: it may merely have missed a border
     least_views: int = 2  # a segment seen in fewer views is noise, unless there are hardly more views at all
 
 
@@ -49,7 +50,7 @@ def settle(
     """Alternate between Gaussians and masks.
 
     Args:
-        masks: CSR [N, masks], pixels.
+        masks: CSR [N, masks], weights of the votes, pixels.
         mask_view: int32 [masks].
         segment_of_mask: int32 [masks], the merge's answer.
         above: int32 [N], segments of the level above that this level must stay within; None at level 1.
@@ -61,7 +62,7 @@ def settle(
         parent = _parents(masks, segment_of_mask, above)
         labels, weight = _vote(masks, segment_of_mask, parent, above)
         if not last:
-            segment_of_mask = _reassign(masks, labels, len(parent), config.least_purity)
+            segment_of_mask = _reassign(masks, mask_view, labels, len(parent), config.least_fit)
     share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
     return LevelSegments(labels, share, segment_of_mask, parent)
 
@@ -109,14 +110,18 @@ def _vote(
     return best, value
 
 
-def _reassign(masks: sp.csr_matrix, labels: np.ndarray, segments: int, least_purity: float) -> np.ndarray:
-    """The segment that holds most of each mask's weight, -1 below the least purity; int32 [masks]."""
+def _reassign(
+    masks: sp.csr_matrix, mask_view: np.ndarray, labels: np.ndarray, segments: int, least_fit: float
+) -> np.ndarray:
+    """The segment that each mask fits best by IoU within its view, -1 below the least fit; int32 [masks]."""
     labelled = np.flatnonzero(labels >= 0)
     member = sp.csr_matrix(
         (np.ones(len(labelled), np.float32), (labels[labelled], labelled)), (segments, masks.shape[0])
     )
-    inside = np.asarray((member @ masks).todense())
-    total = np.maximum(inside.sum(0), 1e-9)
-    best = inside.argmax(0)
-    pure = inside[best, np.arange(inside.shape[1])] / total >= least_purity
-    return np.where(pure, best, -1).astype(np.int32)
+    shared = np.asarray((member @ masks).todense())  # [segments, masks], pixels
+    count = masks.shape[1]
+    of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)))
+    in_view = np.asarray(shared @ of_view)  # [segments, views]
+    fit = shared / np.maximum(shared.sum(0) + in_view[:, mask_view] - shared, 1e-9)
+    best = fit.argmax(0)
+    return np.where(fit[best, np.arange(count)] >= least_fit, best, -1).astype(np.int32)

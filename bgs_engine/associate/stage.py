@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments, fill_unseen
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
@@ -77,7 +78,9 @@ def _settle_levels(votes: Votes, count: int, config: AssociateConfig, reporter: 
         reporter.progress(level - 1, count)
         masks, view = votes.mask_matrix(level), votes.mask_view[level - 1]
         above = levels[-1].labels if levels else None
-        levels.append(settle(masks, view, merge_masks(masks, view, config.merge), above, config.consensus))
+        merged = merge_masks(masks, view, config.merge)
+        trust = np.where(votes.undivided(level), config.consensus.undivided_weight, 1).astype(np.float32)
+        levels.append(settle((masks @ sp.diags(trust)).tocsr(), view, merged, above, config.consensus))
         reporter.metric(f"segments_level_{level}", len(levels[-1].parent))
     reporter.progress(count, count)
     return levels

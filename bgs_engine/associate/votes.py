@@ -19,6 +19,7 @@ from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 
 STRIDE = 2  # px: every second pixel in both directions votes; a quarter of the time, the same segments
+UNDIVIDED_SHARE = 0.9  # of the coarser mask's pixels: leaves room for a shaken border
 MIN_WEIGHT = 0.02  # px: fainter contributions are noise and most of the memory
 
 LevelMaps = Callable[[int], np.ndarray | None]
@@ -51,6 +52,22 @@ class Votes:
         shape = (len(of), len(self.mask_view[level - 1]))
         fold = sp.csr_matrix((np.ones(len(keep), np.float32), (keep, of[keep])), shape)
         return (self.matrix @ fold).tocsr()
+
+    def undivided(self, level: int) -> np.ndarray:
+        """Which masks of `level` fill (nearly) all of the coarser mask around them, bool [masks]."""
+        pixels = np.asarray(self.matrix.sum(0)).ravel()
+        own, outer = self.node_masks[:, level - 1], self.node_masks[:, level - 2] if level > 1 else None
+        result = np.zeros(len(self.mask_view[level - 1]), bool)
+        if outer is None:
+            return result
+        nested = np.flatnonzero((own >= 0) & (outer >= 0))
+        size = np.bincount(own[nested], pixels[nested], len(result))
+        around = np.bincount(outer[outer >= 0], pixels[outer >= 0], len(self.mask_view[level - 2]))
+        parent = np.full(len(result), -1)
+        parent[own[nested]] = outer[nested]
+        known = parent >= 0
+        result[known] = size[known] > UNDIVIDED_SHARE * around[parent[known]]
+        return result
 
 
 def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: LevelMaps, reporter: Reporter) -> Votes:

@@ -1,0 +1,82 @@
+"""Which of the possible cameras to take: those that together see the opaque Gaussians most often."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgs_engine.cameras import Camera
+from bgs_engine.events import Reporter
+from bgs_engine.raster.pictures import render_frame, seen_weights
+from bgs_engine.raster.scene import RasterScene
+
+VIEWS_WANTED = 5  # a Gaussian seen by fewer views is labelled by too few votes
+SEEN_PIXELS = 0.02  # of a pixel at full size: contributes to the picture at all
+TRIAL_WIDTH = 256  # pixels; trial pictures are small, their pixel count scales the threshold
+TOO_NEAR = 0.04  # of the bulk's radius: matter this near fills the picture with blur
+NEAR_SHARE = 0.06  # of the pixels that may be that near
+EMPTY_SHARE = 0.02  # a picture that shows less than this is of no use
+TARGETS = 60_000  # Gaussians whose views are counted during the choice
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A possible camera and what its small trial picture shows.
+
+    seen bool [targets]; covered: share of pixels that show anything.
+    """
+
+    camera: Camera
+    seen: np.ndarray
+    covered: float
+
+
+def try_cameras(
+    scene: RasterScene, cameras: list[Camera], targets: np.ndarray, radius: float, reporter: Reporter
+) -> list[Trial]:
+    """Look through each camera; those inside matter, too near to it, or looking at nothing are left out.
+
+    Args:
+        targets: int [M], file rows whose visibility counts; radius: of the bulk, scene units.
+    """
+    trials = []
+    for camera in reporter.track(cameras, len(cameras)):
+        small = camera.resized(TRIAL_WIDTH, max(1, round(camera.height * TRIAL_WIDTH / camera.width)))
+        _, alpha, depth = render_frame(scene, small)
+        covered = float((alpha > 0.5).mean())
+        if (depth < TOO_NEAR * radius).mean() > NEAR_SHARE or covered < EMPTY_SHARE:
+            continue
+        enlarged = camera.width * camera.height / (small.width * small.height)
+        seen = seen_weights(scene, small, stride=1)[targets] * enlarged >= SEEN_PIXELS
+        trials.append(Trial(camera, seen, covered))
+    return trials
+
+
+def choose(trials: list[Trial], count: int, taken: list[Trial]) -> list[Trial]:
+    """`taken` and further trials up to `count`, each the one that adds most (greedy: within 1 - 1/e of the best).
+
+    What a Gaussian still needs shrinks with every view that sees it; past `VIEWS_WANTED` it counts little, not
+    nothing, so that the last views spread over everything too.
+    """
+    chosen = list(taken)
+    rest = [trial for trial in trials if not any(trial is one for one in chosen)]
+    if not rest:
+        return chosen
+    seen = np.stack([trial.seen for trial in rest])
+    times = np.zeros(seen.shape[1], np.int32)
+    for trial in chosen:
+        times += trial.seen
+    free = np.ones(len(rest), bool)
+    while len(chosen) < count and free.any():
+        need = np.maximum(1 - times / VIEWS_WANTED, 0) + 0.05 / (1 + times)
+        gain = np.where(free, seen @ need.astype(np.float32), -1)
+        best = int(np.argmax(gain))
+        free[best] = False
+        chosen.append(rest[best])
+        times += seen[best]
+    return chosen
+
+
+def coverage(trials: list[Trial]) -> tuple[float, np.ndarray]:
+    """(share of the targets that at least `VIEWS_WANTED` trials see, number of views of each target int [M])."""
+    times = np.sum([trial.seen for trial in trials], axis=0, dtype=np.int32)
+    return float((times >= VIEWS_WANTED).mean()), times

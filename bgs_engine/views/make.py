@@ -1,0 +1,154 @@
+"""`bgs views`: a dataset rendered from the splat itself."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.cameras import Camera
+from bgs_engine.errors import UsageError
+from bgs_engine.events import Reporter
+from bgs_engine.gaussians import Gaussians, load_gaussians
+from bgs_engine.io.dataset import PLY_KEY, UP_KEY
+from bgs_engine.io.files import check_writable
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.transforms import write_transforms
+from bgs_engine.pictures import contact_sheet, save_jpg, save_png
+from bgs_engine.raster.pictures import render_color
+from bgs_engine.raster.scene import RasterScene
+from bgs_engine.views.bulk import SOLID_OPACITY, Bulk, find_bulk
+from bgs_engine.views.choice import TARGETS, VIEWS_WANTED, Trial, choose, coverage, try_cameras
+from bgs_engine.views.placement import Lens, close_cameras, inside_cameras, outside_cameras
+from bgs_engine.views.up import Up, given_up, guess_up
+
+ENCLOSED = 0.9  # of the pixels of the median inside view show matter: we are in a room
+FIRST_SHARE = 0.75  # of the views are chosen before looking for what they miss
+THIN_ROUNDS = 2
+WANTED_COVERAGE = 0.95
+SHEET_COLUMNS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """Settings of `bgs views`: number of views, picture size, background 0..1, up axis (None: guessed), seed."""
+
+    count: int = 60
+    size: tuple[int, int] = (640, 480)
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    up: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= 10_000 or not all(16 <= side <= 8192 for side in self.size):
+            raise UsageError(
+                f"{self.count} views of {self.size[0]}x{self.size[1]} pixels cannot be made.",
+                "Use 1 to 10000 views of 16 to 8192 pixels a side.",
+            )
+
+
+@dataclass(frozen=True)
+class ViewsResult:
+    """cameras; up [3]; inside: a room seen from within; covered: share of opaque Gaussians seen by >= 5 views."""
+
+    cameras: tuple[Camera, ...]
+    up: np.ndarray
+    inside: bool
+    covered: float
+
+
+def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
+    """Place cameras round (or in) the splat and write images/, transforms.json and preview/views.png.
+
+    The splat is not copied: transforms.json names it (`ply_file_path`), and which way is up (`bgs_up`).
+
+    Raises:
+        InputError: no readable splat, nothing opaque in it, or the folder cannot be written.
+        CancelledError: the user stopped it.
+    """
+    check_writable(out_folder)
+    reporter.stage("read splat")
+    gaussians = load_gaussians(read_ply(ply_path))
+    scene = RasterScene.from_gaussians(gaussians)
+    result = plan_views(gaussians, scene, config, reporter)
+    reporter.metric("views_coverage", round(result.covered, 4))
+    if result.covered < WANTED_COVERAGE:
+        reporter.warning(
+            f"{result.covered:.0%} of the opaque Gaussians are seen by {VIEWS_WANTED} or more of the "
+            f"{len(result.cameras)} views; the rest is hidden or needs more views (--count)."
+        )
+    reporter.stage("render views")
+    small, cameras = [], []
+    for camera in reporter.track(result.cameras, len(result.cameras)):
+        picture = render_color(scene, camera, config.background)
+        path = out_folder / "images" / f"{camera.name}.jpg"
+        save_jpg(path, picture)
+        small.append(contact_sheet([picture], 1))
+        cameras.append(replace(camera, image=path))
+    shared = {UP_KEY: result.up.tolist(), PLY_KEY: _reference(ply_path, out_folder)}
+    write_transforms(out_folder / "transforms.json", cameras, shared)
+    preview = out_folder / "preview" / "views.png"
+    save_png(preview, contact_sheet(small, SHEET_COLUMNS))
+    reporter.artifact("views", preview)
+    reporter.artifact("dataset", out_folder)
+    return replace(result, cameras=tuple(cameras))
+
+
+def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
+    """Choose the cameras; writes nothing."""
+    reporter.stage("place cameras")
+    bulk = find_bulk(gaussians, config.seed)
+    up = given_up(config.up) if config.up else guess_up(bulk, config.seed)
+    lens = Lens(*config.size)
+    targets = _targets(gaussians, config.seed)
+    solid = gaussians.means[targets].astype(np.float64)
+    trials = try_cameras(scene, inside_cameras(bulk, up, lens, solid), targets, bulk.radius, reporter)
+    inside = bool(trials) and float(np.median([trial.covered for trial in trials])) >= ENCLOSED
+    if not inside:
+        trials = try_cameras(scene, outside_cameras(bulk, up, lens), targets, bulk.radius, reporter)
+    chosen = choose(trials, max(1, round(FIRST_SHARE * config.count)), [])
+    for turn in range(THIN_ROUNDS):
+        trials += _thin_trials(chosen, scene, targets, solid, bulk, up, lens, reporter, config.seed + turn)
+    chosen = choose(trials, config.count, chosen)
+    covered, _ = coverage(chosen)
+    digits = max(3, len(str(len(chosen) - 1)))
+    cameras = tuple(replace(trial.camera, name=f"view_{k:0{digits}d}") for k, trial in enumerate(chosen))
+    return ViewsResult(cameras, up.direction, inside, covered)
+
+
+def _thin_trials(
+    chosen: list[Trial],
+    scene: RasterScene,
+    targets: np.ndarray,
+    solid: np.ndarray,
+    bulk: Bulk,
+    up: Up,
+    lens: Lens,
+    reporter: Reporter,
+    seed: int,
+) -> list[Trial]:
+    """Further trials near the opaque Gaussians [M, 3] that the chosen views miss."""
+    _, times = coverage(chosen)
+    missed = solid[times < VIEWS_WANTED]
+    near = np.linalg.norm(missed - bulk.center, axis=1) < 2 * bulk.radius
+    if not near.any():
+        return []
+    return try_cameras(scene, close_cameras(missed[near], bulk, up, lens, seed), targets, bulk.radius, reporter)
+
+
+def _targets(gaussians: Gaussians, seed: int) -> np.ndarray:
+    """File rows of opaque Gaussians, at most TARGETS of them, drawn at random."""
+    solid = np.flatnonzero(gaussians.opacities >= SOLID_OPACITY)
+    if not len(solid):
+        solid = np.flatnonzero(gaussians.opacities >= gaussians.opacities.max() / 2)
+    if len(solid) > TARGETS:
+        solid = np.sort(np.random.default_rng(seed).choice(solid, TARGETS, replace=False))
+    return solid
+
+
+def _reference(ply_path: Path, out_folder: Path) -> str:
+    """The splat's path relative to the dataset, absolute where there is no relative one (another Windows drive)."""
+    try:
+        return Path(os.path.relpath(Path(ply_path).resolve(), Path(out_folder).resolve())).as_posix()
+    except ValueError:
+        return Path(ply_path).resolve().as_posix()

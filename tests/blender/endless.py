@@ -50,7 +50,12 @@ def run():
         bpy.ops.bgs.segment()
         note(second=jobs.current.job.pid)
         return 1.0
-    note(ready=True)
+    if step == 3:
+        bpy.ops.wm.read_homefile()  # another file: the job goes on and is still watched
+        note(step=4)
+        return 1.0
+    watched = jobs.current is not None and bpy.app.timers.is_registered(jobs.tick)
+    note(ready=True, survives_load=watched and alive(facts["second"]))
     return None
 
 

@@ -108,3 +108,17 @@ def test_a_million_in_time(tmp_path) -> None:
     # twice of it, because then caches and memory are shared too.
     assert worked < 6, f"{worked:.2f} s of processor time"
     print(f"\nimport of 1M Gaussians, degree 3: {seconds:.2f} s")
+
+
+def test_an_ascii_file_comes_in_too(tmp_path) -> None:
+    """The way through plyfile, which must work with the NumPy that this Blender has."""
+    rows, _ = made.made_splat(per_object=5, rest=0)
+    names = rows.dtype.names
+    kinds = {"<f4": "float", "<f8": "double", "|u1": "uchar"}
+    head = ["ply", "format ascii 1.0", f"element vertex {len(rows)}"]
+    head += [f"property {kinds[rows.dtype[n].str]} {n}" for n in names]
+    lines = [" ".join(str(row[n].item()) for n in names) for row in rows]
+    (tmp_path / "a.ply").write_text("\n".join([*head, "end_header", *lines]) + "\n")
+    obj = import_(tmp_path / "a.ply")
+    x = clouds.get_column(obj.data, at.POSITION)[:, 0]
+    assert np.array_equal(x, rows["x"])

@@ -33,7 +33,7 @@ PROGRESS_INTERVAL = 0.1  # seconds between two progress events; more would only 
 class Sink(Protocol):
     """Receives every event as a plain dictionary."""
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: dict[str, Any], /) -> None:
         """Take one event."""
 
 

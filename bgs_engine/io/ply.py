@@ -141,6 +141,7 @@ def read_ply(path: Path) -> SplatPly:
     vertex = _checked_vertex(header, path.name)
     scalar = all(dtype != "list" for e in header.elements for _, dtype in e.properties)
     if header.format != "binary_little_endian" or not scalar or header.elements[0] is not vertex:
+        _check_odd_size(header, vertex, size, path.name)
         return _read_odd(path, header, vertex)
     dtype = np.dtype(list(vertex.properties))
     available = max(0, (size - header.bytes) // dtype.itemsize)
@@ -212,6 +213,22 @@ def _checked_vertex(header: _Header, name: str) -> _Element:
     return vertex
 
 
+def _check_odd_size(header: _Header, vertex: _Element, size: int, name: str) -> None:
+    """Compare what the header promises with the file's size: plyfile asks for memory before it reads a row."""
+    text = header.format == "ascii"
+    needed = 0
+    for element in header.elements:
+        # In text a value is at least a digit and a blank; of a list at least its length is there.
+        widths = [2 if text else 1 if kind == "list" else np.dtype(kind).itemsize for _, kind in element.properties]
+        needed += element.count * max(1, sum(widths))
+    if needed > size - header.bytes + text:  # the last line may lack its end
+        raise InputError(
+            f"{name} is cut short: its header promises {vertex.count:,} Gaussians, more than fit into its "
+            f"{size:,} bytes.",
+            "Copy or export the file again.",
+        )
+
+
 def _read_odd(path: Path, header: _Header, vertex: _Element) -> SplatPly:
     """Through plyfile, always memory mapped: its stream path takes minutes on a large file (docs/method.md)."""
     lists = {prop: 2 for prop, dtype in vertex.properties if dtype == "list"}
@@ -232,7 +249,9 @@ def _read_odd(path: Path, header: _Header, vertex: _Element) -> SplatPly:
     return SplatPly(path, len(out), out.dtype, header.comments, _table=out)
 
 
-def write_ply(path: Path, dtype: np.dtype, chunks: Iterator[np.ndarray], count: int, comments: Sequence[str] = ()) -> None:
+def write_ply(
+    path: Path, dtype: np.dtype, chunks: Iterator[np.ndarray], count: int, comments: Sequence[str] = ()
+) -> None:
     """Write structured rows as binary little-endian PLY, moved into place only when whole.
 
     Raises:

@@ -1,0 +1,112 @@
+"""Merging, consensus and codes on votes whose answer is known."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from bgs_engine.associate.assign import codes_from_segments, fill_unseen
+from bgs_engine.associate.consensus import ConsensusConfig, settle
+from bgs_engine.associate.merge import MergeConfig, merge_masks
+from bgs_engine.associate.votes import Votes, _combinations
+from bgs_engine.codes import BitLayout
+from bgs_engine.errors import UsageError
+
+
+def votes_of(views: list[list[range]], gaussians: int) -> tuple[sp.csr_matrix, np.ndarray]:
+    """Masks as ranges of Gaussians, view by view → (CSR [N, masks], view of each mask)."""
+    columns = [(v, rows) for v, masks in enumerate(views) for rows in masks]
+    matrix = np.zeros((gaussians, len(columns)), np.float32)
+    for k, (_, rows) in enumerate(columns):
+        matrix[rows, k] = 1
+    return sp.csr_matrix(matrix), np.array([v for v, _ in columns])
+
+
+def test_masks_of_one_thing_become_one_segment():
+    """Two things of 100 Gaussians; each view sees other parts of them and numbers them its own way."""
+    views = [
+        [range(0, 80), range(100, 190)],
+        [range(120, 200), range(10, 100)],
+        [range(5, 95)],
+        [range(105, 200), range(0, 90)],
+    ]
+    masks, view = votes_of(views, 200)
+    segment = merge_masks(masks, view, MergeConfig())
+    things = [0 if rows.start < 100 else 1 for masks_ in views for rows in masks_]
+    assert len(set(segment)) == 2
+    assert all(segment[i] == segment[j] for i in range(7) for j in range(7) if things[i] == things[j])
+
+
+def test_disjoint_masks_of_one_view_stay_apart():
+    """Both halves overlap the lump of a third view alike; it may join one of them, but not bring them together."""
+    masks, view = votes_of([[range(0, 50), range(50, 100)]] * 2 + [[range(0, 100)]], 100)
+    segment = merge_masks(masks, view, MergeConfig())
+    assert segment[0] == segment[2] != segment[1] == segment[3]
+
+
+def test_a_lump_is_outvoted_and_contradicted():
+    """Three views part two things, one lumps them: the lump ends without a segment, the things stay apart."""
+    views = [[range(0, 50), range(50, 100)]] * 3 + [[range(0, 100)]]
+    masks, view = votes_of(views, 100)
+    config = ConsensusConfig(least_fit=0.6)  # the lump fits each half by 0.5
+    result = settle(masks, view, merge_masks(masks, view, MergeConfig()), None, config)
+    assert len(set(result.labels[:50])) == 1 and len(set(result.labels[50:])) == 1
+    assert result.labels[0] != result.labels[99]
+    assert result.segment_of_mask[-1] == -1 and (result.segment_of_mask[:-1] >= 0).all()
+
+
+def test_finer_segments_stay_inside_coarser_ones():
+    above = np.repeat([0, 1], 50).astype(np.int32)
+    views = [[range(0, 25), range(25, 60)]] * 3  # the second mask leaks ten Gaussians over the coarse border
+    masks, view = votes_of(views, 100)
+    result = settle(masks, view, merge_masks(masks, view, MergeConfig()), above, ConsensusConfig())
+    assert (result.labels[50:] == -1).all()
+    assert result.parent.tolist() == [0, 0]
+
+
+def test_lonely_segments_are_dropped():
+    masks, view = votes_of([[range(0, 50)], [range(0, 50), range(50, 100)], [range(0, 50)]], 100)
+    result = settle(masks, view, np.array([0, 0, 1, 0]), None, ConsensusConfig())
+    assert len(result.parent) == 1 and (result.labels[50:] == -1).all()
+
+
+def test_undivided_masks_are_found():
+    """Node 0 fills its coarse mask; nodes 1 and 2 share theirs."""
+    matrix = sp.csr_matrix(np.array([[10, 0, 0], [0, 6, 4]], np.float32))
+    node_masks = np.array([[0, 0], [1, 1], [1, 2]], np.int32)
+    view = [np.zeros(2, np.int32), np.zeros(3, np.int32)]
+    votes = Votes(matrix, node_masks, view, view)
+    assert votes.undivided(2).tolist() == [True, False, False]
+    assert not votes.undivided(1).any()
+
+
+def test_combinations_are_the_distinct_columns():
+    ids = np.array([[0, 1, 1, 2, 1, 0], [0, 5, 6, 0, 5, 0]], np.int32)
+    combinations, node = _combinations(ids)
+    assert node.tolist()[0] == node.tolist()[5] == -1
+    assert (combinations[node[1:5]].T == ids[:, 1:5]).all()
+    assert node[1] == node[4] != node[2]
+
+
+def test_codes_nest_and_differ():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(-1, 4, (500, 3))
+    layout = BitLayout((4, 3, 3))
+    codes = codes_from_segments(labels, layout, seed=1)
+    for level in range(1, 4):
+        found = layout.labels(codes, level)
+        paths, code_of_path = np.unique(labels[:, :level], axis=0, return_inverse=True)
+        pairs = np.unique(np.stack([code_of_path.ravel(), found], 1), axis=0)
+        assert len(pairs) == len(paths) == len(np.unique(found))  # one code for each path, and no two alike
+    assert (codes_from_segments(labels, layout, seed=1) == codes).all()
+
+
+def test_too_few_bits_say_how_many_are_needed():
+    labels = np.arange(9)[:, None]
+    with pytest.raises(UsageError, match="at least 4 bits"):
+        codes_from_segments(labels, BitLayout((3,)), seed=0)
+
+
+def test_unseen_gaussians_take_the_nearest_label():
+    labels = np.array([[3, 1], [-1, -1], [5, 2]])
+    means = np.array([[0, 0, 0], [0.9, 0, 0], [1, 0, 0]], np.float32)
+    assert fill_unseen(labels, means).tolist() == [[3, 1], [5, 2], [5, 2]]

@@ -65,8 +65,11 @@ def build_forest(masks: MaskStack, config: NestingConfig | None = None) -> Fores
     config = config or NestingConfig()
     scale = masks.height * masks.width / REFERENCE_PIXELS
     min_area = max(1, round(config.min_area * scale))
-    masks = _distinct(_in_canonical_order(masks, min_area), config.duplicate_iou)
-    parents = _containers(masks, config.inside_share)
+    masks = _in_canonical_order(masks, min_area)
+    shared = masks.intersections()
+    distinct = _distinct(shared, config.duplicate_iou)
+    masks, shared = masks.take(distinct), shared[np.ix_(distinct, distinct)]
+    parents = _containers(shared, config.inside_share)
     forest = _paint(masks, parents, min_area, config.keep_share)
     return _tidy(forest, min_area, round(config.sliver * scale**0.5))
 
@@ -79,24 +82,24 @@ def _in_canonical_order(masks: MaskStack, min_area: int) -> MaskStack:
     return masks.take(np.array(rows, np.int64))
 
 
-def _distinct(masks: MaskStack, limit: float) -> MaskStack:
-    """Without the masks that a better one repeats."""
-    same = iou(masks.intersections()) > limit
-    keep = np.ones(len(masks), bool)
-    for k in range(len(masks)):
+def _distinct(shared: np.ndarray, limit: float) -> np.ndarray:
+    """Rows of the masks that no better one repeats; shared pixels [K, K], best mask first."""
+    same = iou(shared) > limit
+    keep = np.ones(len(shared), bool)
+    for k in range(len(shared)):
         if keep[k]:
             keep[k + 1 :] &= ~same[k, k + 1 :]
-    return masks.take(np.nonzero(keep)[0])
+    return np.nonzero(keep)[0]
 
 
-def _containers(masks: MaskStack, inside_share: float) -> np.ndarray:
+def _containers(shared: np.ndarray, inside_share: float) -> np.ndarray:
     """Row of the smallest mask that each lies inside, int [K]; -1 = none. Containers are strictly larger: no cycles."""
-    shared = masks.intersections()
+    if not len(shared):
+        return np.zeros(0, np.int64)
     areas = np.diag(shared)
     inside = (shared > inside_share * areas[:, None]) & (areas[None, :] > areas[:, None])
     candidates = np.where(inside, areas[None, :], np.iinfo(np.int64).max)
-    smallest = candidates.argmin(1) if len(masks) else np.zeros(0, np.int64)
-    return np.where(inside.any(1), smallest, -1) if len(masks) else smallest
+    return np.where(inside.any(1), candidates.argmin(1), -1)
 
 
 def _paint(masks: MaskStack, container: np.ndarray, min_area: int, keep_share: float) -> Forest:

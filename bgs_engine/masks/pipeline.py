@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import ndimage
 
 from bgs_engine.cameras import Camera
 from bgs_engine.errors import BgsError, CancelledError, InputError, MemoryExhaustedError
@@ -30,6 +31,7 @@ from bgs_engine.raster.scene import RasterScene
 
 CACHE_FOLDER = ".bgs-cache/masks"
 MAX_WORKERS = 4  # images in work at once; each needs its own activations (about 0.5 GB with SAM-sized encoders)
+SOFT_BORDER = 2  # pixels
 POLL = 0.1  # seconds between two looks at whether the user asked to stop
 LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/masks.md has the trials
 
@@ -158,6 +160,9 @@ class _Job:
         image = read_image(camera.image, (camera.width, camera.height))
         masks = self.proposer.propose(image, camera.name, self.check, where)
         self.check()
+        if where is not None:
+            # A little wider than what the splat covers by half: soft borders belong to what they border.
+            masks = masks.within(ndimage.binary_dilation(where, iterations=SOFT_BORDER))
         self.cache.store(key, build_forest(masks, self.nesting))
 
     def check(self) -> None:

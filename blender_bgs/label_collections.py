@@ -5,11 +5,13 @@ from typing import Any, cast
 
 import bpy
 import numpy as np
+from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
 from mathutils import Matrix
 
 from . import clouds, labels
 from .logic import attributes as at
+from .logic.label_tree import Key
 from .logic.transforms import change_since_import, transform_rows
 from .properties import quietly, signed
 from .typed import SplatObject, SplatScene
@@ -36,6 +38,8 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
     groups = labels.table_of(whole).groups(level)
     if only is not None:
         groups = {label: rows for label, rows in groups.items() if label in only}
+    ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
+    groups = dict(sorted(groups.items(), key=lambda item: _place(layout, ranks, level, item[0])))
     if not groups:
         raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
     old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in labels.parts_of(whole)}
@@ -86,6 +90,15 @@ def update_tree(scene: SplatScene, whole: SplatObject, also: int) -> list[SplatO
     made: Any = whole.get(ONLY)
     only = None if made is None else {int(key) & 0xFFFFFFFF for key in made} | {also}
     return make_tree(scene, whole, level, only)
+
+
+def _place(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> tuple[int, ...]:
+    """Where a label stands in the tree: larger ones first, at every level, as in the list."""
+    chain = []
+    for at_level in range(level, 0, -1):
+        chain.append(ranks.get((at_level, label), 0))
+        label = int(layout.parent(label, at_level))
+    return tuple(reversed(chain))
 
 
 class _Homes:

@@ -76,7 +76,9 @@ def test_names_live_in_the_run_folder(scene: Path, engine: Path, tmp_path: Path)
 def test_the_real_engine_segments(scene: Path, tmp_path: Path) -> None:
     """The whole way with the real engine, few steps; its own accuracy is its own tests' business."""
     blend = tmp_path / "real.blend"
-    done = run("segment", scene, "-o", blend, "--engine", os.environ["BGS_TEST_ENGINE"], "--device", "cpu", seconds=600)
+    done = run("segment", scene, "-o", blend, "--engine", os.environ["BGS_TEST_ENGINE"], "--device", "cpu", seconds=900)
+    if done.returncode == 4:  # the machine lacks something, usually the mask model and the means to fetch it
+        pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert blend.is_file() and (tmp_path / "real_bgs" / "codes.npy").is_file()
 

@@ -12,6 +12,9 @@ from bgs_engine.errors import InputError
 from bgs_engine.io.ply import SplatPly
 
 SH_C0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
+_GEOMETRY = (
+    ("x", "y", "z"), ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3"), ("opacity",),
+)  # fmt: skip
 LOGIT_LIMIT = 15.0  # sigmoid(15) rounds to 1 - 3e-7: opacity logits of +-inf are legal in files
 
 
@@ -59,10 +62,11 @@ def load_gaussians(ply: SplatPly, colors: bool = True) -> Gaussians:
     Raises:
         InputError: not one Gaussian has finite position, scale and rotation.
     """
-    means = ply.columns(("x", "y", "z"))
-    scales = ply.columns(("scale_0", "scale_1", "scale_2"))
-    quats = ply.columns(("rot_0", "rot_1", "rot_2", "rot_3"))
-    opacities = sigmoid(ply.columns(("opacity",)).ravel())
+    means, scales, quats, raw = (np.empty((ply.count, len(group)), np.float32) for group in _GEOMETRY)
+    for start, parts in ply.column_blocks(_GEOMETRY):  # one pass over the file
+        for whole, part in zip((means, scales, quats, raw), parts, strict=True):
+            whole[start : start + len(part)] = part
+    opacities = sigmoid(raw.ravel())
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         scales = np.exp(scales, out=scales)
         quats /= np.linalg.norm(quats, axis=1, keepdims=True)
@@ -96,8 +100,10 @@ def read_sh(ply: SplatPly) -> np.ndarray:
     """
     rest = ply.rest_count // 3
     sh = np.empty((ply.count, 1 + rest, 3), np.float32)
-    sh[:, 0] = ply.columns(("f_dc_0", "f_dc_1", "f_dc_2"))
-    if rest:
-        columns = ply.columns([f"f_rest_{i}" for i in range(3 * rest)])
-        sh[:, 1:] = columns.reshape(-1, 3, rest).transpose(0, 2, 1)
-    return np.nan_to_num(sh, copy=False, nan=0, posinf=0, neginf=0)
+    groups = [("f_dc_0", "f_dc_1", "f_dc_2"), [f"f_rest_{i}" for i in range(3 * rest)]]
+    for start, (constant, higher) in ply.column_blocks(groups):  # in blocks: whole columns would double the memory
+        block = sh[start : start + len(constant)]
+        block[:, 0] = constant
+        block[:, 1:] = higher.reshape(len(higher), 3, rest).transpose(0, 2, 1)
+        np.nan_to_num(block, copy=False, nan=0, posinf=0, neginf=0)
+    return sh

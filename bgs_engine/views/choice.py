@@ -6,12 +6,12 @@ import numpy as np
 
 from bgs_engine.cameras import Camera
 from bgs_engine.events import Reporter
-from bgs_engine.raster.pictures import render_frame, seen_weights
+from bgs_engine.raster.pictures import seen_weights
 from bgs_engine.raster.scene import RasterScene
 
 VIEWS_WANTED = 5  # a Gaussian seen by fewer views is labelled by too few votes
 SEEN_PIXELS = 0.02  # of a pixel at full size: contributes to the picture at all
-TRIAL_WIDTH = 256  # pixels; trial pictures are small, their pixel count scales the threshold
+TRIAL_WIDTH = 192  # pixels; trial pictures are small, their pixel count scales the threshold
 TOO_NEAR = 0.04  # of the bulk's radius: matter this near fills the picture with blur
 NEAR_SHARE = 0.06  # of the pixels that may be that near
 EMPTY_SHARE = 0.02  # a picture that shows less than this is of no use
@@ -41,13 +41,14 @@ def try_cameras(
     trials = []
     for camera in reporter.track(cameras, len(cameras)):
         small = camera.resized(TRIAL_WIDTH, max(1, round(camera.height * TRIAL_WIDTH / camera.width)))
-        _, alpha, depth = render_frame(scene, small)
-        covered = float((alpha > 0.5).mean())
-        if (depth < TOO_NEAR * radius).mean() > NEAR_SHARE or covered < EMPTY_SHARE:
+        weights = seen_weights(scene, small, stride=1)
+        pixels = small.width * small.height
+        near = scene.to_file_order(scene.means @ small.viewmat[2, :3] + small.viewmat[2, 3]) < TOO_NEAR * radius
+        covered = float(weights.sum() / pixels)
+        if weights[near].sum() / pixels > NEAR_SHARE or covered < EMPTY_SHARE:
             continue
-        enlarged = camera.width * camera.height / (small.width * small.height)
-        seen = seen_weights(scene, small, stride=1)[targets] * enlarged >= SEEN_PIXELS
-        trials.append(Trial(camera, seen, covered))
+        enlarged = camera.width * camera.height / pixels
+        trials.append(Trial(camera, weights[targets] * enlarged >= SEEN_PIXELS, covered))
     return trials
 
 

@@ -24,7 +24,9 @@ from bgs_engine.views.up import Up, given_up, guess_up
 
 ENCLOSED = 0.9  # of the pixels of the median inside view show matter: we are in a room
 FIRST_SHARE = 0.75  # of the views are chosen before looking for what they miss
-THIN_ROUNDS = 2
+THIN_ROUNDS = 1
+PROBE_PLACES = 2  # free places at which to look round and decide between room and object
+INSIDE_PLACES = 12
 WANTED_COVERAGE = 0.95
 SHEET_COLUMNS = 8
 
@@ -102,18 +104,19 @@ def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, re
     lens = Lens(*config.size)
     targets = _targets(gaussians, config.seed)
     solid = gaussians.means[targets].astype(np.float64)
-    trials = try_cameras(scene, inside_cameras(bulk, up, lens, solid), targets, bulk.radius, reporter)
+    probes = inside_cameras(bulk, up, lens, solid, PROBE_PLACES)
+    trials = try_cameras(scene, probes, targets, bulk.radius, reporter)
     inside = bool(trials) and float(np.median([trial.covered for trial in trials])) >= ENCLOSED
-    if not inside:
-        trials = try_cameras(scene, outside_cameras(bulk, up, lens), targets, bulk.radius, reporter)
+    cameras = inside_cameras(bulk, up, lens, solid, INSIDE_PLACES) if inside else outside_cameras(bulk, up, lens)
+    trials = try_cameras(scene, cameras, targets, bulk.radius, reporter)
     chosen = choose(trials, max(1, round(FIRST_SHARE * config.count)), [])
     for turn in range(THIN_ROUNDS):
         trials += _thin_trials(chosen, scene, targets, solid, bulk, up, lens, reporter, config.seed + turn)
     chosen = choose(trials, config.count, chosen)
     covered, _ = coverage(chosen)
     digits = max(3, len(str(len(chosen) - 1)))
-    cameras = tuple(replace(trial.camera, name=f"view_{k:0{digits}d}") for k, trial in enumerate(chosen))
-    return ViewsResult(cameras, up.direction, inside, covered)
+    named = tuple(replace(trial.camera, name=f"view_{k:0{digits}d}") for k, trial in enumerate(chosen))
+    return ViewsResult(named, up.direction, inside, covered)
 
 
 def _thin_trials(

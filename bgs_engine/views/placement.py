@@ -19,7 +19,6 @@ AZIMUTHS = 14
 CLOSER = 0.62  # of the framing distance, for detail
 GRID = 40  # cells along the longest side of the free-space grid
 CLEARANCE = 2.0  # cells between a camera and matter
-INSIDE_PLACES = 14
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,21 @@ def framing_distance(points: np.ndarray, direction: np.ndarray, up: np.ndarray, 
     return float(np.quantile(need, FRAMED)) * MARGIN
 
 
-def inside_cameras(bulk: Bulk, up: Up, lens: Lens, occupied: np.ndarray) -> list[Camera]:
-    """Cameras in free space within the bulk, looking all round and slightly down; occupied [M, 3]: opaque positions."""
+def inside_cameras(bulk: Bulk, up: Up, lens: Lens, occupied: np.ndarray, places: int) -> list[Camera]:
+    """Cameras at that many free places within the bulk, looking all round, level and up or down in turn.
+
+    occupied [M, 3]: opaque positions.
+    """
     cameras = []
-    for place in free_places(bulk, up, occupied):
+    for place in free_places(bulk, up, occupied, places):
         for k in range(6):
-            for elevation in (-8.0, -35.0) if k % 2 else (8.0, -20.0):
+            for elevation in (-10.0, -40.0) if k % 2 else (8.0, -22.0):
                 ahead = _direction(up.direction, 2 * np.pi * k / 6, np.radians(elevation))
                 cameras.append(lens.camera(place, place + ahead, up.direction, INSIDE_FOCAL))
     return cameras
 
 
-def free_places(bulk: Bulk, up: Up, occupied: np.ndarray) -> np.ndarray:
+def free_places(bulk: Bulk, up: Up, occupied: np.ndarray, count: int) -> np.ndarray:
     """Positions [P, 3] away from matter, between a quarter and three quarters of the bulk's height, well spread."""
     low, high = bulk.points.min(0), bulk.points.max(0)
     cell = float((high - low).max()) / GRID
@@ -92,14 +94,14 @@ def free_places(bulk: Bulk, up: Up, occupied: np.ndarray) -> np.ndarray:
     bottom, top = span.min(), span.max()
     kept = (heights > bottom + 0.25 * (top - bottom)) & (heights < bottom + 0.75 * (top - bottom))
     kept &= ((places >= low) & (places <= high)).all(1)
-    return _spread(places[kept], INSIDE_PLACES, bulk.center)
+    return _spread(places[kept], count, bulk.center)
 
 
 def close_cameras(missed: np.ndarray, bulk: Bulk, up: Up, lens: Lens, seed: int) -> list[Camera]:
     """Cameras near the positions [M, 3] that other views miss, from all sides, at three distances."""
     cameras = []
-    for target in _spread(missed, 8, missed.mean(0)):
-        for k in range(10):
+    for target in _spread(missed, 7, missed.mean(0)):
+        for k in range(8):
             elevation = (55.0, 10.0, -20.0 if not up.ground else 30.0)[k % 3]
             direction = _direction(up.direction, 2.399963 * (k + seed), np.radians(elevation))  # golden angle
             distance = bulk.radius * (0.35, 0.7, 1.2)[k // 3 % 3]

@@ -100,7 +100,7 @@ def as_table(result: dict[str, Any]) -> str:
 
 
 def _truth_levels(truth: Path) -> list[Path]:
-    levels = []
+    levels: list[Path] = []
     while (truth / f"level_{len(levels) + 1}").is_dir():
         levels.append(truth / f"level_{len(levels) + 1}")
     if not levels:

@@ -52,6 +52,6 @@ def _votes(scene: RasterScene, camera: Camera, px: np.ndarray, py: np.ndarray) -
     fragments = FragmentLister().list(ViewBuilder(scene).build(camera), px, py, scene.opacities)
     lists = fragments.by_gaussian()
     held = np.empty((len(lists.rows), NODES_HELD), np.int32)
-    weights = np.empty(held.shape, np.float32)
+    weights = np.zeros(held.shape, np.float32)
     node = np.zeros(1, np.int32)
     gaussian_votes(lists.offsets, lists.fragment, lists.pixel, fragments.weight, node, held, weights)

@@ -97,7 +97,7 @@ def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: Lev
         combinations, node = _combinations(maps[:, py, px])
         lists = (fragments := lister.list(builder.build(camera), px, py, scene.opacities)).by_gaussian()
         held = np.empty((len(lists.rows), NODES_HELD), np.int32)
-        weights = np.empty((len(lists.rows), NODES_HELD), np.float32)
+        weights = np.zeros((len(lists.rows), NODES_HELD), np.float32)
         gaussian_votes(lists.offsets, lists.fragment, lists.pixel, fragments.weight, node, held, weights)
         who, slot = np.nonzero((held >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
         rows.append(lists.rows[who])

@@ -24,7 +24,7 @@ def pytest_report_header() -> str | None:
 ZIP = OUT / "extension.zip"
 
 
-def blender(*arguments: object, env: dict[str, str] | None = None, seconds: int = 240) -> subprocess.CompletedProcess:
+def blender(*arguments: object, env: dict[str, str] | None = None, seconds: int = 600) -> subprocess.CompletedProcess:
     """Run blender to its end; output as text."""
     command = ["blender", *map(str, arguments)]
     return subprocess.run(

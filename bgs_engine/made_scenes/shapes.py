@@ -142,10 +142,8 @@ def _colors(primitive: Primitive, points: np.ndarray, normals: np.ndarray) -> np
         return first.copy()
     inside = points - normals * (primitive.cell / 4)  # a flat face must not fall on the border of two cells
     cells = np.floor(inside / primitive.cell).astype(np.int64)
-    if primitive.texture == "checker":
-        odd = cells.sum(1) % 2
-    else:
-        odd = cells[:, 0 if primitive.kind == "plane" else 2] % 2
+    stripe = 0 if primitive.kind == "plane" else 2
+    odd = (cells.sum(1) if primitive.texture == "checker" else cells[:, stripe]) % 2
     return np.where(odd[:, None] == 1, np.array(primitive.color_2), first)
 
 

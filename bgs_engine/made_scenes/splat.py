@@ -1,4 +1,4 @@
-"""From labelled pieces to Gaussians as a trainer leaves them: flat discs, two-humped opacities, a few per cent of mess."""
+"""From labelled pieces to Gaussians as a trainer leaves them: flat discs, two-humped opacities, some mess."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -83,7 +83,7 @@ def test_combinations_are_the_distinct_columns():
     ids = np.array([[0, 1, 1, 2, 1, 0], [0, 5, 6, 0, 5, 0]], np.int32)
     combinations, node = _combinations(ids)
     assert node.tolist()[0] == node.tolist()[5] == -1
-    assert (combinations[node[1:5]].T == ids[:, 1:5]).all()
+    assert (ids[:, 1:5] == combinations[node[1:5]].T).all()
     assert node[1] == node[4] != node[2]
 
 

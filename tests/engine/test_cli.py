@@ -1,6 +1,7 @@
 """The command line as users meet it: exit codes, sentences, files."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -69,12 +70,15 @@ def test_doctor_answers_for_programs(capsys: pytest.CaptureFixture[str]):
     assert answer["ok"] and {check["name"] for check in answer["checks"]} >= {"python", "numba", "torch", "device"}
 
 
-def test_events_are_json_lines(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_events_are_json_lines(run: Path, tmp_path: Path, capsys, monkeypatch):
+    reading, writing = os.pipe()  # an open standard input: its end would cancel the job
+    monkeypatch.setattr("sys.stdin", os.fdopen(reading))
     capsys.readouterr()
     assert main(["export", str(run), "-o", str(tmp_path), "--level", "1", "--events"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert events[0]["event"] == "hello" and events[0]["protocol"] == 1
     assert events[-1]["event"] == "done"
+    os.close(writing)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_stretches_are_the_masks():
     wanted = [frozenset(np.flatnonzero(maps[level] == i).tolist()) for level, i in ((0, 7), (0, 9), (1, 3), (1, 4))]
     assert set(found) == set(wanted)
     flat = maps.reshape(2, -1)
-    assert (view.labels[view.node].T == flat[:, view.pixels]).all()
+    assert (flat[:, view.pixels] == view.labels[view.node].T).all()
 
 
 def test_draws_each_pixel_once_with_its_own_labels():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, "/mnt/repo/tests/extension")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "extension"))
 import made
 
 OUT = Path("/mnt/out")

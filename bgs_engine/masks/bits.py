@@ -3,7 +3,7 @@
 A stack of 200 masks of 1600x1066 pixels is 43 MB here, 340 MB as bool.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,17 @@ class MaskStack:
     def within(self, where: np.ndarray) -> "MaskStack":
         """The masks clipped to `where`, bool [H, W]."""
         return MaskStack(self.height, self.width, self.bits & np.packbits(where.reshape(-1)), self.scores)
+
+    def placed(self, height: int, width: int, top: int, left: int) -> "MaskStack":
+        """The masks in a larger image, with their upper left corner at row `top` and column `left`."""
+
+        def larger() -> Iterator[np.ndarray]:
+            for k in range(len(self)):
+                mask = np.zeros((height, width), bool)
+                mask[top : top + self.height, left : left + self.width] = self.mask(k)
+                yield mask
+
+        return MaskStack.pack(height, width, larger(), self.scores)
 
     def areas(self) -> np.ndarray:
         """Pixels of each mask, int64 [K]."""

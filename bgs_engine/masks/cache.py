@@ -13,7 +13,7 @@ from bgs_engine.errors import InputError
 from bgs_engine.io.files import writing
 from bgs_engine.masks.nesting import Forest
 
-FORMAT = "2"  # raise when the meaning of an entry changes
+FORMAT = "3"  # raise when the meaning of an entry changes
 
 
 def key_of(*parts: str | bytes) -> str:

@@ -38,6 +38,8 @@ class ImportedMasks:
         InputError: the folder is not there.
     """
 
+    crops = False
+
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}.", "Give import:FOLDER with one file of masks per view.")

@@ -32,6 +32,7 @@ from bgs_engine.raster.scene import RasterScene
 CACHE_FOLDER = ".bgs-cache/masks"
 MAX_WORKERS = 4  # images in work at once; each needs its own activations (about 0.5 GB with SAM-sized encoders)
 SOFT_BORDER = 2  # pixels
+FRAME_MARGIN = 0.08  # of the side; objects that touch the edge of their picture are recognised less well
 POLL = 0.1  # seconds between two looks at whether the user asked to stop
 LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/masks.md has the trials
 
@@ -158,11 +159,16 @@ class _Job:
         assert camera.image is not None
         self.check()
         image = read_image(camera.image, (camera.width, camera.height))
-        masks = self.proposer.propose(image, camera.name, self.check, where)
-        self.check()
-        if where is not None:
+        if where is None or not where.any():
+            masks = self.proposer.propose(image, camera.name, self.check, where)
+        else:
+            whole = slice(0, where.shape[0]), slice(0, where.shape[1])
+            box = _frame(where) if self.proposer.crops else whole
+            masks = self.proposer.propose(np.ascontiguousarray(image[box]), camera.name, self.check, where[box])
+            masks = masks.placed(where.shape[0], where.shape[1], box[0].start, box[1].start)
             # A little wider than what the splat covers by half: soft borders belong to what they border.
             masks = masks.within(ndimage.binary_dilation(where, iterations=SOFT_BORDER))
+        self.check()
         self.cache.store(key, build_forest(masks, self.nesting))
 
     def check(self) -> None:
@@ -174,6 +180,16 @@ class _Job:
         """Make all workers return."""
         self.stopped.set()
         self.proposer.stop()
+
+
+def _frame(where: np.ndarray) -> tuple[slice, slice]:
+    """The part of an image with all of `where`, bool [H, W], and a margin; a model sees best what fills its input."""
+    sides = []
+    for axis, length in enumerate(where.shape):
+        used = np.nonzero(where.any(1 - axis))[0]
+        margin = max(SOFT_BORDER, round(FRAME_MARGIN * (used[-1] + 1 - used[0])))
+        sides.append(slice(max(0, used[0] - margin), min(length, used[-1] + 1 + margin)))
+    return sides[0], sides[1]
 
 
 def _find_masks(

@@ -18,6 +18,8 @@ MODEL_HELP = "onnx:ENCODER,DECODER, import:FOLDER, or sam / sam2 / sam3 / hf:NAM
 class MaskProposer(Protocol):
     """Anything that proposes masks for an image."""
 
+    crops: bool  # whether `propose` may be given a part of the image instead of the whole
+
     def key(self, stem: str) -> str:
         """What the masks of the view called `stem` depend on besides its pixels; equal keys give equal masks."""
 

@@ -17,7 +17,7 @@ from bgs_engine.io.masks import load_level_maps, with_levels
 from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.levels import cut_levels, size_limits
 from bgs_engine.masks.nesting import build_forest
-from bgs_engine.masks.pipeline import CACHE_FOLDER, MasksConfig, make_masks
+from bgs_engine.masks.pipeline import CACHE_FOLDER, MasksConfig, _frame, make_masks
 from bgs_engine.masks.proposer import model_from_text
 from bgs_engine.masks.sizes import node_sizes
 
@@ -184,6 +184,16 @@ def test_background_of_a_rendered_view_is_nothing(model):
     assert len(proposer.propose(picture(0), "v", lambda: None, np.zeros((H, W), bool))) == 0
     inside = proposer.propose(picture(0), "v", lambda: None, box)
     assert 0 < len(inside) < len(proposer.propose(picture(0), "v", lambda: None))
+
+
+def test_model_sees_what_the_splat_shows_as_large_as_it_can(model):
+    """A small object in an empty picture is cut out for the model and its masks are put back in place."""
+    where = np.zeros((H, W), bool)
+    where[40:64, 50:82] = True
+    box = _frame(where)
+    assert (box[0].start, box[0].stop, box[1].start, box[1].stop) == (38, 66, 47, 85)  # 8 % of 24 and of 32 pixels more
+    small = MaskStack.pack(28, 38, [where[box]])
+    assert np.array_equal(small.placed(H, W, 38, 47).mask(0), where)
 
 
 def one_key(found: dict[int, float], value: float) -> int:

@@ -10,6 +10,7 @@ from bgs_engine.gaussians import Gaussians
 SAMPLES = 20_000  # enough for percentiles to 1 %
 TAIL = 0.02  # share of the opaque mass left out at each end of each axis
 SOLID_OPACITY = 0.3  # what counts as opaque matter; haze is fainter
+DRAWN_OPACITY = 1 / 255  # fainter Gaussians are not drawn at all (raster.semantics)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def find_bulk(gaussians: Gaussians, seed: int = 0) -> Bulk:
     """
     weights = gaussians.opacities.astype(np.float64)
     total = weights.sum()
-    if total <= 1e-6:
+    if weights.max() < DRAWN_OPACITY:
         raise InputError("Every Gaussian of this splat is transparent: there is nothing to see.", "Export it again.")
     offset = np.random.default_rng(seed).random()
     draws = (np.arange(SAMPLES) + offset) / SAMPLES * total

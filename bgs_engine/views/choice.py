@@ -11,7 +11,7 @@ from bgs_engine.raster.scene import RasterScene
 
 VIEWS_WANTED = 5  # a Gaussian seen by fewer views is labelled by too few votes
 SEEN_PIXELS = 0.02  # of a pixel at full size: contributes to the picture at all
-TRIAL_WIDTH = 192  # pixels; trial pictures are small, their pixel count scales the threshold
+TRIAL_WIDTH = 160  # pixels; trial pictures are small, their pixel count scales the threshold
 TOO_NEAR = 0.04  # of the bulk's radius: matter this near fills the picture with blur
 NEAR_SHARE = 0.06  # of the pixels that may be that near
 EMPTY_SHARE = 0.02  # a picture that shows less than this is of no use
@@ -40,7 +40,8 @@ def try_cameras(
     """
     trials = []
     for camera in reporter.track(cameras, len(cameras)):
-        small = camera.resized(TRIAL_WIDTH, max(1, round(camera.height * TRIAL_WIDTH / camera.width)))
+        width = min(TRIAL_WIDTH, camera.width)
+        small = camera.resized(width, max(1, round(camera.height * width / camera.width)))
         weights = seen_weights(scene, small, stride=1)
         pixels = small.width * small.height
         near = scene.to_file_order(scene.means @ small.viewmat[2, :3] + small.viewmat[2, 3]) < TOO_NEAR * radius
@@ -79,5 +80,5 @@ def choose(trials: list[Trial], count: int, taken: list[Trial]) -> list[Trial]:
 
 def coverage(trials: list[Trial]) -> tuple[float, np.ndarray]:
     """(share of the targets that at least `VIEWS_WANTED` trials see, number of views of each target int [M])."""
-    times = np.sum([trial.seen for trial in trials], axis=0, dtype=np.int32)
+    times: np.ndarray = np.stack([trial.seen for trial in trials]).sum(0, dtype=np.int32)
     return float((times >= VIEWS_WANTED).mean()), times

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.cameras import Camera
-from bgs_engine.errors import UsageError
+from bgs_engine.errors import InputError, UsageError
 from bgs_engine.events import Reporter
 from bgs_engine.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
@@ -17,14 +17,13 @@ from bgs_engine.io.transforms import write_transforms
 from bgs_engine.pictures import contact_sheet, save_jpg, save_png
 from bgs_engine.raster.pictures import render_color
 from bgs_engine.raster.scene import RasterScene
-from bgs_engine.views.bulk import SOLID_OPACITY, Bulk, find_bulk
-from bgs_engine.views.choice import TARGETS, VIEWS_WANTED, Trial, choose, coverage, try_cameras
-from bgs_engine.views.placement import Lens, close_cameras, inside_cameras, outside_cameras
-from bgs_engine.views.up import Up, given_up, guess_up
+from bgs_engine.views.bulk import SOLID_OPACITY, find_bulk
+from bgs_engine.views.choice import TARGETS, VIEWS_WANTED, choose, coverage, try_cameras
+from bgs_engine.views.placement import Lens, aimed_cameras, close_cameras, inside_cameras, outside_cameras
+from bgs_engine.views.up import given_up, guess_up
 
 ENCLOSED = 0.9  # of the pixels of the median inside view show matter: we are in a room
 FIRST_SHARE = 0.75  # of the views are chosen before looking for what they miss
-THIN_ROUNDS = 1
 PROBE_PLACES = 2  # free places at which to look round and decide between room and object
 INSIDE_PLACES = 12
 WANTED_COVERAGE = 0.95
@@ -97,7 +96,11 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
 
 
 def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
-    """Choose the cameras; writes nothing."""
+    """Choose the cameras; writes nothing.
+
+    Raises:
+        InputError: nothing opaque, or no camera sees anything.
+    """
     reporter.stage("place cameras")
     bulk = find_bulk(gaussians, config.seed)
     up = given_up(config.up) if config.up else guess_up(bulk, config.seed)
@@ -109,34 +112,24 @@ def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, re
     inside = bool(trials) and float(np.median([trial.covered for trial in trials])) >= ENCLOSED
     cameras = inside_cameras(bulk, up, lens, solid, INSIDE_PLACES) if inside else outside_cameras(bulk, up, lens)
     trials = try_cameras(scene, cameras, targets, bulk.radius, reporter)
+    if not trials:
+        raise InputError(
+            "No place was found from which a camera sees this splat.", "Give photos with poses (--dataset) instead."
+        )
     chosen = choose(trials, max(1, round(FIRST_SHARE * config.count)), [])
-    for turn in range(THIN_ROUNDS):
-        trials += _thin_trials(chosen, scene, targets, solid, bulk, up, lens, reporter, config.seed + turn)
+    _, times = coverage(chosen)
+    missed = solid[(times < VIEWS_WANTED) & (np.linalg.norm(solid - bulk.center, axis=1) < 2 * bulk.radius)]
+    if len(missed):
+        if inside:
+            cameras = aimed_cameras(missed, bulk, up, lens, solid, INSIDE_PLACES)
+        else:
+            cameras = close_cameras(missed, bulk, up, lens, config.seed)
+        trials += try_cameras(scene, cameras, targets, bulk.radius, reporter)
     chosen = choose(trials, config.count, chosen)
     covered, _ = coverage(chosen)
     digits = max(3, len(str(len(chosen) - 1)))
     named = tuple(replace(trial.camera, name=f"view_{k:0{digits}d}") for k, trial in enumerate(chosen))
     return ViewsResult(named, up.direction, inside, covered)
-
-
-def _thin_trials(
-    chosen: list[Trial],
-    scene: RasterScene,
-    targets: np.ndarray,
-    solid: np.ndarray,
-    bulk: Bulk,
-    up: Up,
-    lens: Lens,
-    reporter: Reporter,
-    seed: int,
-) -> list[Trial]:
-    """Further trials near the opaque Gaussians [M, 3] that the chosen views miss."""
-    _, times = coverage(chosen)
-    missed = solid[times < VIEWS_WANTED]
-    near = np.linalg.norm(missed - bulk.center, axis=1) < 2 * bulk.radius
-    if not near.any():
-        return []
-    return try_cameras(scene, close_cameras(missed[near], bulk, up, lens, seed), targets, bulk.radius, reporter)
 
 
 def _targets(gaussians: Gaussians, seed: int) -> np.ndarray:

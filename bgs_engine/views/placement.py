@@ -11,14 +11,14 @@ from bgs_engine.views.up import Up
 
 FOCAL = 0.9  # of the picture's width: 58 degrees across, a usual phone lens
 INSIDE_FOCAL = 0.6  # 80 degrees: rooms are tight
-MARGIN = 1.08  # air around the bulk in a picture that holds all of it
+MARGIN = 1.2  # air around the bulk in a picture that holds all of it
 FRAMED = 0.98  # share of the bulk's points that such a picture holds
 GROUND_ELEVATIONS = (6.0, 22.0, 42.0, 68.0)  # degrees; beneath ground there is nothing to see
-FREE_ELEVATIONS = (-45.0, -15.0, 10.0, 35.0, 62.0)
+FREE_ELEVATIONS = (-30.0, -5.0, 15.0, 38.0, 64.0)
 AZIMUTHS = 14
 CLOSER = 0.62  # of the framing distance, for detail
 GRID = 40  # cells along the longest side of the free-space grid
-CLEARANCE = 2.0  # cells between a camera and matter
+CLEARANCE = 3.0  # cells between a camera and matter
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,15 @@ def close_cameras(missed: np.ndarray, bulk: Bulk, up: Up, lens: Lens, seed: int)
             distance = bulk.radius * (0.35, 0.7, 1.2)[k // 3 % 3]
             cameras.append(lens.camera(target + direction * distance, target, up.direction))
     return cameras
+
+
+def aimed_cameras(
+    missed: np.ndarray, bulk: Bulk, up: Up, lens: Lens, occupied: np.ndarray, places: int
+) -> list[Camera]:
+    """Cameras at free places within the bulk that look at positions [M, 3] which other views miss."""
+    targets = _spread(missed, 7, missed.mean(0))
+    eyes = free_places(bulk, up, occupied, places)
+    return [lens.camera(eye, target, up.direction, INSIDE_FOCAL) for target in targets for eye in eyes]
 
 
 def _spread(points: np.ndarray, count: int, start: np.ndarray) -> np.ndarray:

@@ -1,0 +1,149 @@
+"""Training speed on the CPU: a dataset from start to end, and a made scene of a million Gaussians step by step.
+
+    python benchmarks/train.py --dataset SCENE_DIR [--truth SCENE_DIR/gt] [--iterations 1500] [--save]
+    python benchmarks/train.py --million [--views 200] [--save]
+
+`--save` keeps the table in benchmarks/results/.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.codes import BitLayout
+from bgs_engine.evaluate import as_table, evaluate_run
+from bgs_engine.events import Reporter
+from bgs_engine.gaussians import Gaussians
+from bgs_engine.made_scenes.cameras import ring_cameras
+from bgs_engine.made_scenes.layout import furnished_room
+from bgs_engine.made_scenes.splat import make_splat
+from bgs_engine.pipeline import train_run
+from bgs_engine.raster.cpu.view import ViewBuilder
+from bgs_engine.raster.scene import RasterScene
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.model import CpuModel
+from bgs_engine.train.objectives import ContrastiveObjective
+from bgs_engine.train.sampling import PixelSampler
+from bgs_engine.warm_up import warm_up
+
+RESULTS = Path(__file__).parent / "results"
+MILLION = 1_000_000
+SIZE = (1000, 750)
+STEPS = 60
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path)
+    parser.add_argument("--truth", type=Path)
+    parser.add_argument("--iterations", type=int, default=TrainConfig().iterations)
+    parser.add_argument("--objective", default=TrainConfig().objective, choices=("association", "contrastive"))
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--views", type=int, default=40)
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    warm_up(Reporter())
+    lines = [f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start"]
+    name = "train"
+    if options.dataset:
+        name = f"train_{options.objective}"
+        lines += dataset_lines(options.dataset, options.truth, options.iterations, options.objective)
+    if options.million:
+        name = "train_million"
+        lines += million_lines(options.views)
+    lines.append(f"peak memory of the process: {peak_gb():.2f} GB")
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if options.save:
+        (RESULTS / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def dataset_lines(dataset: Path, truth: Path | None, iterations: int, objective: str) -> list[str]:
+    """A whole run with its stages and, where the truth is known, its accuracy."""
+    reporter = Reporter()
+    config = TrainConfig(iterations=iterations, objective=objective)
+    with tempfile.TemporaryDirectory() as scratch:
+        started = time.perf_counter()
+        run = train_run(dataset, Path(scratch) / "run", BitLayout(), config, reporter)
+        seconds = time.perf_counter() - started
+        lines = [f"{dataset.name}, {objective}, {iterations} steps: {seconds:.1f} s from reading to written run"]
+        lines += [f"  {stage}: {value:.1f} s" for stage, value in reporter.timings.items()]
+        if truth:
+            lines.append(as_table(evaluate_run(run, truth, Reporter())))
+    return lines
+
+
+def million_lines(views: int) -> list[str]:
+    """Stages of a step at a million Gaussians; the cache holds all views."""
+    rng = np.random.default_rng(0)
+    pieces, room = furnished_room(rng)
+    splat = make_splat(pieces, room, MILLION, rng)
+    fields = (splat.means, splat.quats, splat.scales, splat.opacities)
+    means, quats, scales, opacities = (field.astype(np.float32) for field in fields)
+    scene = RasterScene.from_gaussians(Gaussians(means, quats, scales, opacities, None, np.ones(MILLION, bool)))
+    names = [f"v{k}" for k in range(views)]
+    cameras = ring_cameras(names, room, SIZE, splat.means[::50], 0.0, rng)
+    builder = ViewBuilder(scene)
+    build = [timed(lambda c=camera: builder.build(c)) for camera in cameras[:10]]  # type: ignore[misc]
+    layout, config = BitLayout(), TrainConfig()
+    model = CpuModel(scene, cameras, rng.random((MILLION, layout.total), np.float32), cache_bytes=int(4e9))
+    sampler = PixelSampler(
+        lambda _: blocks(), config.uniform_pixels, config.balanced_pixels, config.balanced_masks, int(1e9)
+    )
+    objective = ContrastiveObjective(layout, config)
+    stages: dict[str, list[float]] = {"sample": [], "forward": [], "loss": [], "backward and Adam": []}
+    for step in range(views + STEPS):
+        number = step % views
+        t0 = time.perf_counter()
+        px, py, labels = sampler.draw(number, SIZE[0], np.random.default_rng(step))
+        t1 = time.perf_counter()
+        rendered = model.forward(number, px, py)
+        t2 = time.perf_counter()
+        _, grad = objective(rendered, labels, number)
+        t3 = time.perf_counter()
+        model.backward(grad, config.feature_rate, config.opacity_rate)
+        t4 = time.perf_counter()
+        if step >= views:  # every view is cached by now
+            for name, value in zip(stages, (t1 - t0, t2 - t1, t3 - t2, t4 - t3), strict=True):
+                stages[name].append(value * 1e3)
+    medians = {name: statistics.median(values) for name, values in stages.items()}
+    held = sum(model._views[k].nbytes for k in range(views)) / 1e6
+    return [
+        f"made room, {MILLION:,} Gaussians, {views} views {SIZE[0]}x{SIZE[1]}, D = {layout.total}; medians",
+        f"  view build: {statistics.median(build) * 1e3:.0f} ms; a view holds {held / views:.1f} MB",
+        f"  step, view cached: {sum(medians.values()):.0f} ms",
+        *(f"    {name}: {value:.0f} ms" for name, value in medians.items()),
+    ]
+
+
+def blocks() -> np.ndarray:
+    """Nested label maps int32 [3, H, W]: blocks in blocks in blocks."""
+    ys, xs = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    return np.stack([(ys // s) * (SIZE[0] // s) + xs // s + 1 for s in (250, 125, 25)]).astype(np.int32)
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def peak_gb() -> float:
+    """Largest resident size so far."""
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kib / 1e6 if sys.platform != "darwin" else kib / 1e9
+
+
+if __name__ == "__main__":
+    main()

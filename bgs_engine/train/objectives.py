@@ -33,6 +33,8 @@ class ContrastiveObjective:
 
     def __init__(self, layout: BitLayout, config: TrainConfig) -> None:
         self.layout, self.config = layout, config
+        # Many small tensors: threads cost 30 times what they save where others use the processors too.
+        torch.set_num_threads(1)
 
     def __call__(self, features: np.ndarray, labels: np.ndarray, camera: int) -> tuple[float, np.ndarray]:
         """See `Objective`."""
@@ -57,19 +59,47 @@ class ContrastiveObjective:
         count = torch.bincount(mask).float()
         masks = len(count)
         means = torch.zeros(masks, x.shape[1]).index_add_(0, mask, x) / count[:, None]
-        group_of_mask = torch.zeros(masks, dtype=torch.long).scatter_(0, mask, group)
-        sibling = (group_of_mask[:, None] == group_of_mask) & ~torch.eye(masks, dtype=torch.bool)
-        siblings = sibling.float()[mask]
-        distance = torch.cdist(x, means).square().add(TORCH_EPSILON).sqrt()
         weight = 1 / (count[mask] * masks)
-        pull = distance.gather(1, mask[:, None])[:, 0]
-        push = (x.shape[1] ** 0.5 - distance).mul(siblings).sum(1) / siblings.sum(1).clamp_min(1)
-        loss = ((pull + push) * weight).sum()
-        lone = ~sibling.any(1)[mask]
+        pull = _length(x - means[mask])
+        group_of_mask = torch.zeros(masks, dtype=torch.long).scatter_(0, mask, group)
+        _, group_of_mask, members = torch.unique(group_of_mask, return_inverse=True, return_counts=True)
+        loss = (pull * weight).sum() + self._repulsion(x, means, mask, group_of_mask, members, weight)
+        lone = members[group_of_mask[mask]] == 1
         if guided and self.config.virtual_negative and bool(lone.any()):
-            norm = x[lone].square().sum(1).add(TORCH_EPSILON).sqrt()
-            loss = loss + self.config.virtual_negative * (norm * weight[lone]).sum()
+            loss = loss + self.config.virtual_negative * (_length(x[lone]) * weight[lone]).sum()
         return loss
+
+    def _repulsion(
+        self,
+        x: torch.Tensor,
+        means: torch.Tensor,
+        mask: torch.Tensor,
+        group_of_mask: torch.Tensor,
+        members: torch.Tensor,
+        weight: torch.Tensor,
+    ) -> torch.Tensor:
+        """Mean distance of every pixel to the other masks of its group, short of the largest possible one.
+
+        Group by group, so that the cost is pixels times siblings, however many masks the view has. The group of each
+        mask [K] and the number of masks of each group [G] are given.
+        """
+        furthest = x.shape[1] ** 0.5
+        group_of_pixel = group_of_mask[mask]
+        order = torch.argsort(group_of_pixel, stable=True)
+        parts = torch.split(order, torch.bincount(group_of_pixel, minlength=len(members)).tolist())
+        total = x.new_zeros(())
+        for group in torch.nonzero(members > 1).ravel().tolist():
+            pixels, siblings = parts[group], torch.nonzero(group_of_mask == group).ravel()
+            distance = _length(x[pixels, None] - means[None, siblings])
+            other = (siblings[None] != mask[pixels, None]).float()
+            push = ((furthest - distance) * other).sum(1) / (len(siblings) - 1)
+            total = total + (push * weight[pixels]).sum()
+        return total
+
+
+def _length(x: torch.Tensor) -> torch.Tensor:
+    """Euclidean length along the last axis, with a finite gradient at zero."""
+    return x.square().sum(-1).add(TORCH_EPSILON).sqrt()
 
 
 class SegmentObjective:

@@ -15,6 +15,8 @@ POINTS = 3000
 THICKNESS = 0.015  # of the bulk's radius: half the thickness of a ground with grass
 MIN_SHARE = 0.10  # of the mass that must lie in the ground
 MAX_BELOW = 0.03  # of the mass that may lie beneath it
+REACH = 0.85  # ground reaches at least about as far, both ways, as what stands on it; the flat side of a thing does not
+MIN_ROUNDNESS = 0.3  # narrower than this it is the side of something long
 SNAP = np.cos(np.radians(8))  # closer than this to an axis, the axis is meant
 PRIOR = 0.15  # what the habit is worth beside the ground's own score
 
@@ -76,9 +78,22 @@ def _ground_score(points: np.ndarray, normal: np.ndarray) -> float:
     share = float(within.mean())
     if share < MIN_SHARE:
         return 0.0
-    across = points[within] - np.outer(heights[within], normal)
-    spread = np.sort(np.linalg.svd(across - across.mean(0), compute_uv=False))[::-1] / np.sqrt(within.sum())
-    area = float(spread[0] * spread[1])
+    wide, narrow = _spread(points[within], normal)
+    rest = points[heights > layer + THICKNESS]
+    if len(rest) > 2:
+        rest_wide, rest_narrow = _spread(rest, normal)
+        if wide < REACH * rest_wide or narrow < REACH * rest_narrow:
+            return 0.0
+    if narrow < MIN_ROUNDNESS * wide:
+        return 0.0
+    area = wide * narrow
     above = heights[heights > layer + THICKNESS] - layer
     nearness = 1 - float(np.median(above) / max(above.max(), 1e-9)) if len(above) else 0.0
     return share * area * (1 + 0.5 * nearness) * (1 + PRIOR * max(0.0, float(normal @ COLMAP_UP)))
+
+
+def _spread(points: np.ndarray, normal: np.ndarray) -> tuple[float, float]:
+    """Standard deviations of points [K, 3] across `normal`, larger first."""
+    across = points - np.outer(points @ normal, normal)
+    values = np.linalg.svd(across - across.mean(0), compute_uv=False) / np.sqrt(len(points))
+    return float(values[0]), float(values[1])

@@ -59,4 +59,3 @@ class ViewBuilder:
         tiles_x, tiles_y = -(-camera.width // TILE), -(-camera.height // TILE)
         offsets, ranks = tile_lists(records, tiles_x, tiles_y, TILE, t(EXTENT_CAP))
         return View(camera.width, camera.height, tiles_x, order, records, offsets, ranks)
-

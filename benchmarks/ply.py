@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.gaussians import load_gaussians
-from bgs_engine.io.ply import plain_layout, read_ply, write_ply
+from bgs_engine.io.layouts import plain_layout
+from bgs_engine.io.ply import read_ply, write_ply
 
 RESULTS = Path(__file__).parent / "results" / "ply.txt"
 REPEATS = 7

@@ -39,15 +39,15 @@ _PACKAGES = (  # import name, distribution, extra, needed on every machine
 
 def examine() -> list[Check]:
     """All checks, in reading order."""
-    checks = [
+    return [
         Check("engine", True, bgs_engine.__version__),
         Check("python", sys.version_info >= (3, 11), platform.python_version(), "Use Python 3.11 or later.", True),
         Check("system", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"),
         *(_package(*row) for row in _PACKAGES),
         _memory(),
         _cuda(),
+        Check("device", True, "auto means cpu: training on a card is not part of this version"),
     ]
-    return [*checks, _device(checks)]
 
 
 def as_json(checks: list[Check]) -> dict[str, Any]:
@@ -91,8 +91,3 @@ def _cuda() -> Check:
     if not shutil.which("nvidia-smi"):
         return Check("nvidia", False, "no NVIDIA driver found", "Not needed: the CPU path gives the same results.")
     return Check("nvidia", True, "driver present")
-
-
-def _device(checks: list[Check]) -> Check:
-    del checks
-    return Check("device", True, "auto means cpu: training on a card is not part of this version")

@@ -8,7 +8,8 @@ import numpy as np
 
 from bgs_engine.errors import UsageError
 from bgs_engine.events import Reporter
-from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, convert_rows, plain_layout, write_ply
+from bgs_engine.io.layouts import convert_rows, plain_layout
+from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.run_folder import Run
 
 

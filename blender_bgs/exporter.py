@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from bgs_engine.errors import UsageError
-from bgs_engine.io.ply import CHUNK_ROWS, convert_rows, plain_layout, write_ply
+from bgs_engine.io.layouts import convert_rows, plain_layout
+from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 
 from . import clouds, labels
 from .logic.attributes import CODE, ROW, Layout, rows_from

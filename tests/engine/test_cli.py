@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bgs_engine.cli import main
-from bgs_engine.io.ply import plain_layout, read_ply
+from bgs_engine.io.layouts import plain_layout
+from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, open_run
 
 QUICK = ["--iterations", "5", "--uniform-pixels", "200", "--balanced-pixels", "200"]

@@ -13,7 +13,8 @@ from bgs_engine.codes import CODE_BYTE_NAMES
 from bgs_engine.errors import InputError
 from bgs_engine.gaussians import load_gaussians
 from bgs_engine.io import ply as ply_module
-from bgs_engine.io.ply import REST_COUNTS, SPLAT_PROPERTIES, convert_rows, plain_layout, read_ply, row_layout, write_ply
+from bgs_engine.io.layouts import convert_rows, plain_layout, row_layout
+from bgs_engine.io.ply import REST_COUNTS, SPLAT_PROPERTIES, read_ply, write_ply
 from bgs_engine.io.run_folder import codes_in, write_coded_ply
 
 COUNT = 137

@@ -1,0 +1,38 @@
+"""Row layouts of splat PLYs: the source's own with more properties, the plain one, and conversion between them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
+
+
+def row_layout(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
+    """The source's row type with further (name, dtype) properties at its end; names that exist are not repeated."""
+    own = [(name, ply.dtype[name].str) for name in ply.names]
+    return np.dtype(own + [(name, kind) for name, kind in extra if name not in ply.names])
+
+
+def plain_layout() -> np.dtype:
+    """The 62-float layout of the first 3DGS release, which fixed-struct viewers expect."""
+    rest = [f"f_rest_{i}" for i in range(45)]
+    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, *SPLAT_PROPERTIES[6:]]
+    return np.dtype([(name, "<f4") for name in names])
+
+
+def convert_rows(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Rows in another layout: shared properties copied, missing ones 0.
+
+    f_rest is channel-major (all of red, then green, then blue), so a lower degree is spread over the three channels.
+    """
+    names = rows.dtype.names or ()
+    out = np.zeros(len(rows), dtype)
+    for name in dtype.names or ():
+        if name in names and not name.startswith("f_rest_"):
+            out[name] = rows[name]
+    have = sum(name.startswith("f_rest_") for name in names) // 3
+    want = sum(name.startswith("f_rest_") for name in dtype.names or ()) // 3
+    for channel in range(3):
+        for k in range(min(have, want)):
+            out[f"f_rest_{channel * want + k}"] = rows[f"f_rest_{channel * have + k}"]
+    return out

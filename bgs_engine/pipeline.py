@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import bgs_engine
+from bgs_engine.associate.crumbs import remove_crumbs
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
@@ -202,6 +203,8 @@ def _train_into(
     else:
         codes = snap_to_used(model.features, first, layout)
         confidence = np.abs(model.features * 2 - 1).mean(1) if association is None else association.confidence
+    if config.remove_crumbs:
+        codes = remove_crumbs(codes, scene.raster.means, layout)
     _write(folder, scene, layout, config, codes, model.opacities, confidence, source, dataset, cameras, reporter)
     checkpoint.path.unlink(missing_ok=True)  # type: ignore[union-attr]
 

@@ -18,7 +18,8 @@ class ViewPixels:
     """The labelled pixels of one view, sorted by labels.
 
     pixels: int32 [P] flat pixel numbers; node: uint16/int32 [P] row of `labels`; labels: int32 [K, L];
-    mask_start, mask_end: int64 [M] stretches of all masks of all levels.
+    mask_start, mask_end: int64 [M] stretches of all masks of all levels; level_start: int64 [L + 1], the masks of
+    level l are numbers level_start[l - 1] to level_start[l].
     """
 
     pixels: np.ndarray
@@ -26,6 +27,7 @@ class ViewPixels:
     labels: np.ndarray
     mask_start: np.ndarray
     mask_end: np.ndarray
+    level_start: np.ndarray
 
     @property
     def nbytes(self) -> int:
@@ -54,7 +56,8 @@ def index_pixels(level_maps: np.ndarray) -> ViewPixels:
     node = np.cumsum(changed) - 1
     labels = np.ascontiguousarray(ids[:, changed].T)
     kind = np.uint16 if len(labels) < 1 << 16 else np.int32
-    return ViewPixels(pixels, node.astype(kind), labels, np.concatenate(starts), np.concatenate(ends))
+    level_start = np.cumsum([0, *(len(level) for level in starts)])
+    return ViewPixels(pixels, node.astype(kind), labels, np.concatenate(starts), np.concatenate(ends), level_start)
 
 
 class PixelSampler:
@@ -73,7 +76,7 @@ class PixelSampler:
             return empty, empty, np.empty((0, view.labels.shape[1]), np.int32)
         positions = [rng.integers(0, len(view.pixels), self.uniform)]
         if self.balanced and len(view.mask_start):
-            chosen = rng.integers(0, len(view.mask_start), self.masks)
+            chosen = self._choose_masks(view.level_start, rng)
             start, size = view.mask_start[chosen], (view.mask_end - view.mask_start)[chosen]
             offset = rng.random((-(-self.balanced // self.masks), self.masks)) * size
             positions.append((start + offset.astype(np.int64)).ravel())
@@ -82,6 +85,12 @@ class PixelSampler:
         order = tile_order(px, py, width)
         at = at[order]
         return px[order], py[order], view.labels[view.node[at]]
+
+    def _choose_masks(self, level_start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Mask numbers: a level first, then one of its masks; else the many fine masks would take all the pixels."""
+        count = np.diff(level_start)
+        level = rng.choice(np.flatnonzero(count), self.masks)
+        return level_start[level] + (rng.random(self.masks) * count[level]).astype(np.int64)
 
     def _index(self, number: int) -> ViewPixels:
         maps = self._level_maps(number)

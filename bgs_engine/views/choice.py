@@ -10,9 +10,10 @@ from bgs_engine.raster.pictures import seen_weights
 from bgs_engine.raster.scene import RasterScene
 
 VIEWS_WANTED = 5  # a Gaussian seen by fewer views is labelled by too few votes
-SEEN_PIXELS = 0.02  # of a pixel at full size: contributes to the picture at all
+SEEN_PIXELS = 0.02  # of a pixel at full size; small trial pictures find some 5 % fewer Gaussians than full ones
 TRIAL_WIDTH = 160  # pixels; trial pictures are small, their pixel count scales the threshold
-TOO_NEAR = 0.04  # of the bulk's radius: matter this near fills the picture with blur
+TRIAL_STRIDE = 2  # the renderer's blur makes every Gaussian wider than that, so none slips between the rays
+TOO_NEAR = 0.1  # of the bulk's radius: matter this near fills the picture with blur
 NEAR_SHARE = 0.06  # of the pixels that may be that near
 EMPTY_SHARE = 0.02  # a picture that shows less than this is of no use
 TARGETS = 60_000  # Gaussians whose views are counted during the choice
@@ -42,7 +43,7 @@ def try_cameras(
     for camera in reporter.track(cameras, len(cameras)):
         width = min(TRIAL_WIDTH, camera.width)
         small = camera.resized(width, max(1, round(camera.height * width / camera.width)))
-        weights = seen_weights(scene, small, stride=1)
+        weights = seen_weights(scene, small, TRIAL_STRIDE)
         pixels = small.width * small.height
         near = scene.to_file_order(scene.means @ small.viewmat[2, :3] + small.viewmat[2, 3]) < TOO_NEAR * radius
         covered = float(weights.sum() / pixels)

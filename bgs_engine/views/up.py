@@ -16,7 +16,7 @@ THICKNESS = 0.015  # of the bulk's radius: half the thickness of a ground with g
 MIN_SHARE = 0.10  # of the mass that must lie in the ground
 MAX_BELOW = 0.03  # of the mass that may lie beneath it
 REACH = 0.85  # ground reaches at least about as far, both ways, as what stands on it; the flat side of a thing does not
-MIN_ROUNDNESS = 0.3  # narrower than this it is the side of something long
+MIN_ROUNDNESS = 0.4  # a floor 2.5 times as long as wide; narrower is the side of something long
 SNAP = np.cos(np.radians(8))  # closer than this to an axis, the axis is meant
 PRIOR = 0.15  # what the habit is worth beside the ground's own score
 

@@ -81,6 +81,17 @@ def test_up_without_ground_is_the_capture_habit(tmp_path: Path) -> None:
     assert not found.ground and found.direction.tolist() == [0, -1, 0]
 
 
+def test_the_flat_side_of_a_thing_is_no_ground(tmp_path: Path) -> None:
+    """A guitar's back is a plane with much of the mass, but its neck reaches further than it does."""
+    rng = np.random.default_rng(3)
+    faces = rng.uniform(-1, 1, (2500, 3))
+    faces[:, 1] = np.sign(faces[:, 1])  # front and back, 1 x 1, 0.3 apart
+    neck = rng.uniform(-1, 1, (900, 3)) * (0.05, 0.05, 1.0) + (0, 0, 1.5)
+    back = faces * (0.5, 0.15, 0.5)
+    found = guess_up(find_bulk(load_gaussians(read_ply(splat(tmp_path / "s.ply", [(back, GREY), (neck, RED)], 0.02)))))
+    assert not found.ground and found.direction.tolist() == [0, -1, 0]
+
+
 def test_views_are_upright_and_not_mirrored(tmp_path: Path) -> None:
     """Each ball's pixels lie where the camera in transforms.json puts it: wrong handedness or up would move them."""
     out = tmp_path / "dataset"

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
 
 
 def say(event: str, **fields: Any) -> None:
@@ -76,11 +76,13 @@ def wants_cuda(device: str) -> bool:
     return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
-def torch_arguments(device: str) -> list[str]:
-    """Where torch comes from: the CPU build's own index where no NVIDIA driver is, else the default index."""
-    if wants_cuda(device) or sys.platform == "darwin":
-        return ["torch"]
-    return ["torch", "--index-url", CPU_TORCH]
+def torch_commands(python: Path, device: str) -> list[list[str]]:
+    """How torch gets in: on Linux without NVIDIA driver by uv, which knows where the CPU builds are, else by pip."""
+    pip = [str(python), *PIP]
+    if wants_cuda(device) or sys.platform != "linux":  # the default builds of macOS and Windows are CPU builds
+        return [[*pip, "torch"]]
+    uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend", "cpu", "torch"]
+    return [[*pip, "uv"], uv]
 
 
 def install(runner: Runner, options: argparse.Namespace) -> None:
@@ -90,11 +92,11 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
     steps: list[tuple[str, list[list[str]]]] = []
     if not python.is_file():
         steps.append(("making the environment", [[options.python, "-m", "venv", str(folder)]]))
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    pip = [str(python), *PIP]
     if options.torch:
         steps.append(("installing torch", [[*pip, *options.torch.split()]]))
     elif options.extras:
-        steps.append(("installing torch", [[*pip, *torch_arguments(options.device)]]))
+        steps.append(("installing torch", torch_commands(python, options.device)))
     extras = options.extras + (",cuda" if options.extras and wants_cuda(options.device) else "")
     wheel = options.wheel + (f"[{extras}]" if extras else "")
     again = [*pip, "--force-reinstall", "--no-deps", options.wheel]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = "torch==2.13.0"
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 BPY = {"4.2.23": "3.11", "4.5.15": "3.11", "5.2.3": "3.13"}  # wheel: the Python it is made for
 EXTENSION_PACKAGES = ("pytest>=8", "hypothesis>=6.100", "plyfile>=1.0")
 
@@ -35,7 +34,7 @@ def engine_python() -> Path:
     if not _is_ready(folder, stamp):
         _say("making .venv (a few minutes, about 2 GB)")
         python = _fresh(folder, sys.executable)
-        _pip(python, *_torch_arguments(python))
+        _install_torch(python)
         _pip(python, "-e", ".[dev]")
         _done(folder, stamp)
     return python_in(folder)
@@ -89,21 +88,27 @@ def _answers(python: str, version: str) -> bool:
     return run.returncode == 0 and run.stdout.strip() == version
 
 
-def _torch_arguments(python: Path) -> list[str]:
-    """How torch is installed without gigabytes of CUDA packages on a machine that has no NVIDIA driver.
+def _install_torch(python: Path) -> None:
+    """Torch without gigabytes of CUDA packages on a machine that has no NVIDIA driver.
 
-    With a driver: whatever the default index has. Without: what pip is set up to find, if that is a CPU build; else
-    the CPU index.
+    With a driver, and where the default builds are CPU builds (macOS, Windows): what pip finds. On Linux without one:
+    what pip finds if it is set up to find a CPU build; else uv, which knows where CPU builds are.
     """
-    if shutil.which("nvidia-smi") or sys.platform == "darwin":
-        return [TORCH]
+    if shutil.which("nvidia-smi") or sys.platform != "linux" or _pip_finds_cpu_torch(python):
+        _pip(python, TORCH)
+        return
+    _pip(python, "uv")
+    if call([python, "-m", "uv", "pip", "install", "--python", python, "--torch-backend", "cpu", TORCH]):
+        raise SystemExit("uv could not install torch; it has said why.")
+
+
+def _pip_finds_cpu_torch(python: Path) -> bool:
     command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", TORCH]
     run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=ROOT)
     try:
-        found = json.loads(run.stdout)["install"][0]["metadata"]["version"]
+        return json.loads(run.stdout)["install"][0]["metadata"]["version"].endswith("+cpu")
     except (ValueError, LookupError):
-        found = ""
-    return [f"torch=={found}"] if found.endswith("+cpu") else [TORCH, "--index-url", CPU_INDEX]
+        return False
 
 
 def _fresh(folder: Path, base: str) -> Path:

@@ -16,6 +16,7 @@ PACKAGES = (
     "python3-numpy", "python3-zstandard", "python3-requests", "python3-cattr", "python3-pytest",
 )  # fmt: skip
 ENTER = """
+PATH=$PATH:/usr/sbin:/sbin
 d=$1; shift
 mount -t proc proc "$d/proc"
 mount --rbind /sys "$d/sys" 2>/dev/null || true

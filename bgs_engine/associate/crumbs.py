@@ -25,8 +25,7 @@ def remove_crumbs(codes: np.ndarray, means: np.ndarray, layout: BitLayout) -> np
     """
     if len(codes) <= NEIGHBOURS:
         return codes
-    _, found = cKDTree(means).query(means, k=NEIGHBOURS + 1, workers=-1)
-    near = found[:, 1:].astype(np.int32)
+    near = np.asarray(cKDTree(means).query(means, k=NEIGHBOURS + 1, workers=-1)[1])[:, 1:].astype(np.int32)
     codes = codes.copy()
     for _ in range(ROUNDS):
         for level in range(1, layout.levels + 1):

@@ -1,7 +1,8 @@
 """Crumbs: single Gaussians whose label none of their neighbours shares, taken over by what surrounds them.
 
 They come from votes of one or two pixels and from bits flipped in training; nobody sees them in the whole scene, and
-everybody does once an object is cut out. Thin things survive: along a rod, neighbours share the label.
+everybody does once an object is cut out. Thin things survive: along a rod, neighbours share the label. Sizes are not
+looked at, so a large Gaussian among small ones of another thing is lost as well: off by default (docs/method.md).
 """
 
 import numpy as np

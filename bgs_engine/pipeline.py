@@ -241,7 +241,7 @@ def _read_codes(path: Path, count: int) -> np.ndarray:
 
 
 def _first_features(codes: np.ndarray | None, scene: RasterScene, layout: BitLayout, config: TrainConfig) -> np.ndarray:
-    if codes is None:  # uniform: features that start on one side of 0.5 deadlock (docs/method.md)
+    if codes is None:  # uniform: features that all start on one side of 0.5 deadlock
         return np.random.default_rng(config.seed).random((len(scene), layout.total), np.float32)
     return (layout.to_bits(codes) - np.float32(0.5)) * np.float32(START_SPREAD) + np.float32(0.5)
 

@@ -1,8 +1,7 @@
 """PLY reading and writing for Gaussian splats: any property order, every property kept, no row touched in Python.
 
 All-scalar `binary_little_endian` files (what every trainer writes) are read a block of rows at a time, so that nothing
-but the result stays in memory. Everything else (ASCII, big endian, list
-properties) goes through plyfile. Format: http://paulbourke.net/dataformats/ply/
+but the result stays in memory. Everything else (ASCII, big endian, list properties) goes through plyfile. Format: http://paulbourke.net/dataformats/ply/
 """
 
 import os
@@ -295,7 +294,7 @@ def _check_odd_size(header: _Header, vertex: _Element, size: int, name: str) -> 
 
 
 def _read_odd(path: Path, header: _Header, vertex: _Element) -> SplatPly:
-    """Through plyfile, always memory mapped: its stream path takes minutes on a large file (docs/method.md)."""
+    """Through plyfile, always memory mapped: its stream path takes minutes on a large file."""
     lists = {prop: 2 for prop, dtype in vertex.properties if dtype == "list"}
     try:
         data = plyfile.PlyData.read(str(path), mmap="r", known_list_len={"vertex": lists} if lists else {})

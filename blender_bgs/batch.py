@@ -76,7 +76,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
         if state.cancelled or state.returncode == ExitCode.CANCELLED:
             raise CancelledError
         raise _ERRORS.get(state.returncode, InputError)(message, hint)
-    found = segmenting.apply_answer(obj, segmenting.read_answer(run), in_order=True)
+    found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=True)))
     say(f"{found} labels at level 1")
     if options.level:
         made = label_collections.make_tree(_scene(), obj, options.level)

@@ -4,18 +4,37 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeGuard, cast
+from dataclasses import replace
+from typing import Any, TypeGuard, cast
 
 import bpy
 import numpy as np
 
-from .logic.attributes import KINDS, Column
+from .logic.attributes import BASE, KINDS, Column
 from .typed import SplatObject, SplatScene
 
 
+def native_splat_type() -> str | None:
+    """The value of `PointCloud.type` that makes Blender draw splats itself (5.3 and later), or None.
+
+    Found among the values there are, by the word, not by the version or an exact name.
+    """
+    property_ = bpy.types.PointCloud.bl_rna.properties.get("type")
+    items: Any = () if property_ is None else getattr(property_, "enum_items", ())
+    return next((item.identifier for item in items if "SPLAT" in item.identifier.upper()), None)
+
+
 def can_show_native_splats() -> bool:
-    """Blender 5.3 and later draw splats themselves: ask for the capability, not the version."""
-    return "type" in bpy.types.PointCloud.bl_rna.properties
+    """Whether this Blender draws splats itself."""
+    return native_splat_type() is not None
+
+
+def native_column(column: Column) -> Column:
+    """The column as Blender's own splats want it: base colour and opacity are four plain numbers there, no colour."""
+    if column.name != BASE or not can_show_native_splats():
+        return column
+    types = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
+    return replace(column, data_type="FLOAT4") if "FLOAT4" in types else column
 
 
 def is_splat(obj: bpy.types.Object | None) -> TypeGuard[SplatObject]:
@@ -24,10 +43,16 @@ def is_splat(obj: bpy.types.Object | None) -> TypeGuard[SplatObject]:
 
 
 def new_cloud(name: str, count: int) -> bpy.types.PointCloud:
-    """An empty point cloud with `count` points and no attribute but positions.
+    """An empty point cloud with `count` points and no attribute but positions; a native splat where there are such."""
+    cloud = _new_points(name, count)
+    kind = native_splat_type()
+    if kind is not None:
+        cloud.type = kind
+    return cloud
 
-    `resize` exists since 5.1, converting a mesh since 4.5; a geometry-nodes modifier, applied, works everywhere.
-    """
+
+def _new_points(name: str, count: int) -> bpy.types.PointCloud:
+    """`resize` exists since 5.1, converting a mesh since 4.5; a geometry-nodes modifier, applied, works everywhere."""
     if "resize" in bpy.types.PointCloud.bl_rna.functions:
         cloud = bpy.data.pointclouds.new(name)
         cloud.resize(count)

@@ -2,19 +2,20 @@
 """Segment, Cancel, Install Engine, Check Engine."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
 from bgs_engine.errors import BgsError, EnvironmentLacksError, UsageError
 
-from . import jobs, segmenting
+from . import batch, jobs, segmenting
 from .clouds import is_splat
 from .engine import SegmentConfig, ask_doctor, in_words
 from .job import Job, Progress
 from .operator_base import NeedsSplat, NoUndo
 from .preferences import base_python, preferences
 from .scene import need_splat
-from .typed import Context
+from .typed import Context, SplatObject
 
 doctor_lines: list[str] = []
 
@@ -66,22 +67,41 @@ class BGS_OT_segment(NoUndo, NeedsSplat, bpy.types.Operator):
         obj, settings = need_splat(context), context.scene.bgs_settings
         run = Path(bpy.path.abspath(settings.output)) if settings.output else segmenting.default_run_folder(obj)
         job, in_order = segmenting.start_segment(obj, run, settings.config(), jobs.log_path("segment"))
+        order = segmenting.order_of(obj, in_order)
         uid, name = obj.session_uid, obj.name
 
-        def prepare(_state: Progress) -> segmenting.Answer:
-            return segmenting.read_answer(run)
+        def find() -> SplatObject | None:
+            return next((o for o in bpy.data.objects if o.session_uid == uid and is_splat(o)), None)
 
-        def apply(answer: object) -> str:
+        def prepare(_state: Progress) -> segmenting.Answer:
+            return segmenting.read_answer(run, order)
+
+        def apply(answer: object) -> Iterator[None]:
             assert isinstance(answer, segmenting.Answer)
-            target = next((o for o in bpy.data.objects if o.session_uid == uid and is_splat(o)), None)
+            target = find()
+            if target is None:
+                return
+            for _, step in segmenting.steps_of(target, answer):
+                step()
+                yield
+                if find() != target:  # an undo in between made the object anew, without half of the answer
+                    yield from apply(answer)
+                    return
+            jobs.undo_step("Segment")
+
+        def said() -> str:
+            target = find()
             if target is None:  # another file was opened meanwhile, or the splat was deleted
                 return f"Done. {name} is not here any more: import the run folder {run}"
-            found = segmenting.apply_answer(target, answer, in_order)
-            jobs.undo_step("Segment")
-            return f"Done: {found} labels at level 1"
+            return _what_came_of_it(target)
 
-        jobs.start(jobs.Running("Segment", job, prepare, apply))
+        jobs.start(jobs.Running("Segment", job, prepare, apply, said))
         return "The engine has started"
+
+
+def _what_came_of_it(obj: SplatObject) -> str:
+    counts = [sum(row.level == level for row in obj.bgs.labels) for level in range(1, obj.bgs.levels + 1)]
+    return f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"
 
 
 class BGS_OT_cancel(NoUndo, bpy.types.Operator):
@@ -124,11 +144,16 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
         folder = Path(bpy.path.abspath(preferences().install_folder)).expanduser()
         job = start_install(folder, base_python(), preferences().device, jobs.log_path("install"))
 
-        def apply(_nothing: object) -> str:
+        def said() -> str:
             return f"Engine installed in {folder}"
 
-        jobs.start(jobs.Running("Install Engine", job, lambda _state: None, apply))
-        return "Installing"
+        if bpy.app.background:  # no timers there, and nobody who could press Cancel: wait for it
+            state = batch.follow(job)
+            if not state.succeeded:
+                raise EnvironmentLacksError(*(state.error or ("The installation was stopped.", "")))
+            return said()
+        jobs.start(jobs.Running("Install Engine", job, lambda _state: None, lambda _nothing: iter(()), said))
+        return "Installing; the Segment panel shows how far it is"
 
 
 def start_install(folder: Path, python: str, device: str, log: Path, extras: str = "masks") -> Job:

@@ -55,7 +55,7 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
     obj = cast(SplatObject, bpy.data.objects.new(name, cloud))
     try:
         for column in columns_of(ply):
-            clouds.set_column(cloud, column)
+            clouds.set_column(cloud, clouds.native_column(column))
         _describe(obj, ply_path, Layout.of(ply), config)
         codes = run.codes if run else clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
         if codes is None:
@@ -70,8 +70,6 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
         bpy.data.pointclouds.remove(cloud)
         raise
     cloud.materials.append(splat_material())
-    if clouds.can_show_native_splats():
-        cloud.type = "GAUSSIAN_SPLAT"  # type: ignore[attr-defined]
     scene.collection.objects.link(obj)
     if config.captured_colors:
         show_colors_as_captured(scene)

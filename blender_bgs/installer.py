@@ -11,10 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
+TESTED_TORCH = "2.13.0"  # the version that the engine's own tests run with (tools/environments.py)
+DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
+LOOK_SECONDS = 2.0  # between two looks at how much has arrived
 
 
 def say(event: str, **fields: Any) -> None:
@@ -30,9 +34,11 @@ class Cancelled(Exception):  # noqa: N818 - not an error
 class Runner:
     """Runs one command after the other and stops them on request."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.stopping = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._measure, daemon=True).start()
 
     def _watch(self) -> None:
         for line in sys.stdin:
@@ -40,12 +46,24 @@ class Runner:
                 break
         self.stopping.set()
 
+    def _measure(self) -> None:
+        """Say how much has arrived: pip and uv show no progress where nobody is at a terminal."""
+        shown = 0
+        while not self.stopping.wait(LOOK_SECONDS):
+            megabytes = size_of(self.folder) // 1_000_000
+            if megabytes != shown:
+                say("metric", name="in the folder", value=f"{megabytes:,} MB")
+            shown = megabytes
+
     def run(self, command: list[str]) -> None:
-        """Run a command; its output goes to the log, its last line to the progress message."""
+        """Run a command; its output goes to the log, what it fetches or installs to the progress message.
+
+        Downloads go to the environment's own folder: a small temporary folder stops nobody, and they can be measured.
+        """
         sys.stderr.write("$ " + " ".join(command) + "\n")
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace",
+            errors="replace", env={**os.environ, **self._own_temporary()},
         )  # fmt: skip
         reader = threading.Thread(target=self._copy, args=(process,), daemon=True)
         reader.start()
@@ -60,6 +78,18 @@ class Runner:
         reader.join(1)
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
+
+    def run_all(self, commands: Iterable[list[str]]) -> None:
+        """One after the other."""
+        for command in commands:
+            self.run(command)
+
+    def _own_temporary(self) -> dict[str, str]:
+        if not self.folder.is_dir():  # the environment itself comes first
+            return {}
+        place = self.folder / DOWNLOADS
+        place.mkdir(exist_ok=True)
+        return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(place))
 
     @staticmethod
     def _copy(process: "subprocess.Popen[str]") -> None:
@@ -76,37 +106,68 @@ def wants_cuda(device: str) -> bool:
     return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
-def torch_commands(python: Path, device: str) -> list[list[str]]:
-    """How torch gets in: on Linux without NVIDIA driver by uv, which knows where the CPU builds are, else by pip."""
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder, while it changes."""
+    total, folders = 0, [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue  # gone since it was listed
+    return total
+
+
+def install_torch(runner: Runner, python: Path, device: str) -> None:
+    """Torch, without gigabytes of CUDA packages where no NVIDIA driver is.
+
+    With a driver, and where the default builds are CPU builds (macOS, Windows): what pip finds. On Linux without one:
+    a CPU build that pip finds, if somebody set it up so; else uv, which knows where CPU builds are; else, where that
+    place cannot be reached, the default build after all: larger, but it works.
+    """
     pip = [str(python), *PIP]
-    if wants_cuda(device) or sys.platform != "linux":  # the default builds of macOS and Windows are CPU builds
-        return [[*pip, "torch"]]
-    uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend", "cpu", "torch"]
-    return [[*pip, "uv"], uv]
+    ways: list[list[list[str]]] = [[[*pip, "torch"]]]
+    if not wants_cuda(device) and sys.platform == "linux":
+        uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend", "cpu", "torch"]
+        ways = [[[*pip, f"torch=={TESTED_TORCH}+cpu"]], [[*pip, "uv"], uv], *ways]
+    for way in ways:
+        try:
+            runner.run_all(way)
+            return
+        except subprocess.CalledProcessError:
+            if way is ways[-1]:
+                raise
+            if way is ways[-2]:
+                say("warning", message="No CPU build of torch could be fetched: installing the default, larger one.")
 
 
 def install(runner: Runner, options: argparse.Namespace) -> None:
     """Environment, torch, engine, check."""
     folder = Path(options.folder)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    steps: list[tuple[str, list[list[str]]]] = []
+    steps: list[tuple[str, Callable[[], None]]] = []
+
+    def add(name: str, *commands: list[str]) -> None:
+        steps.append((name, lambda: runner.run_all(commands)))
+
     if not python.is_file():
-        steps.append(("making the environment", [[options.python, "-m", "venv", str(folder)]]))
+        add("making the environment", [options.python, "-m", "venv", str(folder)])
     pip = [str(python), *PIP]
-    if options.torch:
-        steps.append(("installing torch", [[*pip, *options.torch.split()]]))
-    elif options.extras:
-        steps.append(("installing torch", torch_commands(python, options.device)))
+    if options.extras:
+        steps.append(("installing torch", lambda: install_torch(runner, python, options.device)))
     extras = options.extras + (",cuda" if options.extras and wants_cuda(options.device) else "")
     wheel = options.wheel + (f"[{extras}]" if extras else "")
     again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
-    steps.append(("installing the engine", [[*pip, wheel], again]))
-    steps.append(("checking", [[str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"]]))
-    for number, (name, commands) in enumerate(steps):
-        say("stage", name=name)
+    add("installing the engine", [*pip, wheel], again)
+    add("checking", [str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"])
+    for number, (name, work) in enumerate(steps):
+        say("stage", name=f"{name} ({number + 1} of {len(steps)})")
         say("progress", done=number, total=len(steps), eta=None)
-        for command in commands:
-            runner.run(command)
+        work()
     say("progress", done=len(steps), total=len(steps), eta=0)
     say("artifact", kind="environment", path=str(folder))
 
@@ -119,13 +180,12 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, help="the Python to make it from, 3.11 or newer")
     parser.add_argument("--extras", default="masks")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--torch", default="", help="pip arguments to install torch with, instead of choosing")
     options = parser.parse_args()
     started = time.monotonic()
     say("hello", protocol=1, version="", command="install")
     made_here = not Path(options.folder).exists()
     try:
-        install(Runner(), options)
+        install(Runner(Path(options.folder)), options)
     except Cancelled:
         if made_here:
             shutil.rmtree(options.folder, ignore_errors=True)
@@ -135,6 +195,8 @@ def main() -> int:
         hint = "Look into the log: usually no connection, no space, or no python3-venv on this system."
         say("error", code=4, message=f"The engine could not be installed: {error}.", hint=hint)
         return 4
+    finally:
+        shutil.rmtree(Path(options.folder) / DOWNLOADS, ignore_errors=True)
     say("done", seconds=round(time.monotonic() - started, 3))
     return 0
 

@@ -1,7 +1,9 @@
 """The one running job, watched from Blender's main thread by one persistent timer, and what happens at its end."""
 
 import threading
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,23 +13,27 @@ from bgs_engine.errors import BgsError, UsageError
 from .job import Job, Progress
 
 TICK = 0.2  # seconds between two looks at the job: smooth enough for a bar, nothing for the processor
+BUDGET = 0.03  # seconds of small steps after which the window gets its turn
 
 
 @dataclass
 class Running:
     """A job, what it is about, and what to do when it has succeeded.
 
-    `prepare` runs in a thread as soon as the process has ended well (reading files, sorting); `apply` then runs on
-    the main thread with what it returned.
+    `prepare` runs in a thread as soon as the process has ended well (reading files, sorting). `apply` then gets what
+    it returned and gives back an iterator of what is to be done on the main thread, small steps between which the
+    window is drawn; `said` tells what has come of it.
     """
 
     title: str
     job: Job
     prepare: Callable[[Progress], object]
-    apply: Callable[[object], str]
+    apply: Callable[[object], Iterator[None]]
+    said: Callable[[], str]
     result: list[object] = field(default_factory=list)
     failure: list[BaseException] = field(default_factory=list)
     thread: threading.Thread | None = None
+    steps: Iterator[None] | None = None
 
 
 current: Running | None = None
@@ -89,8 +95,7 @@ def tick() -> float | None:
         running.thread.start()
     if running.thread.is_alive():
         return TICK
-    _finish(running)
-    return None
+    return 0.0 if _take_steps(running) else None
 
 
 def _prepare(running: Running, state: Progress) -> None:
@@ -100,20 +105,28 @@ def _prepare(running: Running, state: Progress) -> None:
         running.failure.append(error)
 
 
-def _finish(running: Running) -> None:
+def _take_steps(running: Running) -> bool:
+    """Do some of what follows a job; whether there is more to do."""
     global current, last_message, last_failed, last_details
-    current = None
+    started = time.perf_counter()
     try:
         if running.failure:
             raise running.failure[0]
-        last_message = running.apply(running.result[0])
+        if running.steps is None:
+            running.steps = running.apply(running.result[0])
+        for _ in running.steps:
+            if time.perf_counter() - started > BUDGET:
+                return True
+        current, last_message = None, running.said()
     except BgsError as error:
-        last_message, last_failed, last_details = str(error), True, running.job.details()
+        current, last_message, last_failed, last_details = None, str(error), True, running.job.details()
     except Exception:
-        last_message, last_failed, last_details = "Reading the result failed.", True, running.job.details()
-        redraw()
+        current, last_message, last_failed = None, "Reading the result failed.", True
+        last_details = f"{traceback.format_exc()}\n{running.job.details()}"
         raise
-    redraw()
+    finally:
+        redraw()
+    return False
 
 
 def _end_badly(running: Running, state: Progress) -> None:

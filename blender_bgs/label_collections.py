@@ -21,7 +21,9 @@ SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "l
 DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED)
 
 
-ONLY = "bgs_only"  # on the whole cloud: the labels that were made into parts, when not all were
+# On the whole cloud: the level that parts were made of, and the labels, when not all were made into parts.
+LEVEL, ONLY = "bgs_part_level", "bgs_only"
+NOBODY: Key = (0, 0)  # of a part whose label is not there any more; there is no level 0
 
 
 def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None) -> list[SplatObject]:
@@ -36,17 +38,17 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
     layout = labels.layout_of(whole)
     layout.bits_to(level)
     groups = labels.table_of(whole).groups(level)
+    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in labels.parts_of(whole)}
     if only is not None:
-        groups = {label: rows for label, rows in groups.items() if label in only}
+        wanted = {*only, *(label for at_level, label in old if at_level == level)}  # those that are there stay
+        groups = {label: rows for label, rows in groups.items() if label in wanted}
     ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
     groups = dict(sorted(groups.items(), key=lambda item: _place(layout, ranks, level, item[0])))
     if not groups:
         raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
-    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in labels.parts_of(whole)}
-    for key, gone in list(old.items()):
-        if key[0] != level or (only is None and key[1] not in groups):
-            remove_part(gone)
-            del old[key]
+    for part in labels.parts_of(whole):
+        if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
+            remove_part(part)
     root = whole.bgs.part_collection
     if root is None or root not in scene.collection.children_recursive:
         root = bpy.data.collections.new(whole.name)
@@ -72,10 +74,9 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
-    if only is not None:
-        whole[ONLY] = [signed(label) for label in groups]
-    elif whole.get(ONLY) is not None:
-        del whole[ONLY]
+    whole[LEVEL] = level
+    _remember_only(whole, groups if only is not None else None)
+    whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = True
     for part in parts:
         with quietly():
@@ -84,12 +85,64 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
     return parts
 
 
-def update_tree(scene: SplatScene, whole: SplatObject, also: int) -> list[SplatObject]:
-    """Make the tree again after labels changed: the same labels as before, and label `also`."""
-    level = labels.parts_of(whole)[0].bgs.part_level
+def update_tree(scene: SplatScene, whole: SplatObject, also: Some[int] = ()) -> list[SplatObject]:
+    """Make the tree again after labels changed: the same level and labels as before, and the labels `also`.
+
+    Raises:
+        UsageError: none of the labels exists any more.
+    """
     made: Any = whole.get(ONLY)
-    only = None if made is None else {int(key) & 0xFFFFFFFF for key in made} | {also}
-    return make_tree(scene, whole, level, only)
+    only = None if made is None else {int(key) & 0xFFFFFFFF for key in made} | set(also)
+    return make_tree(scene, whole, min(whole[LEVEL], whole.bgs.levels), only)
+
+
+def lost_parts(whole: SplatObject) -> list[str]:
+    """Names of parts that somebody moved and whose label is gone: they would go with the next tree."""
+    table = labels.table_of(whole)
+    there = {level: set(table.labels(level).tolist()) for level in range(1, whole.bgs.levels + 1)}
+    return [
+        part.name
+        for part in labels.parts_of(whole)
+        if part.bgs.part_key & 0xFFFFFFFF not in there.get(part.bgs.part_level, ())
+        and part.matrix_world != whole.matrix_world
+    ]
+
+
+def _remember_only(whole: SplatObject, groups: dict[int, np.ndarray] | None) -> None:
+    """Which labels were made into parts, and which Gaussians these hold, where that is not all of them."""
+    held = whole.data.attributes.get(at.IN_OBJECTS)
+    if groups is None:
+        if whole.get(ONLY) is not None:
+            del whole[ONLY]
+        if held is not None:
+            whole.data.attributes.remove(held)
+        return
+    whole[ONLY] = [signed(label) for label in groups]
+    inside = np.zeros(len(whole.data.points), bool)
+    inside[np.concatenate(list(groups.values()))] = True
+    clouds.set_column(whole.data, at.Column(at.IN_OBJECTS, "BOOLEAN", inside))
+
+
+def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
+    """Labels have new numbers: parts and collections of those that are still there are theirs from now on.
+
+    `partners` gives new (level, label) of old ones. What has no partner belongs to nobody and goes when the tree is
+    made again.
+    """
+    for part in labels.parts_of(whole):
+        level, label = partners.get((part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF), NOBODY)
+        with quietly():
+            part.bgs.part_level, part.bgs.part_key = level, signed(label)
+    if whole.bgs.part_collection is not None:
+        for collection in whole.bgs.part_collection.children_recursive:
+            if collection.get("bgs_label"):
+                at_level, key = collection["bgs_label"]
+                level, label = partners.get((at_level, key & 0xFFFFFFFF), NOBODY)
+                collection["bgs_label"] = [level, signed(label)]
+    made: Any = whole.get(ONLY)
+    if made is not None:
+        found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NOBODY) for key in made)
+        whole[ONLY] = [signed(label) for level, label in found if level]
 
 
 def _place(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> tuple[int, ...]:
@@ -145,7 +198,7 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
     order = np.concatenate(groups)
     ends = np.cumsum([len(rows) for rows in groups])
     for column in clouds.columns(whole.data):
-        if column.name == at.SELECTED:
+        if column.name in (at.SELECTED, at.IN_OBJECTS):
             continue
         values = column.values[order]
         for part, end, rows in zip(parts, ends, groups, strict=True):
@@ -178,8 +231,8 @@ def remove_tree(whole: SplatObject) -> int:
         if not root.objects and not root.children:
             bpy.data.collections.remove(root)
         whole.bgs.part_collection = None
-    if whole.get(ONLY) is not None:
-        del whole[ONLY]
+    _remember_only(whole, None)
+    whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = False
     labels.refresh(whole)
     return len(parts)
@@ -227,14 +280,11 @@ def merge_back(whole: SplatObject) -> int:
     parts = labels.parts_of(whole)
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
-    level = parts[0].bgs.part_level
-    was_only_some: Any = whole.get(ONLY)
+    in_objects = clouds.get_column(whole.data, at.IN_OBJECTS)
     world = np.array(whole.matrix_world, np.float64)
     pieces = [_baked(part, world) for part in parts]
-    if was_only_some is not None:
-        made = np.isin(labels.table_of(whole).labels(level), np.array(was_only_some, np.int32).view(np.uint32))
-        rest = np.flatnonzero(~made[labels.table_of(whole).inverse])
-        pieces.append({c.name: (c.data_type, c.values[rest]) for c in clouds.columns(whole.data)})
+    if in_objects is not None:
+        pieces.append({c.name: (c.data_type, c.values[~in_objects]) for c in clouds.columns(whole.data)})
     names = [name for name in pieces[0] if all(name in piece for piece in pieces)]
     order = np.argsort(np.concatenate([piece[at.ROW][1] for piece in pieces]), kind="stable")
     cloud = clouds.new_cloud(whole.data.name, len(order))

@@ -160,7 +160,7 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
         if entry is not None and self.target == "NEW" and self.name:
             entry.name = self.name
         if parts:
-            label_collections.update_tree(context.scene, obj, also=target)
+            label_collections.update_tree(context.scene, obj, also={target})
         return f"{int(rows.sum()):,} Gaussians are {entry.name if entry else target} now"
 
 

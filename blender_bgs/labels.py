@@ -13,10 +13,11 @@ import numpy as np
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import BgsError, UsageError
 from bgs_engine.gaussians import SH_C0
-from bgs_engine.labels import read_labels, write_labels
+from bgs_engine.labels import read_labels
 
 from . import clouds
 from .logic import attributes as at
+from .logic.carry_over import Kept
 from .logic.framing import point_radii
 from .logic.label_tree import CodeTable, Key, build_entries, reassign
 from .logic.palette import srgb_to_linear
@@ -79,13 +80,24 @@ def remember(obj: SplatObject, codes: np.ndarray, table: CodeTable) -> None:
 
 def attach(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None = None) -> None:
     """Give a cloud its codes, int32 [N] in point order, and list the labels; names come from the run folder."""
-    names: dict[Key, str] = {}
-    if run is not None:
-        try:
-            names = {(n, row.label): row.name for n, rows in enumerate(read_labels(run / "labels.json").levels, 1)
-                     for row in rows}  # fmt: skip
-        except BgsError:
-            names = {}  # a run without a readable label table still has its codes
+    set_codes(obj, codes, layout, run)
+    list_labels(obj, Kept(names=names_in(run)))
+    refresh(obj)
+
+
+def names_in(run: Path | None) -> dict[Key, str]:
+    """The names in a run folder's label table; none where it cannot be read: the run still has its codes."""
+    if run is None:
+        return {}
+    try:
+        levels = read_labels(run / "labels.json").levels
+    except BgsError:
+        return {}
+    return {(level, row.label): row.name for level, rows in enumerate(levels, 1) for row in rows}
+
+
+def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None) -> None:
+    """The attribute and what says how to read it; `list_labels` and `refresh` have to follow."""
     clouds.set_column(obj.data, at.Column(at.CODE, "INT", codes))
     with quietly():
         obj.bgs.level_bits = ",".join(map(str, layout.level_bits))
@@ -94,26 +106,31 @@ def attach(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | N
         obj.bgs.color_mode = "LABEL"
         if run is not None:
             obj.bgs.run_folder = str(run)
-        obj.bgs.labels.clear()
-    list_labels(obj, names)
-    refresh(obj)
+            obj.bgs.run_changed = False
 
 
-def list_labels(obj: SplatObject, names: dict[Key, str] | None = None) -> None:
-    """Write the label list anew from the codes; names, colours and eyes of labels that stay are kept."""
+def kept(obj: SplatObject) -> Kept:
+    """What the label list says about each label."""
+    rows = {(row.level, row.label): row for row in obj.bgs.labels}
+    return Kept(
+        names={key: row.name for key, row in rows.items()},
+        colors={key: (row.color[0], row.color[1], row.color[2]) for key, row in rows.items()},
+        hidden={key for key, row in rows.items() if row.hidden},
+    )
+
+
+def list_labels(obj: SplatObject, keep: Kept | None = None) -> None:
+    """Write the label list anew from the codes; without `keep`, what the list says about labels that stay."""
     splat = obj.bgs
-    old = {(row.level, row.label): row for row in splat.labels}
-    kept_names = names or {key: row.name for key, row in old.items()}
-    colors = {key: (row.color[0], row.color[1], row.color[2]) for key, row in old.items()}
-    hidden = {key for key, row in old.items() if row.hidden}
-    entries = build_entries(table_of(obj), kept_names, colors)
+    keep = kept(obj) if keep is None else keep
+    entries = build_entries(table_of(obj), keep.names, keep.colors)
     with quietly():
         splat.labels.clear()
         for entry in entries:
             row = splat.labels.add()
             row.level, row.key, row.parent = entry.level, signed(entry.label), signed(entry.parent)
             row.count, row.name, row.color = entry.count, entry.name, entry.color
-            row.hidden = entry.key in hidden
+            row.hidden = entry.key in keep.hidden
         splat.label_index = min(splat.label_index, max(0, len(splat.labels) - 1))
 
 
@@ -133,13 +150,14 @@ def refresh(obj: SplatObject) -> None:
 
     A part shows what its whole cloud is set to; refreshing the whole refreshes its parts.
     """
-    _refresh_one(obj, (obj.bgs.whole or obj).bgs)
+    refresh_one(obj, (obj.bgs.whole or obj).bgs)
     if obj.bgs.part_collection is not None:
         for part in parts_of(obj):
-            _refresh_one(part, obj.bgs)
+            refresh_one(part, obj.bgs)
 
 
-def _refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
+def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
+    """The same for one cloud alone, as `splat` (its own settings, or its whole's) says."""
     cloud = obj.data
     base = clouds.get_column(cloud, at.BASE)
     if base is None:
@@ -249,21 +267,32 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
     if not rows.any():
         raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one from the list.")
     clouds.set_column(obj.data, at.Column(at.CODE, "INT", reassign(codes_of(obj), rows, layout_of(obj), level, target)))
+    with quietly():
+        obj.bgs.run_changed = bool(obj.bgs.run_folder)
     list_labels(obj)
+    for part in parts_of(obj):
+        pass_on_codes(obj, part)
     refresh(obj)
 
 
-def keep_names(obj: SplatObject) -> None:
-    """Write the names into the run folder's labels.json, where other programs find them."""
-    run = obj.bgs.run
-    if run is None or not (run / "labels.json").is_file():
+def pass_on_codes(whole: SplatObject, part: SplatObject) -> None:
+    """Give a part's Gaussians the codes that the whole cloud has for them: a part shows the labels as they are now.
+
+    Which Gaussians the part has stays as it is until the objects are updated: `whole.bgs.parts_stale`.
+    """
+    own, rows, codes = (clouds.get_column(o.data, n) for o, n in ((part, at.ROW), (whole, at.ROW), (whole, at.CODE)))
+    if own is None or rows is None or codes is None or not len(rows):
         return
-    try:
-        table = read_labels(run / "labels.json")
-        names = {(row.level, row.label): row.name for row in obj.bgs.labels}
-        for level, rows in enumerate(table.levels, 1):
-            for row in rows:
-                row.name = names.get((level, row.label), row.name)
-        write_labels(run / "labels.json", table)
-    except BgsError as error:
-        print(f"Binary Gaussian Segmentation: names were not kept in the run folder. {error}")  # noqa: T201
+    where = own if _is_counted(rows) and own.max(initial=0) < len(rows) else np.searchsorted(rows, own)
+    new = codes[where.clip(0, len(rows) - 1)]
+    before = clouds.get_column(part.data, at.CODE)
+    if before is None or not np.array_equal(new, before):
+        with quietly():
+            part.bgs.level_bits, part.bgs.levels = whole.bgs.level_bits, whole.bgs.levels
+            whole.bgs.parts_stale = True
+        clouds.set_column(part.data, at.Column(at.CODE, "INT", new))
+
+
+def _is_counted(rows: np.ndarray) -> bool:
+    """Whether the rows are 0, 1, 2, ... (nothing was deleted): by their ends, since they never repeat."""
+    return bool(rows[0] == 0 and rows[-1] == len(rows) - 1)

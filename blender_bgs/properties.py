@@ -42,9 +42,9 @@ def _level_changed(self: "BGS_Splat", context: Context) -> None:
 
 def _renamed(self: "BGS_Label", _context: Context) -> None:
     if not _quiet:
-        from . import labels
+        from . import run_files
 
-        labels.keep_names(cast(SplatObject, self.id_data))
+        run_files.keep_names(cast(SplatObject, self.id_data))
 
 
 def _up_changed(self: "BGS_Splat", _context: Context) -> None:
@@ -79,6 +79,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
     is_splat: bpy.props.BoolProperty()
     source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH")
     run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH")
+    run_changed: bpy.props.BoolProperty()  # labels were mended since the run folder was read or written
     layout: bpy.props.StringProperty()
     import_matrix: bpy.props.FloatVectorProperty(size=16)
     up_axis: bpy.props.EnumProperty(
@@ -114,6 +115,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
     part_level: bpy.props.IntProperty()
     part_key: bpy.props.IntProperty()
     part_collection: bpy.props.PointerProperty(type=bpy.types.Collection)
+    parts_stale: bpy.props.BoolProperty()  # on the whole: labels changed since its objects were made
 
     @property
     def bits(self) -> BitLayout | None:

@@ -16,6 +16,7 @@ from . import (
     pick,
     preferences,
     properties,
+    run_files,
 )
 
 CLASSES = (
@@ -38,6 +39,7 @@ def register() -> None:
     engine_operators.add_to_blender()
     file_operators.add_menus()
     display.start()
+    run_files.start()
     command_line.add_command()
 
 
@@ -45,6 +47,7 @@ def unregister() -> None:
     """The same backwards; a running job is stopped."""
     jobs.stop_now()
     command_line.remove_command()
+    run_files.stop()
     display.stop()
     file_operators.remove_menus()
     engine_operators.remove_from_blender()

@@ -1,6 +1,8 @@
 """A segmentation from the cloud's side: which file the engine gets, and how its answer comes back to the points."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -10,24 +12,41 @@ from bgs_engine.errors import InputError, UsageError
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import open_run
 
-from . import clouds, labels
+from . import clouds, label_collections, labels, run_files
 from .engine import SegmentConfig, command, find_engine
 from .exporter import ExportConfig, export_splats
 from .job import Job
-from .logic.attributes import ROW
-from .logic.label_tree import CodeTable
+from .logic import carry_over
+from .logic.attributes import CODE, ROW
+from .logic.label_tree import CodeTable, Key
 from .preferences import preferences
 from .typed import SplatObject
 
 
 @dataclass(frozen=True)
+class Order:
+    """The cloud as it was when the engine was started: what its answer is brought into the points' order with.
+
+    rows: `bgs_row` of every point, int32 [N]; in_order: the engine got the points themselves, sorted by these rows, and
+    not the source file; old: the label table the cloud had, None if it had none.
+    """
+
+    rows: np.ndarray
+    in_order: bool
+    old: CodeTable | None
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A run folder, read: codes int32 in the order of the PLY the engine was given, and their table."""
+    """A run folder, read: codes int32 [N] in the points' order, their table, names, and who is who among the labels."""
 
     run: Path
     layout: BitLayout
     codes: np.ndarray
     table: CodeTable
+    names: dict[Key, str]
+    partners: dict[Key, Key]
+    order: Order
 
 
 def default_run_folder(obj: SplatObject) -> Path:
@@ -80,33 +99,79 @@ def start_segment(obj: SplatObject, run: Path, config: SegmentConfig, log: Path)
         raise UsageError(f"{python} cannot be started: {error.strerror}.", "Check the engine.") from None
 
 
-def read_answer(run: Path) -> Answer:
-    """The run folder's codes, sorted already; takes a moment, so a window calls it from a thread."""
-    opened = open_run(run)
-    return Answer(opened.folder, opened.layout, opened.codes, CodeTable.of(opened.codes, opened.layout))
+def order_of(obj: SplatObject, in_order: bool) -> Order:
+    """The cloud as it is now; called on the main thread, quick."""
+    rows = clouds.get_column(obj.data, ROW)
+    old = labels.table_of(obj) if obj.bgs.level_bits and obj.data.attributes.get(CODE) else None
+    count = len(obj.data.points)
+    return Order(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old)
 
 
-def apply_answer(obj: SplatObject, answer: Answer, in_order: bool) -> int:
-    """Give the points their codes; returns the number of labels at level 1.
+def read_answer(run: Path, order: Order) -> Answer:
+    """The run folder's codes in the points' order, sorted already; takes a moment, so a window calls it from a thread.
 
     Raises:
         InputError: the answer is for another file.
     """
-    rows = clouds.get_column(obj.data, ROW)
-    count = len(obj.data.points)
-    codes = answer.codes
-    if in_order:
-        order = np.argsort(rows, kind="stable") if rows is not None else np.arange(count)
-        if len(codes) == count:
-            codes = np.empty(count, np.int32)
-            codes[order] = answer.codes  # exports are written in the source's row order
-    elif rows is not None and len(rows) and rows.max() < len(codes):
+    opened = open_run(run)
+    rows, codes = order.rows, opened.codes
+    if order.in_order and len(codes) == len(rows):
+        spread = np.empty(len(rows), np.int32)
+        spread[np.argsort(rows, kind="stable")] = codes  # exports are written in the source's row order
+        codes = spread
+    elif not order.in_order and rows.max(initial=-1) < len(codes):
         codes = codes[rows]
-    if len(codes) != count:
+    if len(codes) != len(rows):
         raise InputError(
-            f"{answer.run.name} is about {len(answer.codes):,} Gaussians, {obj.name} has {count:,}.",
+            f"{run.name} is about {len(opened.codes):,} Gaussians, the splat has {len(rows):,}.",
             "Import the run folder instead.",
         )
-    labels.remember(obj, answer.codes, answer.table)
-    labels.attach(obj, codes, answer.layout, answer.run)
+    table = CodeTable.of(codes, opened.layout)
+    partners = carry_over.partners(order.old, table) if order.old is not None else {}
+    return Answer(opened.folder, opened.layout, codes, table, labels.names_in(opened.folder), partners, order)
+
+
+def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What has to happen on the main thread, in calls that are short even for a million Gaussians.
+
+    A label that was there before the segmentation, by the Gaussians it holds, keeps its name, colour, eye and object.
+
+    Raises:
+        InputError: Gaussians were deleted or added since the engine was started.
+    """
+
+    def give_codes() -> None:
+        rows = clouds.get_column(obj.data, ROW)
+        same = rows is None or np.array_equal(rows, answer.order.rows)
+        if len(obj.data.points) != len(answer.codes) or not same:
+            raise InputError(
+                f"{obj.name} was edited while the engine was at work.", f"Import the run folder instead: {answer.run}"
+            )
+        labels.remember(obj, answer.codes, answer.table)
+        labels.set_codes(obj, answer.codes, answer.layout, answer.run)
+
+    def list_labels() -> None:
+        keep = keeps[0].moved(answer.partners)
+        keep.names = answer.names | keep.names
+        labels.list_labels(obj, keep)
+        label_collections.rename_keys(obj, answer.partners)
+
+    keeps = [labels.kept(obj)]
+    yield "codes", give_codes
+    yield "label list", list_labels
+    yield "names", lambda: run_files.keep_names(obj)
+    yield "colors", lambda: labels.refresh_one(obj, obj.bgs)
+    for part in labels.parts_of(obj):
+        yield "object's codes", partial(labels.pass_on_codes, obj, part)
+        yield "object's colors", partial(labels.refresh_one, part, obj.bgs)
+
+
+def apply_answer(obj: SplatObject, answer: Answer) -> int:
+    """Give the points their codes, in one go; returns the number of labels at level 1.
+
+    Raises:
+        InputError: the answer is for another cloud.
+    """
+    for _, step in steps_of(obj, answer):
+        step()
     return sum(row.level == 1 for row in obj.bgs.labels)

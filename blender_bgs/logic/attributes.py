@@ -33,6 +33,7 @@ KINDS = {
     "FLOAT_VECTOR": Kind("vector", 3, np.float32),
     "QUATERNION": Kind("value", 4, np.float32),
     "FLOAT_COLOR": Kind("color", 4, np.float32),
+    "FLOAT4": Kind("vector", 4, np.float32),
 }
 
 POSITION, SCALE, ROTATION, BASE = "position", "scale", "rotation", "radiance:base"
@@ -40,9 +41,10 @@ RAW_POSITION, RAW_SCALE, RAW_ROTATION = "bgs_raw_position", "bgs_raw_scale", "bg
 RAW_OPACITY = "bgs_raw_opacity"
 CODE, LABEL, ROW, COLOR, CONFIDENCE = "bgs_code", "bgs_label", "bgs_row", "bgs_color", "bgs_confidence"
 RADIUS = "radius"
+IN_OBJECTS = "bgs_in_objects"  # of a cloud some of whose labels were made into objects: the Gaussians of these
 SELECTED = ".selection"  # the name that Blender's own point-cloud edit mode uses, so its tools select for us
 OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,
-       CONFIDENCE)  # fmt: skip
+       CONFIDENCE, IN_OBJECTS)  # fmt: skip
 LONGEST_NAME = 60  # bytes; Blender cuts attribute names at 63
 
 TINY_SCALE = 1e-6  # scene units, for rows whose scale is not finite: nothing to draw, nothing to divide by zero

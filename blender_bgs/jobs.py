@@ -57,10 +57,15 @@ def start(running: Running) -> None:
         bpy.app.timers.register(tick, first_interval=TICK, persistent=True)
 
 
+def busy() -> str:
+    """What is running, in words, or nothing."""
+    return f"{current.title} is still running" if current is not None else ""
+
+
 def refuse_second() -> None:
     """Raise `UsageError` while a job is running."""
     if current is not None:
-        raise UsageError(f"{current.title} is still running.", "Wait for it, or cancel it.")
+        raise UsageError(f"{busy()}.", "Wait for it, or cancel it.")
 
 
 def cancel() -> None:

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""Isolate, hide, select, grow, shrink, reassign; collections and back."""
+"""Isolate, hide, select, grow, shrink, reassign labels; save them to the run folder."""
 
 from typing import Any
 
@@ -7,18 +7,23 @@ import bpy
 import numpy as np
 from bgs_engine.errors import UsageError
 
-from . import clouds, label_collections, labels
-from .logic.attributes import ROW
+from . import clouds, label_collections, labels, run_files
+from .logic.attributes import ROW, SELECTED
 from .logic.label_tree import free_label, grown
-from .operator_base import NeedsLabels
+from .operator_base import NeedsLabels, NoUndo
 from .properties import BGS_Label, quietly
-from .scene import need_splat, selected_parts
+from .scene import need_splat, selected_parts, splat_of
 from .typed import Context, Returned, SplatObject
 
 INDEX = "Row in the label list; -1: the chosen one"
 
 
-def _label(obj: SplatObject, index: int) -> BGS_Label:
+def chosen_label(obj: SplatObject, index: int) -> BGS_Label:
+    """The label in row `index` of the list, or for -1 the one chosen there.
+
+    Raises:
+        UsageError: none is chosen.
+    """
     rows = obj.bgs.labels
     label = rows[index] if 0 <= index < len(rows) else obj.bgs.active_label()
     if label is None:
@@ -30,20 +35,20 @@ class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
     """Show this label alone; once more shows everything again."""
 
     bl_idname = "bgs.isolate_label"
-    bl_label = "Isolate"
+    bl_label = "Isolate Label"
     index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
-        label = _label(obj, self.index)
+        label = chosen_label(obj, self.index)
         labels.isolate(obj, label.level, label.label)
 
 
 class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
-    """Open all eyes."""
+    """Show every label again."""
 
     bl_idname = "bgs.show_all"
-    bl_label = "Show All"
+    bl_label = "Show All Labels"
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
@@ -51,10 +56,10 @@ class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
 
 
 class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
-    """Select the Gaussians of this label."""
+    """Select the Gaussians of this label; Shift adds them to the selection."""
 
     bl_idname = "bgs.select_label"
-    bl_label = "Select"
+    bl_label = "Select Label"
     index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
     extend: bpy.props.BoolProperty(name="Extend", options={"SKIP_SAVE"})
 
@@ -64,7 +69,7 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        label = _label(obj, self.index)
+        label = chosen_label(obj, self.index)
         rows = labels.table_of(obj).rows(label.level, label.label)
         if self.extend:
             rows |= labels.selection(obj)
@@ -77,7 +82,7 @@ class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
     """Deselect all Gaussians."""
 
     bl_idname = "bgs.select_none"
-    bl_label = "Deselect"
+    bl_label = "Deselect Gaussians"
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
@@ -89,8 +94,20 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
     """Grow the selection to the whole parent label, or shrink it to the child label of what was picked."""
 
     bl_idname = "bgs.grow_selection"
-    bl_label = "Grow"
+    bl_label = "Grow Label Selection"
     shrink: bpy.props.BoolProperty(name="Shrink", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: Any) -> str:
+        if properties.shrink:
+            return "Shrink the selection to the finer label of the Gaussian that was picked"
+        return "Grow the selection to the whole label that what was picked is a part of"
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        return reason or ("" if obj and obj.bgs.picked_row >= 0 else "Pick in the viewport, or select a label, first")
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
@@ -129,13 +146,21 @@ _target_items: list[tuple[str, str, str]] = []
 
 
 class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
-    """Give the selected Gaussians, or the selected label objects, another label at the level shown."""
+    """Give the selected Gaussians, or the selected label objects, another label of the level shown, or a new one."""
 
     bl_idname = "bgs.reassign"
-    bl_label = "Reassign"
+    bl_label = "Reassign Label"
     bl_property = "target"
     target: bpy.props.EnumProperty(name="To", items=_targets)
     name: bpy.props.StringProperty(name="Name", description="Of a new label; empty: numbered", options={"SKIP_SAVE"})
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
+            return reason
+        return "Select Gaussians first: Pick in the viewport, or the arrow beside a label"
 
     def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
         context.window_manager.invoke_search_popup(self)
@@ -171,73 +196,25 @@ def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
     return np.isin(here, np.concatenate([n for n in numbers if n is not None]))
 
 
-class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
-    """One object per label of the level, in a tree of collections; made again, it keeps what you moved and named."""
+class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
+    """Write labels and names as they are now into the run folder, for other programs and files. Saving the .blend does
+    it too; the engine's own answer stays beside them as codes_engine.npy.
+    """
 
-    bl_idname = "bgs.make_collections"
-    bl_label = "Make Collections"
-    only: bpy.props.EnumProperty(
-        name="Labels",
-        items=(
-            ("ALL", "All", "Every label of the level"),
-            ("SHOWN", "Shown", "Labels whose eye is open"),
-            ("CHOSEN", "Chosen", "The label chosen in the list"),
-        ),
-    )
+    bl_idname = "bgs.save_run"
+    bl_label = "Save Labels to Run Folder"
 
-    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
-        edited = label_collections.edited_parts(need_splat(context))
-        if edited:
-            return context.window_manager.invoke_confirm(self, event, **_warning(edited))
-        return self.execute(context)
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None:
+            return reason
+        return "" if obj.bgs.run_folder else "This splat has no run folder: its labels are kept in the .blend"
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        level = obj.bgs.shown_level
-        only = None
-        if self.only == "CHOSEN":
-            only = {_label(obj, -1).label}
-        elif self.only == "SHOWN":
-            only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
-        context.view_layer.update()
-        made = label_collections.make_tree(context.scene, obj, level, only)
-        return f"{len(made)} objects at level {level}"
-
-
-def _warning(edited: list[str]) -> dict[str, Any]:
-    named = ", ".join(edited[:4]) + (" ..." if len(edited) > 4 else "")
-    return {
-        "title": "Overwrite edits?",
-        "message": f"Points of {named} were edited. Merge Back keeps such edits; this overwrites them.",
-        "confirm_text": "Overwrite",
-    }
-
-
-class BGS_OT_remove_collections(NeedsLabels, bpy.types.Operator):
-    """Delete the label objects and show the whole splat again, as it was."""
-
-    bl_idname = "bgs.remove_collections"
-    bl_label = "Remove Collections"
-
-    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
-        edited = label_collections.edited_parts(need_splat(context))
-        if edited:
-            return context.window_manager.invoke_confirm(self, event, **_warning(edited))
-        return self.execute(context)
-
-    def work(self, context: Context) -> str:
-        return f"{label_collections.remove_tree(need_splat(context))} objects removed"
-
-
-class BGS_OT_merge_back(NeedsLabels, bpy.types.Operator):
-    """Put the label objects together as one splat again; what you moved or deleted stays so."""
-
-    bl_idname = "bgs.merge_back"
-    bl_label = "Merge Back"
-
-    def work(self, context: Context) -> str:
-        context.view_layer.update()
-        return f"{label_collections.merge_back(need_splat(context)):,} Gaussians in one splat"
+        return f"{'Saved to' if run_files.save(obj) else 'Nothing new for'} {obj.bgs.run_folder}"
 
 
 CLASSES = (
@@ -247,7 +224,5 @@ CLASSES = (
     BGS_OT_select_none,
     BGS_OT_grow,
     BGS_OT_reassign,
-    BGS_OT_make_collections,
-    BGS_OT_remove_collections,
-    BGS_OT_merge_back,
+    BGS_OT_save_run,
 )

@@ -1,7 +1,7 @@
-"""What all operators share: our errors become a sentence for the user, bugs keep their traceback."""
+"""What all operators share: errors become a sentence for the user, bugs keep their traceback, grey buttons say why."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from bgs_engine.errors import BgsError
 
@@ -10,10 +10,25 @@ from .typed import Context, Returned
 
 
 class SaysWhy:
-    """Mix-in: `work` does it and returns what to tell the user (or None for nothing); `execute` is the thin edge."""
+    """Mix-in: `work` does it and returns what to tell the user (or None for nothing); `execute` is the thin edge.
 
-    bl_options = {"REGISTER", "UNDO"}
+    `why_not` says why it cannot be done now, or nothing; the button is grey then and the sentence is in its tooltip.
+    """
+
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
     report: Callable[[set[Any], str], None]  # Blender's own
+    poll_message_set: ClassVar[Callable[[str], None]]  # Blender's own
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        reason = cls.why_not(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    @classmethod
+    def why_not(cls, _context: Context) -> str:
+        return ""
 
     def execute(self, context: Context) -> Returned:
         try:
@@ -32,21 +47,35 @@ class SaysWhy:
 class NoUndo(SaysWhy):
     """Mix-in for operators that change nothing in the file."""
 
-    bl_options = {"REGISTER"}
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
 
 
 class NeedsSplat(SaysWhy):
     """Mix-in for operators that work on the active splat."""
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        return splat_of(context) is not None
+    def why_not(cls, context: Context) -> str:
+        return "" if splat_of(context) else "Select a Gaussian splat, or import one"
 
 
 class NeedsLabels(SaysWhy):
     """Mix-in for operators that work on the active splat's labels."""
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
+    def why_not(cls, context: Context) -> str:
         obj = splat_of(context)
-        return obj is not None and bool(obj.bgs.level_bits)
+        if obj is None:
+            return "Select a Gaussian splat, or import one"
+        return "" if obj.bgs.level_bits else "This splat has no labels yet: press Segment, or import a run folder"
+
+
+class NeedsParts(NeedsLabels):
+    """Mix-in for operators that work on the objects made of the active splat's labels."""
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None:
+            return reason
+        return "" if obj.bgs.part_collection else "No label has become an object yet: press Make Collections"

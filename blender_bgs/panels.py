@@ -1,13 +1,18 @@
 # mypy: disable-error-code="valid-type"
 """The sidebar (tab BGS). `draw` shows what others computed and computes nothing itself."""
 
+import textwrap
+from typing import Any
+
 import bpy
 
-from . import engine_operators, jobs
+from . import engine_operators, jobs, segmenting
 from .logic.label_tree import list_order
 from .properties import BGS_Label, BGS_Splat
 from .scene import splat_of
 from .typed import Context
+
+LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20  # pixels at scale 1: a letter of the default font, what is left and right
 
 
 class _Sidebar:
@@ -68,7 +73,8 @@ class BGS_PT_splat(_Sidebar, bpy.types.Panel):
         obj = splat_of(context)
         column = self.layout.column()
         if obj is None:
-            column.label(text="Drop a .ply here, or")
+            column.label(text="Drop a splat .ply into the view,", icon="INFO")
+            column.label(text="or select one that is here.", icon="BLANK1")
             column.operator("bgs.import_splat", text="Import Splat", icon="IMPORT")
             return
         column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
@@ -88,29 +94,42 @@ class BGS_PT_segment(_Sidebar, bpy.types.Panel):
         if jobs.current is not None:
             _draw_job(column, jobs.current)
             return
-        column.scale_y = 1.0
         big = column.row()
         big.scale_y = 1.5
-        big.operator("bgs.segment", icon="MOD_EXPLODE")
+        big.operator("bgs.segment", text="Segment", icon="MOD_EXPLODE")
+        missing = segmenting.engine_missing()
+        if missing:
+            box = column.box()
+            _wrapped(box, f"{missing} Segmenting needs it; everything else works without.", context, icon="INFO")
+            _engine_buttons(box)
         if jobs.last_message:
             box = column.box()
-            _wrapped(box, f"{jobs.last_title}: {jobs.last_message}", context, alert=jobs.last_failed)
+            icon = "ERROR" if jobs.last_failed else "INFO"
+            _wrapped(box, f"{jobs.last_title}: {jobs.last_message}", context, icon=icon, alert=jobs.last_failed)
             if jobs.last_failed:
-                box.operator("bgs.copy_details", icon="COPYDOWN")
+                box.operator("bgs.copy_details", text="Copy Details", icon="COPYDOWN")
+
+
+def _engine_buttons(box: bpy.types.UILayout) -> None:
+    row = box.row(align=True)
+    row.operator("bgs.install_engine", icon="IMPORT")
+    row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
 
 
 def _draw_job(column: bpy.types.UILayout, running: jobs.Running) -> None:
     state = running.job.progress
-    text = f"{state.done}/{state.total}" if state.total else "..."
-    column.label(text=f"{running.title}: {state.stage}", icon="TIME")
+    stage = "reading the result" if state.finished else state.stage
+    text = f"{state.done} of {state.total}" if state.total else "..."
+    column.label(text=f"{running.title}: {stage[:1].lower()}{stage[1:]}", icon="SORTTIME")
     column.progress(factor=state.fraction, type="BAR", text=text)
     left = "" if state.eta is None else f", about {_duration(state.eta)} left in this stage"
-    column.label(text=f"{_duration(state.seconds)}{left}")
-    if state.message:
-        column.label(text=state.message)
+    lines = column.column(align=True)
+    lines.active = False
+    lines.label(text=f"{_duration(state.seconds)}{left}")
+    lines.label(text=state.message or " ")  # always there, so that Cancel does not move under the mouse
     row = column.row()
     row.enabled = not state.cancelling
-    row.operator("bgs.cancel_job", icon="CANCEL", text="Cancelling" if state.cancelling else "Cancel")
+    row.operator("bgs.cancel_job", icon="CANCEL", text="Cancelling ..." if state.cancelling else "Cancel")
 
 
 def _duration(seconds: float) -> str:
@@ -118,17 +137,14 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _wrapped(box: bpy.types.UILayout, text: str, context: Context, alert: bool) -> None:
-    width = max(20, int(context.region.width / (7.5 * context.preferences.system.ui_scale)))
-    line = ""
+def _wrapped(box: bpy.types.UILayout, text: str, context: Context, *, icon: Any = "NONE", alert: bool = False) -> None:
+    """Text on as many lines as the sidebar's width asks for: a label alone would be cut off."""
+    room = context.region.width / context.preferences.system.ui_scale - MARGINS - (ICON_WIDTH if icon != "NONE" else 0)
     column = box.column(align=True)
+    column.scale_y = 0.8
     column.alert = alert
-    for word in text.split():
-        if line and len(line) + len(word) + 1 > width:
-            column.label(text=line)
-            line = ""
-        line = f"{line} {word}".strip()
-    column.label(text=line)
+    for number, line in enumerate(textwrap.wrap(text, max(16, int(room / LETTER)), break_on_hyphens=False)):
+        column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
 
 
 class BGS_PT_settings(_Sidebar, bpy.types.Panel):
@@ -143,13 +159,12 @@ class BGS_PT_settings(_Sidebar, bpy.types.Panel):
         settings = context.scene.bgs_settings
         for name in ("level_bits", "iterations", "device", "dataset", "masks_model", "seed", "output"):
             column.prop(settings, name)
-        row = column.row(align=True)
-        row.operator("bgs.check_engine")
-        row.operator("bgs.install_engine")
+        column.operator("bgs.check_engine", icon="CHECKMARK")
         if engine_operators.doctor_lines:
             box = column.box()
             for line in engine_operators.doctor_lines:
-                _wrapped(box, line, context, alert=False)
+                _wrapped(box, line, context)
+        _engine_buttons(column)
 
 
 class BGS_PT_labels(_Sidebar, bpy.types.Panel):
@@ -174,13 +189,17 @@ class BGS_PT_labels(_Sidebar, bpy.types.Panel):
             parent = next((r for r in splat.labels if r.level == active.level - 1 and r.key == active.parent), None)
             column.label(text=f"Part of {parent.name if parent else '?'}", icon="FILE_PARENT")
         row = column.row(align=True)
-        row.operator("bgs.pick", icon="EYEDROPPER")
+        row.operator("bgs.pick", text="Pick", icon="EYEDROPPER")
         row.operator("bgs.grow_selection", text="Grow").shrink = False
         row.operator("bgs.grow_selection", text="Shrink").shrink = True
         row = column.row(align=True)
-        row.operator("bgs.select_none")
-        row.operator("bgs.show_all")
-        row.operator("bgs.reassign")
+        row.operator("bgs.select_none", text="Deselect")
+        row.operator("bgs.show_all", text="Show All")
+        row.operator("bgs.reassign", text="Reassign")
+        if splat.run_folder:
+            row = column.row()
+            row.alert = splat.run_changed
+            row.operator("bgs.save_run", text="Save to Run Folder", icon="FILE_TICK")
 
 
 class BGS_PT_collections(_Sidebar, bpy.types.Panel):
@@ -196,9 +215,15 @@ class BGS_PT_collections(_Sidebar, bpy.types.Panel):
     def draw(self, context: Context) -> None:
         column = self.layout.column()
         if splat_of(context).bgs.level_bits:
+            splat = splat_of(context).bgs
+            if splat.parts_stale:
+                box = column.box()
+                text = "Labels have changed since these objects were made."
+                _wrapped(box, text, context, icon="ERROR", alert=True)
+                box.operator("bgs.update_collections", icon="FILE_REFRESH")
             column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")
             row = column.row(align=True)
-            row.operator("bgs.merge_back")
+            row.operator("bgs.merge_back", text="Merge Back")
             row.operator("bgs.remove_collections", text="Remove")
         column.operator("bgs.export_splat", text="Export", icon="EXPORT")
 

@@ -1,5 +1,6 @@
 """A segmentation from the cloud's side: which file the engine gets, and how its answer comes back to the points."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 from bgs_engine.codes import BitLayout
-from bgs_engine.errors import InputError, UsageError
+from bgs_engine.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import open_run
 
@@ -21,6 +22,9 @@ from .logic.attributes import CODE, ROW
 from .logic.label_tree import CodeTable, Key
 from .preferences import preferences
 from .typed import SplatObject
+
+LOOK_SECONDS = 1.0  # between two looks at whether there is an engine
+_engine_state = (-LOOK_SECONDS, "")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,19 @@ def engine_python() -> Path:
     """The Python with the engine, found as the manual says."""
     chosen = preferences()
     return find_engine(chosen.engine_python, chosen.install_folder)
+
+
+def engine_missing() -> str:
+    """Why nothing can be segmented here, or nothing; asked at every drawing, so the disk is looked at now and then."""
+    global _engine_state
+    if time.monotonic() - _engine_state[0] > LOOK_SECONDS:
+        try:
+            engine_python()
+            state = ""
+        except EnvironmentLacksError as error:
+            state = error.message
+        _engine_state = (time.monotonic(), state)
+    return _engine_state[1]
 
 
 def source_for_engine(obj: SplatObject, run: Path) -> tuple[Path, bool]:

@@ -178,7 +178,7 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
             colors[:, :3] = tints[table.inverse]
         elif mode == "MIXED":
             colors[:, :3] += np.float32(TINT_SHARE) * (tints[table.inverse] - colors[:, :3])
-        hidden = _hidden_codes(splat, table)
+        hidden = hidden_codes(splat, table)
         hidden_rows = hidden[table.inverse] if hidden.any() else None
     if cloud.attributes.get(at.SELECTED):
         chosen = np.flatnonzero(selection(obj))
@@ -196,7 +196,7 @@ def _label_colors(splat: BGS_Splat, labels: np.ndarray) -> np.ndarray:
     return _LINEAR[(srgb.reshape(-1, 3) * 1023 + 0.5).astype(np.uint16)]
 
 
-def _hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:
+def hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:
     """Which codes are hidden, bool [U]: a code is hidden with its label at any level."""
     hidden = np.zeros(len(table.unique), bool)
     by_level: dict[int, list[int]] = {}

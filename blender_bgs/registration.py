@@ -5,6 +5,7 @@ from typing import Any
 import bpy
 
 from . import (
+    collection_operators,
     command_line,
     display,
     engine_operators,
@@ -25,6 +26,7 @@ CLASSES = (
     *engine_operators.CLASSES,
     *file_operators.CLASSES,
     *label_operators.CLASSES,
+    *collection_operators.CLASSES,
     *pick.CLASSES,
     *panels.CLASSES,
 )

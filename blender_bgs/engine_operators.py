@@ -189,7 +189,7 @@ def start_install(folder: Path, python: str, device: str, log: Path, extras: str
     try:
         return Job([python, str(here / "installer.py"), *arguments], log=log)
     except OSError as error:
-        raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Set Made From.") from None
+        raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Set a Base Python.") from None
 
 
 class BGS_OT_check_engine(NoUndo, bpy.types.Operator):

@@ -190,7 +190,8 @@ class Job:
             error = state.error
             if code != 0 and error is None and not state.cancelling:
                 last = next((line for line in reversed(self._lines) if line.strip()), "")
-                error = (f"The engine ended unexpectedly (exit code {code}). {last}".strip(), "Copy the details.")
+                last = f" {last.strip().rstrip('.')}." if last else ""
+                error = (f"The engine ended unexpectedly (exit code {code}).{last}", "Copy the details.")
             self._progress = replace(
                 state, finished=True, returncode=code, error=error, seconds=time.monotonic() - self._started
             )

@@ -16,6 +16,9 @@ TICK = 0.2  # seconds between two looks at the job: smooth enough for a bar, not
 BUDGET = 0.03  # seconds of small steps after which the window gets its turn
 
 
+SHOWN_IN = (("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW"))
+
+
 @dataclass
 class Running:
     """A job, what it is about, and what to do when it has succeeded.
@@ -147,11 +150,12 @@ def _end_badly(running: Running, state: Progress) -> None:
 
 
 def redraw() -> None:
-    """Have every 3D view's sidebar drawn again."""
+    """Have every sidebar and the preferences drawn again; not the views beside them: that would cost a frame each."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            for region in area.regions:
+                if (area.type, region.type) in SHOWN_IN:
+                    region.tag_redraw()
 
 
 def undo_step(message: str) -> None:

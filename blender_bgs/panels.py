@@ -1,18 +1,13 @@
 # mypy: disable-error-code="valid-type"
 """The sidebar (tab BGS). `draw` shows what others computed and computes nothing itself."""
 
-import textwrap
-from typing import Any
-
 import bpy
 
-from . import engine_operators, jobs, segmenting
+from . import drawing, jobs
 from .logic.label_tree import list_order
 from .properties import BGS_Label, BGS_Splat
 from .scene import splat_of
 from .typed import Context
-
-LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20  # pixels at scale 1: a letter of the default font, what is left and right
 
 
 class _Sidebar:
@@ -80,7 +75,8 @@ class BGS_PT_splat(_Sidebar, bpy.types.Panel):
         column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
         column.label(text=f"{len(obj.data.points):,} Gaussians")
         column.prop(obj.bgs, "up_axis")
-        column.row(align=True).prop(obj.bgs, "color_mode", expand=True)
+        if obj.bgs.level_bits:
+            column.row(align=True).prop(obj.bgs, "color_mode", expand=True)
 
 
 class BGS_PT_segment(_Sidebar, bpy.types.Panel):
@@ -92,59 +88,13 @@ class BGS_PT_segment(_Sidebar, bpy.types.Panel):
     def draw(self, context: Context) -> None:
         column = self.layout.column()
         if jobs.current is not None:
-            _draw_job(column, jobs.current)
+            drawing.job(column, jobs.current)
             return
         big = column.row()
         big.scale_y = 1.5
         big.operator("bgs.segment", text="Segment", icon="MOD_EXPLODE")
-        missing = segmenting.engine_missing()
-        if missing:
-            box = column.box()
-            _wrapped(box, f"{missing} Segmenting needs it; everything else works without.", context, icon="INFO")
-            _engine_buttons(box)
-        if jobs.last_message:
-            box = column.box()
-            icon = "ERROR" if jobs.last_failed else "INFO"
-            _wrapped(box, f"{jobs.last_title}: {jobs.last_message}", context, icon=icon, alert=jobs.last_failed)
-            if jobs.last_failed:
-                box.operator("bgs.copy_details", text="Copy Details", icon="COPYDOWN")
-
-
-def _engine_buttons(box: bpy.types.UILayout) -> None:
-    row = box.row(align=True)
-    row.operator("bgs.install_engine", icon="IMPORT")
-    row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
-
-
-def _draw_job(column: bpy.types.UILayout, running: jobs.Running) -> None:
-    state = running.job.progress
-    stage = "reading the result" if state.finished else state.stage
-    text = f"{state.done} of {state.total}" if state.total else "..."
-    column.label(text=f"{running.title}: {stage[:1].lower()}{stage[1:]}", icon="SORTTIME")
-    column.progress(factor=state.fraction, type="BAR", text=text)
-    left = "" if state.eta is None else f", about {_duration(state.eta)} left in this stage"
-    lines = column.column(align=True)
-    lines.active = False
-    lines.label(text=f"{_duration(state.seconds)}{left}")
-    lines.label(text=state.message or " ")  # always there, so that Cancel does not move under the mouse
-    row = column.row()
-    row.enabled = not state.cancelling
-    row.operator("bgs.cancel_job", icon="CANCEL", text="Cancelling ..." if state.cancelling else "Cancel")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _wrapped(box: bpy.types.UILayout, text: str, context: Context, *, icon: Any = "NONE", alert: bool = False) -> None:
-    """Text on as many lines as the sidebar's width asks for: a label alone would be cut off."""
-    room = context.region.width / context.preferences.system.ui_scale - MARGINS - (ICON_WIDTH if icon != "NONE" else 0)
-    column = box.column(align=True)
-    column.scale_y = 0.8
-    column.alert = alert
-    for number, line in enumerate(textwrap.wrap(text, max(16, int(room / LETTER)), break_on_hyphens=False)):
-        column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
+        drawing.missing_engine(column, context)
+        drawing.last_job(column, context)
 
 
 class BGS_PT_settings(_Sidebar, bpy.types.Panel):
@@ -159,12 +109,7 @@ class BGS_PT_settings(_Sidebar, bpy.types.Panel):
         settings = context.scene.bgs_settings
         for name in ("level_bits", "iterations", "device", "dataset", "masks_model", "seed", "output"):
             column.prop(settings, name)
-        column.operator("bgs.check_engine", icon="CHECKMARK")
-        if engine_operators.doctor_lines:
-            box = column.box()
-            for line in engine_operators.doctor_lines:
-                _wrapped(box, line, context)
-        _engine_buttons(column)
+        drawing.doctor(column, context)
 
 
 class BGS_PT_labels(_Sidebar, bpy.types.Panel):
@@ -183,7 +128,7 @@ class BGS_PT_labels(_Sidebar, bpy.types.Panel):
         splat = obj.bgs
         column = self.layout.column()
         column.prop(splat, "level", slider=True)
-        column.template_list("BGS_UL_labels", "", splat, "labels", splat, "label_index", rows=8)
+        column.template_list("BGS_UL_labels", "", splat, "labels", splat, "label_index", rows=6)
         active = splat.active_label()
         if active is not None and active.level > 1:
             parent = next((r for r in splat.labels if r.level == active.level - 1 and r.key == active.parent), None)
@@ -197,9 +142,8 @@ class BGS_PT_labels(_Sidebar, bpy.types.Panel):
         row.operator("bgs.show_all", text="Show All")
         row.operator("bgs.reassign", text="Reassign")
         if splat.run_folder:
-            row = column.row()
-            row.alert = splat.run_changed
-            row.operator("bgs.save_run", text="Save to Run Folder", icon="FILE_TICK")
+            # Highlighted while the folder lacks what was mended here.
+            column.operator("bgs.save_run", text="Save to Run Folder", icon="FILE_TICK", depress=splat.run_changed)
 
 
 class BGS_PT_collections(_Sidebar, bpy.types.Panel):
@@ -219,7 +163,7 @@ class BGS_PT_collections(_Sidebar, bpy.types.Panel):
             if splat.parts_stale:
                 box = column.box()
                 text = "Labels have changed since these objects were made."
-                _wrapped(box, text, context, icon="ERROR", alert=True)
+                drawing.wrapped(box, text, context, icon="ERROR", alert=True)
                 box.operator("bgs.update_collections", icon="FILE_REFRESH")
             column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")
             row = column.row(align=True)
@@ -228,7 +172,46 @@ class BGS_PT_collections(_Sidebar, bpy.types.Panel):
         column.operator("bgs.export_splat", text="Export", icon="EXPORT")
 
 
+class BGS_MT_splat(bpy.types.Menu):
+    """Everything the sidebar does, where Blender's search (F3) finds it."""
+
+    bl_idname = "BGS_MT_splat"
+    bl_label = "Gaussian Splat"
+
+    def draw(self, _context: Context) -> None:
+        for number, group in enumerate(MENU):
+            if number:
+                self.layout.separator()
+            for name in group:
+                self.layout.operator(name)
+
+
+MENU = (
+    ("bgs.import_splat", "bgs.export_splat"),
+    ("bgs.segment", "bgs.cancel_job", "bgs.copy_details", "bgs.install_engine", "bgs.check_engine"),
+    ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_none", "bgs.isolate_label", "bgs.show_all"),
+    ("bgs.reassign", "bgs.save_run"),
+    ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),
+)
+
+
+def _object_menu(self: bpy.types.Menu, _context: Context) -> None:
+    self.layout.separator()
+    self.layout.menu(BGS_MT_splat.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
+
+
+def add_menus() -> None:
+    """Object > Gaussian Splat."""
+    bpy.types.VIEW3D_MT_object.append(_object_menu)  # type: ignore[arg-type]
+
+
+def remove_menus() -> None:
+    """Take it off again."""
+    bpy.types.VIEW3D_MT_object.remove(_object_menu)  # type: ignore[arg-type]
+
+
 CLASSES = (
+    BGS_MT_splat,
     BGS_UL_labels,
     BGS_PT_splat,
     BGS_PT_segment,

@@ -26,12 +26,12 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         description="Where Install Engine makes its environment (about 2 GB, more with CUDA)",
     )
     base_python: bpy.props.StringProperty(
-        name="Made From",
+        name="Base Python",
         subtype="FILE_PATH",
         description="The Python to make the environment from, 3.11 or newer. Empty: Blender's own",
     )
     device: bpy.props.EnumProperty(
-        name="Packages For",
+        name="Install For",
         items=(
             ("auto", "This Machine", "CUDA packages where an NVIDIA driver is found"),
             ("cpu", "CPU", "Smaller; works everywhere"),
@@ -39,13 +39,23 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         ),
     )
 
-    def draw(self, _context: Context) -> None:
+    def draw(self, context: Context) -> None:
+        from . import drawing, jobs  # they need to know the preferences first
+
+        self.layout.use_property_split = True
         column = self.layout.column()
-        for name in ("engine_python", "install_folder", "base_python", "device"):
+        column.prop(self, "engine_python")
+        column.separator()
+        for name in ("install_folder", "base_python", "device"):
             column.prop(self, name)
-        row = column.row()
-        row.operator("bgs.install_engine", icon="IMPORT")
-        row.operator("bgs.check_engine", icon="CHECKMARK")
+        if jobs.current is not None:
+            drawing.job(self.layout.box().column(), jobs.current)
+            return
+        if not bpy.app.online_access:
+            drawing.wrapped(self.layout, "Installing needs System > Allow Online Access.", context, icon="INFO")
+        self.layout.operator("bgs.install_engine", icon="IMPORT")
+        drawing.last_job(self.layout, context)
+        drawing.doctor(self.layout, context)
 
 
 class Defaults:

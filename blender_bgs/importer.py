@@ -18,6 +18,7 @@ from .logic.framing import core_box
 from .logic.transforms import up_matrix
 from .material import show_colors_as_captured, splat_material
 from .properties import quietly
+from .splats import stand_in
 from .typed import SplatObject, SplatScene
 
 
@@ -71,6 +72,7 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
         raise
     cloud.materials.append(splat_material())
     scene.collection.objects.link(obj)
+    stand_in.attach(obj, scene)
     if config.captured_colors:
         show_colors_as_captured(scene)
     return obj

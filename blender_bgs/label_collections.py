@@ -14,6 +14,7 @@ from .logic import attributes as at
 from .logic.label_tree import Key
 from .logic.transforms import change_since_import, transform_rows
 from .properties import quietly, signed
+from .splats import stand_in
 from .typed import SplatObject, SplatScene
 
 SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
@@ -74,6 +75,8 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
+    for part in parts:
+        stand_in.attach(part)
     whole[LEVEL] = level
     _remember_only(whole, groups if only is not None else None)
     whole.bgs.parts_stale = False

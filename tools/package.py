@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.environments import ROOT, call
 
 WHEELS = ("plyfile",)  # from the package index; bgs_engine's own wheel is built here
-STAGED = ("*.py", "logic/*.py")
+STAGED = ("*.py", "logic/*.py", "splats/*.py")
 
 
 def make_zip() -> Path:

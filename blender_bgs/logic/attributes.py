@@ -41,6 +41,7 @@ RAW_POSITION, RAW_SCALE, RAW_ROTATION = "bgs_raw_position", "bgs_raw_scale", "bg
 RAW_OPACITY = "bgs_raw_opacity"
 CODE, LABEL, ROW, COLOR, CONFIDENCE = "bgs_code", "bgs_label", "bgs_row", "bgs_color", "bgs_confidence"
 RADIUS = "radius"
+INSTANCED = "bgs_instanced"  # 1 on the ellipsoids of a render, for the material
 IN_OBJECTS = "bgs_in_objects"  # of a cloud some of whose labels were made into objects: the Gaussians of these
 SELECTED = ".selection"  # the name that Blender's own point-cloud edit mode uses, so its tools select for us
 OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,

@@ -1,0 +1,97 @@
+"""Gaussians as texels. A data texture is all that every Blender since 4.2 lets Python hand to a shader in bulk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+GEOMETRY_TEXELS = 4  # RGBA32F a Gaussian: mean + opacity; cov xx xy xz yy; cov yz zz, object, confidence; raw DC
+STATE_VALUES = 2  # palette entry, selected?
+SH_TEXELS = {0: 0, 3: 3, 8: 6, 15: 12}  # RGBA texels that hold 3 x that many coefficients
+WIDEST = 8192  # texels in a row: every card that Blender runs on can do it
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One cloud in numbers, all float32: means [N, 3]; covs [N, 6] (xx, xy, xz, yy, yz, zz); opacities [N]; dc [N, 3]
+    raw; confidence [N]; reach [N], the largest standard deviation.
+    """
+
+    means: np.ndarray
+    covs: np.ndarray
+    opacities: np.ndarray
+    dc: np.ndarray
+    confidence: np.ndarray
+    reach: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+
+def arrays_of(
+    position: np.ndarray, scale: np.ndarray, rotation: np.ndarray, base: np.ndarray, confidence: np.ndarray | None
+) -> Arrays:
+    """From attributes: position, scale [N, 3], rotation [N, 4] unit (w, x, y, z), base [N, 4] raw DC and opacity."""
+    count = len(position)
+    sure = np.ones(count, np.float32) if confidence is None else confidence.astype(np.float32, copy=False)
+    return Arrays(
+        position,
+        covariances(rotation, scale),
+        np.ascontiguousarray(base[:, 3]),
+        np.ascontiguousarray(base[:, :3]),
+        sure,
+        scale.max(1) if count else np.zeros(0, np.float32),
+    )
+
+
+def covariances(quats: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Upper triangles (xx, xy, xz, yy, yz, zz), float32 [N, 6], of R diag(s²) Rᵀ; quats [N, 4] unit wxyz."""
+    w, x, y, z = (np.ascontiguousarray(quats[:, k]) for k in range(4))
+    a, b, c = (np.square(scales[:, k]) for k in range(3))
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    out = np.empty((len(quats), 6), np.float32)
+    for k, (i, j) in enumerate(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))):
+        p, q = rows[i], rows[j]
+        out[:, k] = p[0] * q[0] * a + p[1] * q[1] * b + p[2] * q[2] * c
+    return out
+
+
+def fill_geometry(out: np.ndarray, arrays: Arrays, number: int) -> None:
+    """Write one cloud's texels into out [N, GEOMETRY_TEXELS, 4]; `number` is its object's row in the object texture."""
+    out[:, 0, :3], out[:, 0, 3] = arrays.means, arrays.opacities
+    out[:, 1], out[:, 2, :2] = arrays.covs[:, :4], arrays.covs[:, 4:]
+    out[:, 2, 2], out[:, 2, 3] = number, arrays.confidence
+    out[:, 3, :3], out[:, 3, 3] = arrays.dc, 0
+
+
+def fill_harmonics(out: np.ndarray, read: Callable[[int], np.ndarray | None], coefficients: int) -> None:
+    """Write SH coefficients into out [N, 4 x SH_TEXELS]; `read(k)` gives coefficient k, [N, 3]; a missing one is 0."""
+    for k in range(coefficients):
+        values = read(k)
+        if values is not None:
+            out[:, 3 * k : 3 * k + 3] = values
+
+
+def rows_for(count: int, texels: int, width: int) -> int:
+    """Texture rows that hold `count` items of so many texels; at least one."""
+    return max(1, -(-count * texels // width))
+
+
+def fingerprint(arrays: list[np.ndarray]) -> int:
+    """A number that changes with any edit of float32 arrays: wrapping sums of their bits, weighted by place in blocks.
+
+    A few milliseconds a million values, so that it can be asked after every change of a cloud.
+    """
+    total = np.uint64(len(arrays))
+    with np.errstate(over="ignore"):
+        for array in arrays:
+            bits = np.ascontiguousarray(array).view(np.uint32).ravel()
+            whole = len(bits) // 64 * 64
+            columns = bits[:whole].reshape(-1, 64).sum(0, dtype=np.uint64)
+            places = np.arange(1, 65, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            total = total * np.uint64(31) + (columns * places).sum() + bits[whole:].sum(dtype=np.uint64)
+    return int(total)

@@ -79,13 +79,18 @@ def build_entries(
         digits = len(str(len(labels)))
         siblings: dict[int, int] = {}
         used = {names[key] for key in names if key[0] == level}
+        taken = {colors[key] for key in colors if key[0] == level}
         for rank, k in enumerate(sorted(range(len(labels)), key=lambda k: (-counts[k], labels[k])), 1):
             label = int(labels[k])
             parent = int(table.layout.parent(label, level)) if level > 1 else 0
             key, place = (level, label), siblings.get(parent, 0)
             siblings[parent] = place + 1
             if key not in colors:
-                colors[key] = color_at(level, place, colors[(level - 1, parent)] if level > 1 else None)
+                above = colors[(level - 1, parent)] if level > 1 else None
+                while (color := color_at(level, place, above)) in taken:  # a label made by hand beside kept ones
+                    place += 1
+                colors[key] = color
+            taken.add(colors[key])
             name = names.get(key) or _free_name(f"L{level}_{rank:0{digits}d}", used)
             used.add(name)
             entries.append(Entry(level, label, parent, int(counts[k]), name, colors[key]))

@@ -1,0 +1,212 @@
+"""A second segmentation, labels mended by hand, and the run folder that follows them."""
+
+import shutil
+from pathlib import Path
+
+import bpy
+import made
+import numpy as np
+import pytest
+
+from bgs_engine.codes import BitLayout
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, write_run
+from bgs_engine.labels import build_label_table, read_labels
+from blender_bgs import clouds, label_collections, labels, run_files, segmenting
+from blender_bgs.logic import attributes as at
+
+
+def write_answer(scene: Path, run: Path, codes: np.ndarray) -> Path:
+    """A run folder as the engine writes it."""
+    ply = read_ply(scene)
+    count = ply.count
+    means, grey, ones = ply.columns(("x", "y", "z")), np.full((count, 3), 0.5, np.float32), np.ones(count, np.float32)
+    table = build_label_table(BitLayout(), codes, means, ones, grey)
+    write_run(partial_folder(run), ply, codes, ones, table, {"source": str(scene)})
+    finish(run)
+    return run
+
+
+@pytest.fixture
+def run_import(tmp_path):
+    """The made splat out of a run folder; returns (object, run folder, codes)."""
+    rows, codes = made.made_splat()
+    run = write_answer(made.write(tmp_path / "made.ply", rows), tmp_path / "made_bgs", codes)
+    bpy.ops.bgs.import_splat(filepath=str(run / "scene.ply"))
+    return bpy.context.view_layer.objects.active, run, codes
+
+
+def other_numbers(codes: np.ndarray) -> np.ndarray:
+    """The same objects under new numbers; of the first ball a third joins the second ball."""
+    layout = BitLayout()
+    new = layout.pack([layout.local(codes, level) ^ number for level, number in ((1, 0x5A5), (2, 0x155), (3, 0x2AA))])
+    new[:500] = new[1500:2000]
+    return new
+
+
+def segment_again(obj, run: Path, codes: np.ndarray, scene: Path) -> None:
+    write_answer(scene, run, codes)
+    segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=False)))
+
+
+def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> None:
+    obj, run, codes = run_import
+    obj.bgs.level = 1
+    layout = BitLayout()
+    balls = [int(label) for label in layout.labels(codes[[0, 1500, 3000, 4500]], 1)]
+    for name, label in zip(("Sofa", "Lamp", "Table"), balls, strict=False):
+        labels.find(obj, 1, label).name = name
+    labels.find(obj, 1, balls[2]).hidden = True
+    colors = [tuple(labels.find(obj, 1, label).color) for label in balls]
+    new = other_numbers(codes)
+    segment_again(obj, run, new, run.parent / "made.ply")
+    assert np.array_equal(labels.codes_of(obj), new)
+    after = [int(label) for label in layout.labels(new[[1000, 1500, 3000, 4500]], 1)]
+    assert not set(after) & set(balls)
+    found = [labels.find(obj, 1, label) for label in after]
+    # The first ball lost a third and still is two thirds of what it was: more than half of the union.
+    assert [row.name for row in found[:3]] == ["Sofa", "Lamp", "Table"]
+    assert found[3].name.startswith("L1_")  # nobody named it, so it has the name that its new rank gives
+    assert [tuple(row.color) for row in found] == colors
+    assert found[2].hidden and not found[0].hidden
+    assert "Sofa" in {row.name for row in read_labels(run / "labels.json").levels[0]}  # for other programs too
+
+
+def test_objects_are_updated_after_a_second_segmentation(run_import) -> None:
+    obj, run, codes = run_import
+    bpy.ops.bgs.make_collections()
+    assert not bpy.ops.bgs.update_collections.poll()  # nothing to update yet
+    label = int(BitLayout().labels(codes[:1], 1)[0])
+    part = next(p for p in labels.parts_of(obj) if p.bgs.part_key & 0xFFFFFFFF == label)
+    home, mine = bpy.data.collections.new("Mine"), bpy.data.materials.new("Mine")
+    bpy.context.scene.collection.children.link(home)
+    for collection in part.users_collection:
+        collection.objects.unlink(part)
+    home.objects.link(part)
+    part.name, part.location.x, part.data.materials[0] = "My Sofa", 5, mine
+    new = other_numbers(codes)
+    segment_again(obj, run, new, run.parent / "made.ply")
+    part = bpy.data.objects["My Sofa"]
+    assert obj.bgs.parts_stale and len(part.data.points) == 1500  # the object waits for the button ...
+    assert np.array_equal(clouds.get_column(part.data, at.CODE), new[:1500])  # ... but shows the labels as they are
+    assert bpy.ops.bgs.update_collections() == {"FINISHED"}
+    part = bpy.data.objects["My Sofa"]
+    assert len(part.data.points) == 1000 and part.location.x == 5
+    assert part.data.materials[0] == mine and part.users_collection[0] == home
+    sizes = sorted(len(p.data.points) for p in labels.parts_of(obj))
+    assert sizes == [1000, 1500, 1500, 2000] and not obj.bgs.parts_stale
+    before = len(obj.data.points)
+    bpy.ops.bgs.merge_back()
+    assert len(obj.data.points) == before and np.array_equal(labels.codes_of(obj), new)
+
+
+def test_a_moved_object_whose_label_is_gone_is_named_first(run_import) -> None:
+    obj, run, codes = run_import
+    bpy.ops.bgs.make_collections()
+    part = labels.parts_of(obj)[0]
+    part.location.x += 3
+    bpy.context.view_layer.update()
+    assert label_collections.lost_parts(obj) == []
+    segment_again(obj, run, codes * 0 + 77, run.parent / "made.ply")  # everything is one thing now
+    assert label_collections.lost_parts(obj) == [part.name]
+
+
+def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_once(run_import) -> None:
+    obj, run, codes = run_import
+    for index in (0, 1):
+        obj.bgs.label_index = index
+        bpy.ops.bgs.make_collections(only="CHOSEN")
+    assert len(labels.parts_of(obj)) == 2
+    segment_again(obj, run, other_numbers(codes), run.parent / "made.ply")
+    bpy.ops.bgs.merge_back()
+    assert np.array_equal(clouds.get_column(obj.data, at.ROW), np.arange(6000))
+    assert obj.data.attributes.get(at.IN_OBJECTS) is None
+
+
+def test_an_answer_for_an_edited_splat_is_refused(run_import) -> None:
+    obj, run, _ = run_import
+    order = segmenting.order_of(obj, in_order=False)
+    rows = clouds.get_column(obj.data, at.ROW)
+    clouds.set_column(obj.data, at.Column(at.ROW, "INT", rows[::-1]))
+    before = labels.codes_of(obj)
+    with pytest.raises(segmenting.InputError, match="edited"):
+        segmenting.apply_answer(obj, segmenting.read_answer(run, order))
+    assert np.array_equal(labels.codes_of(obj), before)
+
+
+def reassign_first_ball(obj) -> np.ndarray:
+    label = int(BitLayout().labels(labels.codes_of(obj)[:1], 1)[0])
+    index = next(i for i, row in enumerate(obj.bgs.labels) if row.level == 1 and row.label == label)
+    bpy.ops.bgs.select_label(index=index)
+    bpy.ops.bgs.reassign(target="NEW", name="Chair")
+    return labels.codes_of(obj)
+
+
+def test_mended_labels_go_to_the_run_folder_when_asked(run_import) -> None:
+    obj, run, codes = run_import
+    table = (run / "labels.json").read_bytes()
+    new = reassign_first_ball(obj)
+    assert obj.bgs.run_changed and np.array_equal(open_run(run).codes, codes)  # not before somebody saves
+    assert bpy.ops.bgs.save_run() == {"FINISHED"}
+    saved = open_run(run)
+    assert np.array_equal(saved.codes, new) and not obj.bgs.run_changed
+    assert np.array_equal(codes_in(read_ply(run / "scene.ply")), new)
+    assert "Chair" in {row.name for row in saved.labels().levels[0]}
+    assert saved.info["labels_per_level"] == [sum(r.level == level for r in obj.bgs.labels) for level in (1, 2, 3)]
+    # What the engine had found is still there, also after a second time.
+    assert np.array_equal(np.load(run / "codes_engine.npy"), codes)
+    bpy.ops.bgs.reassign(target="NEW")
+    bpy.ops.bgs.save_run()
+    assert np.array_equal(np.load(run / "codes_engine.npy"), codes)
+    assert (run / "labels_engine.json").read_bytes() == table
+    assert not list(run.glob(".*"))  # nothing half-written is left
+
+
+def test_saving_the_blend_saves_the_run_folder_and_undo_goes_back_with_it(run_import, tmp_path) -> None:
+    obj, run, codes = run_import
+    name = obj.name
+    bpy.ops.ed.undo_push(message="before")
+    new = reassign_first_ball(obj)
+    bpy.ops.ed.undo_push(message="after")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert np.array_equal(open_run(run).codes, new)
+    bpy.ops.ed.undo()
+    obj = bpy.data.objects[name]
+    assert np.array_equal(labels.codes_of(obj), codes)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert np.array_equal(open_run(run).codes, codes)
+
+
+def test_a_file_without_mended_labels_leaves_the_run_folder_alone(run_import, tmp_path) -> None:
+    obj, run, codes = run_import
+    other = codes.copy()
+    other[:10] = other[2000]
+    np.save(run / "codes.npy", other)  # what another .blend has put there meanwhile
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert np.array_equal(open_run(run).codes, other)
+
+
+def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_path) -> None:
+    obj, run, _ = run_import
+    rows, codes = made.made_splat(per_object=10)
+    shutil.rmtree(run)
+    write_answer(made.write(tmp_path / "small.ply", rows), run, codes)
+    with pytest.raises(RuntimeError, match="not about"):
+        bpy.ops.bgs.save_run()
+    assert len(open_run(run).codes) == 40
+
+
+def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:
+    obj, run, codes = run_import
+    bpy.ops.bgs.make_collections()
+    label_collections.remove_part(labels.parts_of(obj)[1])
+    bpy.ops.bgs.merge_back()
+    assert len(obj.data.points) == 4500
+    labels.select(obj, np.arange(4500) < 100)
+    bpy.ops.bgs.reassign(target="NEW", name="Chair")
+    assert run_files.save(obj)
+    there = open_run(run).codes
+    kept = clouds.get_column(obj.data, at.ROW)
+    assert np.array_equal(there[kept], labels.codes_of(obj))
+    gone = np.setdiff1d(np.arange(6000), kept)
+    assert np.array_equal(there[gone], codes[gone])

@@ -35,7 +35,20 @@ class ByteCache(Generic[T]):
         self.builds += 1
         self._items[number] = item
         self._bytes += item.nbytes
-        while self._bytes > self.max_bytes and len(self._items) > 1:
+        self._trim(1)
+        return item
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by all items."""
+        return self._bytes
+
+    def shrink(self, max_bytes: int) -> None:
+        """Lower the bound and drop what is beyond it at once."""
+        self.max_bytes = max_bytes
+        self._trim(0)
+
+    def _trim(self, keep: int) -> None:
+        while self._bytes > self.max_bytes and len(self._items) > keep:
             _, dropped = self._items.popitem(last=False)
             self._bytes -= dropped.nbytes
-        return item

@@ -23,6 +23,7 @@ from bgs_engine.associate.crumbs import remove_crumbs
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
+from bgs_engine.devices import Device, resolve
 from bgs_engine.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.events import Reporter, log_to
 from bgs_engine.gaussians import Gaussians, load_gaussians
@@ -36,9 +37,7 @@ from bgs_engine.masks.pipeline import MasksConfig, make_masks
 from bgs_engine.previews import write_previews
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.train.model import CpuModel
-from bgs_engine.train.objectives import ContrastiveObjective, Objective, SegmentObjective
-from bgs_engine.train.sampling import PixelSampler
+from bgs_engine.train.steps import make_steps
 from bgs_engine.train.trainer import Checkpoint, snap_to_used, train
 from bgs_engine.warm_up import warm_up
 
@@ -119,10 +118,11 @@ def train_run(
         UsageError: settings that contradict the data.
         CancelledError: stopped; a checkpoint is left for `resume`.
     """
+    device = resolve(config.device)
     with work_folder(out, reporter, resume) as partial:
         dataset = open_dataset(dataset_folder, ply, reporter)
         scene = load_scene(dataset.scene, reporter)
-        _train_into(partial, scene, dataset, layout, config, reporter)
+        _train_into(partial, scene, dataset, layout, config, device, reporter)
     return _deliver(out, reporter)
 
 
@@ -142,6 +142,7 @@ def segment_run(
     Views and masks that are missing are made first, inside the run folder, where they stay for a second look.
     `masks` is asked for its settings only then: its model may have to be fetched.
     """
+    device = resolve(config.device)  # asked before the masks are made, which takes minutes
     with work_folder(out, reporter, resume) as partial:
         scene = load_scene(ply, reporter)
         if dataset_folder is None:
@@ -154,7 +155,7 @@ def segment_run(
         if not dataset.mask_levels:
             make_masks(dataset, replace(masks(), levels=layout.levels), reporter, scene.raster)
             dataset = open_dataset(dataset_folder, ply)
-        _train_into(partial, scene, dataset, layout, config, reporter)
+        _train_into(partial, scene, dataset, layout, config, device, reporter)
     return _deliver(out, reporter)
 
 
@@ -168,8 +169,15 @@ def _deliver(out: Path, reporter: Reporter) -> Path:
 
 
 def _train_into(
-    folder: Path, scene: Scene, dataset: Dataset, layout: BitLayout, config: TrainConfig, reporter: Reporter
+    folder: Path,
+    scene: Scene,
+    dataset: Dataset,
+    layout: BitLayout,
+    config: TrainConfig,
+    device: Device,
+    reporter: Reporter,
 ) -> None:
+    reporter.metric("device", device.kind)
     cameras = masked_cameras(dataset, reporter)
     if len(dataset.mask_levels) > layout.levels:
         reporter.warning(
@@ -183,29 +191,29 @@ def _train_into(
     warm_up(reporter)
     first, association = _first_codes(scene, cameras, level_maps, layout, config, reporter)
     features = _first_features(first, scene.raster, layout, config)
-    model = CpuModel(scene.raster, cameras, features, int(config.cache_gb * 1e9))
-    sampler = PixelSampler(
-        level_maps,
-        config.uniform_pixels,
-        config.balanced_pixels,
-        config.balanced_masks,
-        max_bytes=int(config.cache_gb * 0.25e9),
-    )
+    mask_codes = None
+    if config.objective == "association":
+        assert association is not None
+        mask_codes = association.mask_children
+    steps = make_steps(device, scene.raster, cameras, features, level_maps, layout, config, mask_codes, reporter)
     source = sha256(scene.ply.path)
     checkpoint = Checkpoint(
-        folder / "checkpoint.npz", config.checkpoint_seconds, _fingerprint(source, layout, config, cameras)
+        folder / "checkpoint.npz", config.checkpoint_seconds, _fingerprint(source, layout, config, device, cameras)
     )
-    train(model, cameras, sampler, _objective(layout, config, association), config, checkpoint, reporter)
+    train(steps, len(cameras), config, checkpoint, reporter)
 
     reporter.stage("Writing")
+    features = steps.features
     if first is None:
-        codes, confidence = layout.from_features(model.features), np.abs(model.features * 2 - 1).mean(1)
+        codes, confidence = layout.from_features(features), np.abs(features * 2 - 1).mean(1)
     else:
-        codes = snap_to_used(model.features, first, layout)
-        confidence = np.abs(model.features * 2 - 1).mean(1) if association is None else association.confidence
+        codes = snap_to_used(features, first, layout)
+        confidence = np.abs(features * 2 - 1).mean(1) if association is None else association.confidence
     if config.remove_crumbs:
         codes = remove_crumbs(codes, scene.raster.means, layout)
-    _write(folder, scene, layout, config, codes, model.opacities, confidence, source, dataset, cameras, reporter)
+    _write(
+        folder, scene, layout, config, device, codes, steps.opacities, confidence, source, dataset, cameras, reporter
+    )
     checkpoint.path.unlink(missing_ok=True)  # type: ignore[union-attr]
 
 
@@ -246,16 +254,15 @@ def _first_features(codes: np.ndarray | None, scene: RasterScene, layout: BitLay
     return (layout.to_bits(codes) - np.float32(0.5)) * np.float32(START_SPREAD) + np.float32(0.5)
 
 
-def _objective(layout: BitLayout, config: TrainConfig, association: Association | None) -> Objective:
-    if config.objective == "association":
-        assert association is not None
-        return SegmentObjective(layout, association.mask_children)
-    return ContrastiveObjective(layout, config)
-
-
-def _fingerprint(source: str, layout: BitLayout, config: TrainConfig, cameras: list[Camera]) -> str:
-    kept = {k: v for k, v in asdict(config).items() if k not in ("cache_gb", "checkpoint_seconds")}
-    facts = [source, layout.level_bits, kept, [(c.name, c.width, c.height, c.viewmat.tolist()) for c in cameras]]
+def _fingerprint(source: str, layout: BitLayout, config: TrainConfig, device: Device, cameras: list[Camera]) -> str:
+    kept = {k: v for k, v in asdict(config).items() if k not in ("cache_gb", "checkpoint_seconds", "device")}
+    facts = [
+        source,
+        layout.level_bits,
+        kept,
+        device.kind,
+        [(c.name, c.width, c.height, c.viewmat.tolist()) for c in cameras],
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -264,6 +271,7 @@ def _write(
     scene: Scene,
     layout: BitLayout,
     config: TrainConfig,
+    device: Device,
     codes: np.ndarray,
     opacities: np.ndarray,
     confidence: np.ndarray,
@@ -291,7 +299,7 @@ def _write(
         "views": len(cameras),
         "configuration": asdict(config),
         "seed": config.seed,
-        "device": "cpu",
+        "device": f"{device.kind} {device.name}".strip(),
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "timings": reporter.timings,

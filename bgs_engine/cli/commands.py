@@ -27,16 +27,8 @@ class Command:
 def _add_training(parser: argparse.ArgumentParser) -> None:
     bits = ",".join(map(str, DEFAULT_LEVEL_BITS))
     parser.add_argument("--level-bits", default=bits, help="bits of each level, coarse to fine, at most 32 together")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
     add_config(parser, TrainConfig)
-
-
-def _check_device(device: str) -> None:
-    if device == "cuda":
-        raise EnvironmentLacksError(
-            "This version trains on the CPU only.", "Leave --device at auto; the result does not depend on it."
-        )
 
 
 def _add_masks_model(parser: argparse.ArgumentParser, flag: str) -> None:
@@ -69,7 +61,6 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.masks.pipeline import MasksConfig
     from bgs_engine.pipeline import segment_run
 
-    _check_device(arguments.device)
     segment_run(
         arguments.scene,
         arguments.output,
@@ -138,7 +129,6 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 def _train(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.pipeline import train_run
 
-    _check_device(arguments.device)
     layout, config = BitLayout.parse(arguments.level_bits), config_from(arguments, TrainConfig)
     train_run(arguments.dataset, arguments.output, layout, config, reporter, arguments.ply, arguments.resume)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from bgs_engine.devices import CHOICES
+
 DEFAULT_CACHE_GB = 4.0
 
 
@@ -9,6 +11,14 @@ DEFAULT_CACHE_GB = 4.0
 class TrainConfig:
     """What `bgs train` can be told. The `help` of each field is its text on the command line."""
 
+    device: str = field(
+        default="auto",
+        metadata={
+            "help": "where to train: auto = the NVIDIA card if it can be used, else the CPU; gsplat = the card through "
+            "gsplat's rasteriser; warp-cpu = the card's kernels on the CPU, slow, to check them",
+            "choices": CHOICES,
+        },
+    )
     iterations: int = field(default=300, metadata={"help": "optimisation steps, one view each"})
     objective: str = field(
         default="association",

@@ -1,6 +1,6 @@
 """What is trained: a feature vector and an opacity per Gaussian, on the CPU.
 
-`forward` renders sampled pixels, `backward` takes one optimiser step. The CUDA backend has the same two methods.
+`forward` renders sampled pixels, `backward` takes one optimiser step. `device_model` has the same on a card.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.kernels import adam_on_touched
 
 BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.99), np.float32(1e-15)
-_STATE = ("features", "m", "v", "logits", "logit_m", "logit_v")
+STATE = ("features", "m", "v", "logits", "logit_m", "logit_v")
 
 
 class CpuModel:
@@ -56,10 +56,10 @@ class CpuModel:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a checkpoint needs."""
-        return {name: getattr(self, name) for name in _STATE}
+        return {name: getattr(self, name) for name in STATE}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from a checkpoint's arrays."""
-        for name in _STATE:
+        for name in STATE:
             getattr(self, name)[...] = state[name]
         self.opacities[...] = 1 / (1 + np.exp(-self.logits))

@@ -43,21 +43,49 @@ def index_pixels(level_maps: np.ndarray) -> ViewPixels:
     ids = flat[:, labelled]
     order = np.lexsort(ids[::-1])
     ids, pixels = ids[:, order], labelled[order]
-    starts, ends = [], []
     changed = np.zeros(len(pixels), bool)
     changed[:1] = True
-    for level in range(levels):
-        changed[1:] |= ids[level, 1:] != ids[level, :-1]
-        first = np.flatnonzero(changed)
-        last = np.append(first[1:], len(pixels))
-        named = ids[level, first] > 0
-        starts.append(first[named])
-        ends.append(last[named])
+    for level in ids:
+        changed[1:] |= level[1:] != level[:-1]
+    node_start = np.append(np.flatnonzero(changed), len(pixels))
     node = np.cumsum(changed) - 1
     labels = np.ascontiguousarray(ids[:, changed].T)
     kind = np.uint16 if len(labels) < 1 << 16 else np.int32
-    level_start = np.cumsum([0, *(len(level) for level in starts)])
-    return ViewPixels(pixels, node.astype(kind), labels, np.concatenate(starts), np.concatenate(ends), level_start)
+    masks = masks_of_nodes(labels, node_start)
+    return ViewPixels(pixels, node.astype(kind), labels, masks.start, masks.end, masks.level_start)
+
+
+@dataclass(frozen=True)
+class NodeMasks:
+    """The masks of one view, all levels in one numbering, siblings next to each other.
+
+    start, end: int64 [M] stretches of the sorted pixels; level_start: int64 [L + 1], the masks of level l are numbers
+    level_start[l - 1] to level_start[l]; of_node: int32 [K, L] each node's mask at each level, -1 where unlabelled.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    level_start: np.ndarray
+    of_node: np.ndarray
+
+
+def masks_of_nodes(labels: np.ndarray, node_start: np.ndarray) -> NodeMasks:
+    """Masks from nodes; labels int32 [K, L] sorted, node_start [K + 1] the nodes' stretches of the sorted pixels."""
+    starts, ends, of_node = [], [], np.full(labels.shape, -1, np.int32)
+    changed = np.zeros(len(labels), bool)
+    changed[:1] = True
+    level_start = [0]
+    for level, ids in enumerate(labels.T):
+        changed[1:] |= ids[1:] != ids[:-1]
+        first = np.flatnonzero(changed)
+        last = np.append(first, len(labels))[1:]
+        named = ids[first] > 0
+        starts.append(node_start[first[named]])
+        ends.append(node_start[last[named]])
+        number = np.where(named, np.cumsum(named) - 1 + level_start[-1], -1)
+        of_node[:, level] = number[np.cumsum(changed) - 1]
+        level_start.append(level_start[-1] + int(named.sum()))
+    return NodeMasks(np.concatenate(starts), np.concatenate(ends), np.array(level_start), of_node)
 
 
 class PixelSampler:

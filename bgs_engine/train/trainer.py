@@ -5,21 +5,17 @@ Everything random in step t comes from (seed, t), so a resumed run gives the cod
 
 import time
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import CancelledError, InputError
 from bgs_engine.events import Reporter
 from bgs_engine.io.files import writing
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.train.model import CpuModel
-from bgs_engine.train.objectives import Objective
-from bgs_engine.train.sampling import PixelSampler
+from bgs_engine.train.steps import Steps
 
 REPORT_EVERY = 50  # steps between two loss figures
 
@@ -33,43 +29,30 @@ class Checkpoint:
     fingerprint: str = ""  # of everything that must be equal for a resume to make sense
 
 
-def train(
-    model: CpuModel,
-    cameras: Sequence[Camera],
-    sampler: PixelSampler,
-    objective: Objective,
-    config: TrainConfig,
-    checkpoint: Checkpoint,
-    reporter: Reporter,
-) -> None:
-    """Train the model in place.
+def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint, reporter: Reporter) -> None:
+    """Train in place, on as many views as there are.
 
     Raises:
         CancelledError: the user asked to stop; the checkpoint is written.
     """
     reporter.stage("Training")
-    first = load_checkpoint(model, checkpoint)
+    first = load_checkpoint(steps, checkpoint)
     saved = time.monotonic()
-    loss_sum, loss_count = 0.0, 0
     for step in range(first, config.iterations):
         try:
             reporter.progress(step, config.iterations)
         except CancelledError:
-            save_checkpoint(model, step, checkpoint)
+            save_checkpoint(steps, step, checkpoint)
             raise
-        number = view_of_step(step, len(cameras), config.seed)
         rng = np.random.default_rng((config.seed, step))
-        px, py, labels = sampler.draw(number, cameras[number].width, rng)
-        if not len(px):
-            continue
-        loss, grad = objective(model.forward(number, px, py), labels, number)
-        model.backward(grad, config.feature_rate * 0.1 ** (step / config.iterations), config.opacity_rate)
-        loss_sum, loss_count = loss_sum + loss, loss_count + 1
+        feature_rate = config.feature_rate * 0.1 ** (step / config.iterations)
+        steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
         if (step + 1) % REPORT_EVERY == 0:
-            reporter.metric("loss", round(loss_sum / loss_count, 6))
-            loss_sum, loss_count = 0.0, 0
+            loss = steps.loss()
+            if loss is not None:
+                reporter.metric("loss", round(loss, 6))
         if time.monotonic() - saved > checkpoint.seconds:
-            save_checkpoint(model, step + 1, checkpoint)
+            save_checkpoint(steps, step + 1, checkpoint)
             saved = time.monotonic()
     reporter.progress(config.iterations, config.iterations)
 
@@ -80,15 +63,15 @@ def view_of_step(step: int, views: int, seed: int) -> int:
     return int(np.random.default_rng((seed, 1 << 20, epoch)).permutation(views)[place])
 
 
-def save_checkpoint(model: CpuModel, step: int, checkpoint: Checkpoint) -> None:
+def save_checkpoint(steps: Steps, step: int, checkpoint: Checkpoint) -> None:
     """Write the state after `step` steps, whole or not at all."""
     if checkpoint.path is None:
         return
     with writing(checkpoint.path) as partial, partial.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, step=step, fingerprint=checkpoint.fingerprint, **model.state())
+        np.savez(stream, allow_pickle=False, step=step, fingerprint=checkpoint.fingerprint, **steps.state())
 
 
-def load_checkpoint(model: CpuModel, checkpoint: Checkpoint) -> int:
+def load_checkpoint(steps: Steps, checkpoint: Checkpoint) -> int:
     """Steps already done: 0 without a checkpoint.
 
     Raises:
@@ -103,7 +86,7 @@ def load_checkpoint(model: CpuModel, checkpoint: Checkpoint) -> int:
                     "The checkpoint belongs to another scene or other settings.",
                     "Run again without --resume to start anew.",
                 )
-            model.load_state({name: data[name] for name in model.state()})
+            steps.load_state({name: data[name] for name in data.files if name not in ("step", "fingerprint")})
             return int(data["step"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{checkpoint.path} is damaged ({error}).", "Run again without --resume.") from None

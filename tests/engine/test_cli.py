@@ -92,7 +92,6 @@ def test_events_are_json_lines(run: Path, tmp_path: Path, capsys, monkeypatch):
         (["train", "SCENE", "-o", "OUT", "--level-bits", "1,1,1"], 2, "at least"),
         (["train", "SCENE", "-o", "OUT", "--init", "NOWHERE.npy"], 3, "codes.npy"),
         (["train", "SCENE", "-o", "SCENE/scene.ply"], 2, "is a file"),
-        (["train", "SCENE", "-o", "OUT", "--device", "cuda"], 4, "CPU"),
         (["export", "SCENE", "-o", "OUT"], 3, "run.json"),
         (["render", "RUN", "-o", "OUT", "--views", "spiral"], 2, "orbit"),
         (["render", "RUN", "-o", "OUT", "--level", "9"], 2, "levels 1 to 3"),

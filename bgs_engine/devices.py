@@ -1,0 +1,138 @@
+"""Where to compute: what `--device` means on this machine, and why. Importable without Warp or a driver.
+
+The driver is asked directly (ctypes): Warp is imported only where there is something for it to run on.
+"""
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+
+from bgs_engine.errors import EnvironmentLacksError
+
+CHOICES = ("auto", "cpu", "cuda", "gsplat", "warp-cpu")
+LAST_FOR_CUDA_12 = "1.17"  # its wheels hold CUDA 12.9; from 1.18 on they hold CUDA 13 (release notes of Warp)
+DRIVER_OF_CUDA = {12: "R525", 13: "R580"}  # first driver series of each CUDA (NVIDIA's compatibility table)
+OLDEST_ARCH = 75  # Turing, the oldest that CUDA 13 compiles for
+Version = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a job computes.
+
+    kind: cpu (Numba), cuda (Warp) or gsplat. name: the Warp or torch device, "" for Numba. why: a sentence for people.
+    """
+
+    kind: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class CudaFacts:
+    """What was found. driver: CUDA version that the driver supports; None where there is none."""
+
+    driver: Version | None
+    warp: str | None
+    card: str | None = None
+    arch: int = 0
+
+
+def cuda_facts() -> CudaFacts:
+    """Look at this machine; imports Warp only where driver and package could work together."""
+    try:
+        version: str | None = importlib.metadata.version("warp-lang")
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    facts = CudaFacts(driver_version(), version)
+    if trouble(facts, look_at_card=False):
+        return facts
+    from bgs_engine.raster.warp import wp  # through our package: its settings come before Warp starts
+
+    cards = wp.get_cuda_devices()
+    return CudaFacts(facts.driver, version, cards[0].name, cards[0].arch) if cards else facts
+
+
+def driver_version() -> Version | None:
+    """CUDA version of the installed NVIDIA driver, or None without one (or with one that does not load)."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        number = ctypes.c_int()
+        if driver.cuDriverGetVersion(ctypes.byref(number)) != 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    return number.value // 1000, number.value % 1000 // 10
+
+
+def trouble(facts: CudaFacts, look_at_card: bool = True) -> tuple[str, str] | None:
+    """(what keeps the card from being used, what to do about it), or None if nothing does."""
+    if facts.driver is None:
+        return "no NVIDIA driver was found", "Install NVIDIA's driver; without a card, use --device cpu."
+    if facts.warp is None:
+        return "warp-lang is not installed", "pip install 'bgs-engine[cuda]'"
+    needed = 13 if _minor(facts.warp) > _minor(LAST_FOR_CUDA_12) else 12
+    older = f"pip install 'warp-lang=={LAST_FOR_CUDA_12}.*'"
+    if facts.driver[0] < needed:
+        update = f"Update the driver to {DRIVER_OF_CUDA[needed]} or newer"
+        hint = f"{update}, or: {older}" if facts.driver[0] == 12 else f"{update}."
+        return f"the driver supports CUDA {_dotted(facts.driver)}, warp-lang {facts.warp} needs {needed}.0", hint
+    if not look_at_card:
+        return None
+    if facts.card is None:
+        return (
+            "the driver reports no card",
+            "Check that nvidia-smi lists one and CUDA_VISIBLE_DEVICES does not hide it.",
+        )
+    if needed >= 13 and facts.arch < OLDEST_ARCH:
+        return f"{facts.card} (sm_{facts.arch}) is older than warp-lang {facts.warp} supports (sm_{OLDEST_ARCH})", older
+    return None
+
+
+def resolve(choice: str, facts: CudaFacts | None = None) -> Device:
+    """The device that `--device` stands for: auto is the card if it can be used, else the CPU.
+
+    Args:
+        choice: one of `CHOICES`. warp-cpu runs the card's kernels on the CPU: slow, to check them.
+        facts: of `cuda_facts`, asked for where needed.
+
+    Raises:
+        EnvironmentLacksError: a card or package was asked for that is not here.
+    """
+    if choice == "cpu":
+        return Device("cpu", "", "asked for")
+    if choice == "warp-cpu":
+        if importlib.util.find_spec("warp") is None:
+            raise EnvironmentLacksError("warp-lang is not installed.", "pip install 'bgs-engine[cuda]'")
+        return Device("cuda", "cpu", "asked for: the card's kernels on the CPU, slow")
+    if choice == "gsplat":
+        from bgs_engine.raster.gsplat_backend import check_gsplat
+
+        check_gsplat()
+        return Device("gsplat", "cuda", "asked for")
+    facts = facts or cuda_facts()
+    problem = trouble(facts)
+    if problem is None:
+        return Device(
+            "cuda", "cuda:0", f"{facts.card}, driver for CUDA {_dotted(facts.driver)}, warp-lang {facts.warp}"
+        )
+    if choice == "cuda":
+        raise EnvironmentLacksError(f"The card cannot be used: {problem[0]}.", problem[1])
+    return Device("cpu", "", problem[0])
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: Warp and torch say so in words only."""
+    return isinstance(error, MemoryError) or re.search(r"Failed to allocate|out of memory", str(error)) is not None
+
+
+def _minor(version: str) -> Version:
+    numbers = re.findall(r"\d+", version)
+    return int(numbers[0]), int(numbers[1])
+
+
+def _dotted(version: Version | None) -> str:
+    return "none" if version is None else f"{version[0]}.{version[1]}"

@@ -1,0 +1,122 @@
+"""Rendered features of sampled pixels from their fragments, and the gradient of opacity through them."""
+
+import warp as wp
+
+from bgs_engine.raster import semantics
+from bgs_engine.raster.warp.kernels import NO_ADJOINT
+
+wp.set_module_options(NO_ADJOINT)
+
+ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
+
+
+@wp.func
+def fragment_total(ends: wp.array[wp.int32], capacity: wp.int32):
+    """Number of fragments written: none where they did not fit."""
+    total = ends[ends.shape[0] - 1]
+    return wp.where(total > capacity, 0, total)
+
+
+@wp.kernel
+def forward(
+    ends: wp.array[wp.int32],
+    capacity: wp.int32,
+    row: wp.array[wp.int32],
+    weight: wp.array[wp.float32],
+    features: wp.array2d[wp.float32],
+    out: wp.array2d[wp.float32],
+):
+    """F [P, D] = sum of weight x feature (equation 2); features [N, D]."""
+    p, d = wp.tid()
+    total = wp.float32(0.0)
+    if fragment_total(ends, capacity) > 0:
+        start = wp.int32(0)
+        if p > 0:
+            start = ends[p - 1]
+        for k in range(start, ends[p]):
+            total += weight[k] * features[row[k], d]
+    out[p, d] = total
+
+
+@wp.kernel
+def dot_with_gradient(
+    ends: wp.array[wp.int32],
+    capacity: wp.int32,
+    row: wp.array[wp.int32],
+    pixel: wp.array[wp.int32],
+    features: wp.array2d[wp.float32],
+    grad: wp.array2d[wp.float32],
+    dots: wp.array[wp.float32],
+):
+    """s_k = f_k . dF of every fragment."""
+    k = wp.tid()
+    if k >= fragment_total(ends, capacity):
+        return
+    i, p = row[k], pixel[k]
+    s = wp.float32(0.0)
+    for d in range(features.shape[1]):
+        s += features[i, d] * grad[p, d]
+    dots[k] = s
+
+
+@wp.kernel
+def alpha_gradient(
+    ends: wp.array[wp.int32],
+    capacity: wp.int32,
+    falloff: wp.array[wp.float32],
+    weight: wp.array[wp.float32],
+    raw: wp.array[wp.float32],
+    dots: wp.array[wp.float32],
+):
+    """dL/d(opacity) of every fragment, in place of its dot; 0 where alpha is saturated.
+
+    dL/d(alpha_k) = T_k s_k - (sum over j behind k of w_j s_j) / (1 - alpha_k).
+    """
+    p = wp.tid()
+    if fragment_total(ends, capacity) == 0:
+        return
+    start = wp.int32(0)
+    if p > 0:
+        start = ends[p - 1]
+    behind = wp.float32(0.0)
+    count = ends[p] - start
+    for j in range(count):
+        k = ends[p] - 1 - j
+        alpha = wp.min(ALPHA_MAX, raw[k])
+        s = dots[k]
+        ahead = weight[k] / alpha * s - behind / (1.0 - alpha)
+        dots[k] = wp.where(raw[k] < ALPHA_MAX, ahead * falloff[k], 0.0)
+        behind += weight[k] * s
+
+
+@wp.kernel
+def gather_gradients(
+    ends: wp.array[wp.int32],
+    capacity: wp.int32,
+    sort_row: wp.array[wp.int32],
+    sort_fragment: wp.array[wp.int32],
+    pixel: wp.array[wp.int32],
+    weight: wp.array[wp.float32],
+    grad: wp.array2d[wp.float32],
+    alpha_grad: wp.array[wp.float32],
+    grad_features: wp.array2d[wp.float32],
+    grad_opacities: wp.array[wp.float32],
+):
+    """Sums per touched Gaussian, in pixel order, into grad_features [N, D] and grad_opacities [N] (zero before)."""
+    k, d = wp.tid()
+    total = fragment_total(ends, capacity)
+    if k >= total:
+        return
+    i = sort_row[k]
+    if k > 0 and sort_row[k - 1] == i:
+        return  # another thread's row: the first fragment of a row does all of it
+    s, g = wp.float32(0.0), wp.float32(0.0)
+    e = k
+    while e < total and sort_row[e] == i:
+        f = sort_fragment[e]
+        s += weight[f] * grad[pixel[f], d]
+        g += alpha_grad[f]
+        e += 1
+    grad_features[i, d] = s
+    if d == 0:
+        grad_opacities[i] = g

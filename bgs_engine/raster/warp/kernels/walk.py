@@ -1,0 +1,132 @@
+"""One thread a pixel walks its tile's list front to back, as `raster.semantics` says: first counting, then writing."""
+
+import warp as wp
+
+from bgs_engine.raster import semantics
+from bgs_engine.raster.warp.kernels import NO_ADJOINT
+
+wp.set_module_options(NO_ADJOINT)
+
+ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
+ALPHA_MIN = wp.constant(float(semantics.ALPHA_MIN))
+EXTENT_CAP = wp.constant(float(semantics.EXTENT_CAP))
+TRANSMITTANCE_MIN = wp.constant(float(semantics.TRANSMITTANCE_MIN))
+
+
+@wp.func
+def mahalanobis(records: wp.array2d[wp.float32], r: wp.int32, x: wp.float32, y: wp.float32):
+    """Squared Mahalanobis distance q of the point (x, y) from record r."""
+    dx, dy = records[r, 0] - x, records[r, 1] - y
+    cross = records[r, 3] + records[r, 3]
+    return records[r, 2] * dx * dx + cross * dx * dy + records[r, 4] * dy * dy
+
+
+@wp.kernel
+def opacity_cutoffs(
+    order: wp.array[wp.int32],
+    opacities: wp.array[wp.float32],
+    opacity: wp.array[wp.float32],
+    cutoff: wp.array[wp.float32],
+):
+    """Opacity [M] in depth order, and the q [M] beyond which alpha falls below ALPHA_MIN (-1: nowhere visible)."""
+    r = wp.tid()
+    o = opacities[order[r]]
+    opacity[r] = o
+    cutoff[r] = wp.where(o > ALPHA_MIN, wp.min(2.0 * wp.log(o / ALPHA_MIN), EXTENT_CAP), -1.0)
+
+
+@wp.kernel
+def count_fragments(
+    px: wp.array[wp.int32],
+    py: wp.array[wp.int32],
+    tiles_x: wp.int32,
+    tile: wp.int32,
+    offsets: wp.array[wp.int32],
+    ranks: wp.array[wp.int32],
+    records: wp.array2d[wp.float32],
+    opacity: wp.array[wp.float32],
+    cutoff: wp.array[wp.float32],
+    counts: wp.array[wp.int32],
+):
+    """Fragments of each pixel [P]; none where px is -1 (a pixel drawn twice)."""
+    p = wp.tid()
+    count = wp.int32(0)
+    if px[p] >= 0:
+        x, y = wp.float32(px[p]) + 0.5, wp.float32(py[p]) + 0.5
+        cell = (py[p] // tile) * tiles_x + px[p] // tile
+        through = wp.float32(1.0)
+        for k in range(offsets[cell], offsets[cell + 1]):
+            r = ranks[k]
+            q = mahalanobis(records, r, x, y)
+            if q > cutoff[r]:
+                continue
+            through = through * (1.0 - wp.min(ALPHA_MAX, opacity[r] * wp.exp(-0.5 * q)))
+            if through < TRANSMITTANCE_MIN:
+                break
+            count += 1
+    counts[p] = count
+
+
+@wp.kernel
+def write_fragments(
+    px: wp.array[wp.int32],
+    py: wp.array[wp.int32],
+    tiles_x: wp.int32,
+    tile: wp.int32,
+    offsets: wp.array[wp.int32],
+    ranks: wp.array[wp.int32],
+    records: wp.array2d[wp.float32],
+    order: wp.array[wp.int32],
+    opacity: wp.array[wp.float32],
+    cutoff: wp.array[wp.float32],
+    ends: wp.array[wp.int32],
+    capacity: wp.int32,
+    row: wp.array[wp.int32],
+    pixel: wp.array[wp.int32],
+    falloff: wp.array[wp.float32],
+    weight: wp.array[wp.float32],
+    raw: wp.array[wp.float32],
+    sort_row: wp.array[wp.int32],
+    sort_fragment: wp.array[wp.int32],
+    stats: wp.array[wp.int32],
+):
+    """Fragments of pixel p at ends[p - 1]:ends[p] (ends [P]: inclusive sum of `count_fragments`).
+
+    row: scene number; falloff exp(-q/2); raw: alpha before its cap. sort_row and sort_fragment are to be sorted.
+    Where all together exceed `capacity`, nothing is written and `fragment_total` is 0. stats[0]: largest number of
+    fragments so far; stats[1]: how often it was too large.
+    """
+    p = wp.tid()
+    total = ends[ends.shape[0] - 1]
+    if p == 0:
+        wp.atomic_max(stats, 0, total)
+        if total > capacity:
+            wp.atomic_add(stats, 1, 1)
+    if total > capacity or px[p] < 0:
+        return
+    w = wp.int32(0)
+    if p > 0:
+        w = ends[p - 1]
+    limit = ends[p]
+    x, y = wp.float32(px[p]) + 0.5, wp.float32(py[p]) + 0.5
+    cell = (py[p] // tile) * tiles_x + px[p] // tile
+    through = wp.float32(1.0)
+    k = offsets[cell]
+    while w < limit:
+        r = ranks[k]
+        k += 1
+        q = mahalanobis(records, r, x, y)
+        if q > cutoff[r]:
+            continue
+        g = wp.exp(-0.5 * q)
+        a = opacity[r] * g
+        alpha = wp.min(ALPHA_MAX, a)
+        row[w] = order[r]
+        pixel[w] = p
+        falloff[w] = g
+        raw[w] = a
+        weight[w] = alpha * through
+        sort_row[w] = order[r]
+        sort_fragment[w] = w
+        through = through * (1.0 - alpha)
+        w += 1

@@ -1,0 +1,195 @@
+"""Both objectives on the device: loss and dL/dF of a `DeviceSample`, without the host waiting.
+
+The numbers are those of `train.objectives`; tests hold the two together.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import warp as wp
+
+from bgs_engine.byte_cache import ByteCache
+from bgs_engine.codes import BitLayout
+from bgs_engine.raster.warp.fragments import WALK_BLOCK
+from bgs_engine.raster.warp.view import to_device
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.device_sampling import DevicePixels, DeviceSample
+from bgs_engine.train.objectives import TORCH_EPSILON, SegmentObjective
+from bgs_engine.train.warp_kernels import FIXED, contrastive, segments
+
+TABLE_BYTES = 64 << 20  # per-view tables; a view's are some tens of kilobytes
+
+
+class DeviceObjective(Protocol):
+    """Gradient of one step; its loss is added to `loss`."""
+
+    def __call__(self, features: wp.array, sample: DeviceSample, loss: wp.array) -> wp.array:
+        """dL/dF float32 [P, D] of rendered features float32 [P, D]; loss int64 [1] grows by loss x FIXED."""
+
+
+class _Bits:
+    """Which level and how many siblings in it each bit has, on the device; `first` [L + 1] each level's first bit."""
+
+    def __init__(self, layout: BitLayout, device: str) -> None:
+        widths = np.array(layout.level_bits)
+        self.level = to_device(np.repeat(np.arange(layout.levels), widths), wp.int32, device)
+        self.width = to_device(np.repeat(widths, widths), wp.float32, device)
+        self.first = to_device(np.cumsum([0, *widths]), wp.int32, device)
+
+
+class DeviceSegmentObjective:
+    """See `SegmentObjective`: a lookup table per view, one kernel per step."""
+
+    def __init__(self, layout: BitLayout, mask_codes: list[dict[tuple[int, int], int]], device: str) -> None:
+        self.layout, self.device = layout, device
+        self._codes = mask_codes
+        self._bits = _Bits(layout, device)
+        self._tables: dict[int, tuple[wp.array, wp.array]] = {}
+        self._grad = wp.empty((0, layout.total), dtype=wp.float32, device=device)
+
+    def __call__(self, features: wp.array, sample: DeviceSample, loss: wp.array) -> wp.array:
+        """See `DeviceObjective`."""
+        self._grad = _like(self._grad, features)
+        if sample.number not in self._tables:
+            self._tables[sample.number] = self._table(sample.number, sample.view.labels)
+        wp.launch(
+            segments.segment_hinge,
+            features.shape[0],
+            [
+                features, sample.node, sample.drawn, *self._tables[sample.number],
+                self._bits.level, self._bits.width, float(SegmentObjective.MARGIN),
+            ],
+            [self._grad, loss],
+            device=self.device,
+            block_dim=WALK_BLOCK,
+        )  # fmt: skip
+        return self._grad
+
+    def _table(self, camera: int, labels: np.ndarray) -> tuple[wp.array, wp.array]:
+        """(target bits uint32 [K], number of trusted levels int32 [K]) of the nodes with labels int32 [K, L]."""
+        targets, trusted = np.zeros(len(labels), np.uint32), np.zeros(len(labels), np.int32)
+        trusting = np.ones(len(labels), bool)
+        for level, codes in enumerate(self._codes[: labels.shape[1]]):
+            ids, inverse = np.unique(labels[:, level], return_inverse=True)
+            child = np.array([codes.get((camera, int(i)), -1) for i in ids], np.int64)[inverse.ravel()]
+            trusting &= child >= 0
+            trusted += trusting
+            shift = self.layout.total - self.layout.bits_to(level + 1)
+            targets |= (child.clip(0) << shift).astype(np.uint32)
+        return to_device(targets, wp.uint32, self.device), to_device(trusted, wp.int32, self.device)
+
+
+@dataclass(frozen=True)
+class _Families:
+    """Per mask of one view, int32 [M] on the device: its level and its siblings first:last. counts etc. are scratch."""
+
+    level: wp.array
+    first: wp.array
+    last: wp.array
+    counts: wp.array
+    members: wp.array
+    present: wp.array
+    means: wp.array
+    sums: wp.array
+    mean_grad: wp.array
+
+    @property
+    def nbytes(self) -> int:
+        """Device memory held, bytes."""
+        return sum(array.capacity for array in (self.means, self.sums, self.mean_grad))
+
+
+class DeviceContrastiveObjective:
+    """See `ContrastiveObjective`: means of masks and forces between them, no pair of pixels is ever listed."""
+
+    def __init__(self, layout: BitLayout, config: TrainConfig, device: str) -> None:
+        self.layout, self.config, self.device = layout, config, device
+        self._bits = _Bits(layout, device)
+        self._views: dict[int, DevicePixels] = {}
+        self._families: ByteCache[_Families] = ByteCache(lambda k: self._families_of(self._views[k]), TABLE_BYTES)
+        self._grad = wp.empty((0, layout.total), dtype=wp.float32, device=device)
+
+    def __call__(self, features: wp.array, sample: DeviceSample, loss: wp.array) -> wp.array:
+        """See `DeviceObjective`."""
+        self._grad = _like(self._grad, features)
+        self._views[sample.number] = sample.view
+        family = self._families[sample.number]
+        del self._views[sample.number]
+        for scratch in (family.counts, family.members, family.present, family.sums, family.mean_grad, self._grad):
+            scratch.zero_()
+        binarised, pixels, device = int(self.config.straight_through), features.shape[0], self.device
+        node, masks_of = sample.node, sample.view.node_mask
+        wp.launch(
+            contrastive.sum_by_mask,
+            features.shape,
+            [features, node, masks_of, self._bits.level, self._bits.first, binarised],
+            [family.counts, family.sums],
+            device=device,
+        )
+        wp.launch(
+            contrastive.means_of_masks,
+            family.means.shape,
+            [family.counts, family.sums, family.level, family.first],
+            [family.means, family.present, family.members],
+            device=device,
+        )
+        wp.launch(
+            contrastive.forces,
+            (pixels, masks_of.shape[1]),
+            [
+                features, node, masks_of, self._bits.first, family.counts, family.means, family.present,
+                family.members, family.first, family.last, binarised,
+                float(self.config.virtual_negative), TORCH_EPSILON,
+            ],
+            [self._grad, family.mean_grad, loss],
+            device=device,
+            block_dim=WALK_BLOCK,
+        )  # fmt: skip
+        wp.launch(
+            contrastive.finish,
+            pixels,
+            [
+                features, node, sample.drawn, masks_of, self._bits.level, family.counts, family.mean_grad,
+                float(self.config.regulariser),
+            ],
+            [self._grad, loss],
+            device=device,
+            block_dim=WALK_BLOCK,
+        )  # fmt: skip
+        return self._grad
+
+    def _families_of(self, view: DevicePixels) -> _Families:
+        masks = view.masks
+        count = int(masks.level_start[-1])
+        level = np.repeat(np.arange(len(masks.level_start) - 1), np.diff(masks.level_start))
+        first, last = masks.level_start[level], masks.level_start[level + 1]
+        if self.config.progressive:
+            parent = np.full(count, -1)
+            for fine in range(1, masks.of_node.shape[1]):
+                named = masks.of_node[:, fine] >= 0
+                parent[masks.of_node[named, fine]] = masks.of_node[named, fine - 1]
+            # Masks are numbered level by level, inside a level parent by parent: a family is one stretch.
+            key = level * (count + 1) + parent + 1
+            first, last = np.searchsorted(key, key, "left"), np.searchsorted(key, key, "right")
+        tables = {"level": level, "first": first, "last": last}
+        uploaded = {name: to_device(table, wp.int32, self.device) for name, table in tables.items()}
+        means = wp.zeros((count, self.layout.total), dtype=wp.float32, device=self.device)
+        return _Families(
+            **uploaded,
+            counts=wp.empty(count, dtype=wp.int32, device=self.device),
+            members=wp.empty(count, dtype=wp.int32, device=self.device),
+            present=wp.empty(self.layout.levels, dtype=wp.int32, device=self.device),
+            means=means,
+            sums=wp.empty(means.shape, dtype=wp.int64, device=self.device),
+            mean_grad=wp.empty(means.shape, dtype=wp.int64, device=self.device),
+        )
+
+
+def loss_value(loss: int) -> float:
+    """A loss from its fixed-point form."""
+    return loss / FIXED
+
+
+def _like(kept: wp.array, wanted: wp.array) -> wp.array:
+    return kept if kept.shape == wanted.shape else wp.empty_like(wanted)

@@ -1,0 +1,150 @@
+"""A training step on a Warp device: nothing comes back to the host, and where memory runs out it makes do with less."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import warp as wp
+
+from bgs_engine.associate.votes import LevelMaps
+from bgs_engine.cameras import Camera
+from bgs_engine.codes import BitLayout
+from bgs_engine.devices import is_out_of_memory
+from bgs_engine.errors import MemoryExhaustedError
+from bgs_engine.raster.scene import RasterScene
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.device_model import DeviceModel
+from bgs_engine.train.device_objectives import (
+    DeviceContrastiveObjective,
+    DeviceObjective,
+    DeviceSegmentObjective,
+    loss_value,
+)
+from bgs_engine.train.device_sampling import DevicePixelSampler
+
+LEAST_CACHE = 0.25  # of --cache-gb: left for views even where the scene itself takes all of it
+PIXEL_SHARE = 0.2  # of the cache: a view's pixels are a quarter of its lists (at 1M Gaussians, 1000x750)
+
+
+class DeviceSteps:
+    """See `train.steps.Steps`. --cache-gb bounds all device memory: features, moments and geometry come off it first.
+
+    When an allocation fails, which is always before a step has changed anything: half the cache is given up, again and
+    again, then half the pixels, and the step is tried once more; when nothing is left to give up, an error says so.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        scene: RasterScene,
+        cameras: Sequence[Camera],
+        features: np.ndarray,
+        level_maps: LevelMaps,
+        layout: BitLayout,
+        config: TrainConfig,
+        mask_codes: list[dict[tuple[int, int], int]] | None,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.device, self._cameras, self._warn = device, cameras, warn
+        total = int(config.cache_gb * 1e9)
+        try:
+            self.model = DeviceModel(scene, cameras, features, total, device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self._exhausted(error) from None
+        left = max(total - self.model.fixed_nbytes, int(total * LEAST_CACHE))
+        self.model.views.shrink(int(left * (1 - PIXEL_SHARE)))
+        drawn = (config.uniform_pixels, config.balanced_pixels, config.balanced_masks)
+        self.sampler = DevicePixelSampler(level_maps, *drawn, int(left * PIXEL_SHARE), device)
+        self.objective: DeviceObjective = (
+            DeviceContrastiveObjective(layout, config, device)
+            if mask_codes is None
+            else DeviceSegmentObjective(layout, mask_codes, device)
+        )
+        self._loss = wp.zeros(1, dtype=wp.int64, device=device)
+        self._taken = 0
+
+    @property
+    def features(self) -> np.ndarray:
+        """See `Steps`."""
+        return self.model.features
+
+    @property
+    def opacities(self) -> np.ndarray:
+        """See `Steps`."""
+        return self.model.opacities
+
+    def take(self, number: int, rng: np.random.Generator, feature_rate: float, opacity_rate: float) -> None:
+        """See `Steps`; the host goes on before the device has finished."""
+        seed = int(rng.integers(1 << 31))
+        while True:
+            failure = self._try(number, np.random.default_rng(seed), feature_rate, opacity_rate)
+            if failure is None:
+                return
+            self._make_do(failure)
+
+    def loss(self) -> float | None:
+        """See `Steps`; waits for the device and makes room for what did not fit."""
+        if not self._taken:
+            return None
+        skipped = self.model.settle()
+        if skipped:
+            self._warn(f"{skipped} steps were left out: their pixels show more Gaussians than there was room for.")
+        mean = loss_value(int(self._loss.numpy()[0])) / self._taken
+        self._loss.zero_()
+        self._taken = 0
+        return mean
+
+    def state(self) -> dict[str, np.ndarray]:
+        """See `Steps`."""
+        return self.model.state()
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """See `Steps`."""
+        self.model.load_state(state)
+
+    def _try(
+        self, number: int, rng: np.random.Generator, feature_rate: float, opacity_rate: float
+    ) -> BaseException | None:
+        """Take the step; the error if memory ran out, without the frames that hold on to arrays."""
+        try:
+            sample = self.sampler.draw(number, self._cameras[number].width, rng)
+            if sample is None:
+                return None
+            rendered = self.model.forward(number, sample.px, sample.py)
+            grad = self.objective(rendered, sample, self._loss)
+            self.model.backward(grad, feature_rate, opacity_rate)
+            self._taken += 1
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return error.with_traceback(None)
+        return None
+
+    def _make_do(self, error: BaseException) -> None:
+        """Give up half the cache, or half the pixels once no view is held any more.
+
+        Raises:
+            MemoryExhaustedError: neither is left.
+        """
+        self.model.release_buffers()
+        held = self.model.views.nbytes + self.sampler.views.nbytes
+        if held:
+            for cache in (self.model.views, self.sampler.views):
+                cache.shrink(cache.nbytes // 2)
+            kept = self.model.views.nbytes + self.sampler.views.nbytes
+            self._warn(f"The device is out of memory: kept views go down from {held:,} to {kept:,} bytes.")
+        elif self.sampler.halve():
+            self._warn("The device is out of memory: half as many pixels a step from now on.")
+        else:
+            raise self._exhausted(error)
+
+    def _exhausted(self, error: BaseException) -> MemoryExhaustedError:
+        device = wp.get_device(self.device)
+        size = (
+            f" of {device.total_memory / 1e9:.1f} GB, {device.free_memory / 1e9:.1f} GB free" if device.is_cuda else ""
+        )
+        return MemoryExhaustedError(
+            f"The scene does not fit the device's memory ({device.name}{size}): {error}.",
+            "Close other programs on the card, use a smaller scene, or --device cpu.",
+        )

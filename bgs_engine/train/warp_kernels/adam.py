@@ -1,0 +1,62 @@
+"""The optimiser: Adam on the touched rows, see `train.kernels.adam_on_touched`."""
+
+import warp as wp
+
+from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.composite import fragment_total
+
+wp.set_module_options(NO_ADJOINT)
+
+
+@wp.kernel
+def adam_on_touched(
+    ends: wp.array[wp.int32],
+    capacity: wp.int32,
+    sort_row: wp.array[wp.int32],
+    sort_fragment: wp.array[wp.int32],
+    pixel: wp.array[wp.int32],
+    weight: wp.array[wp.float32],
+    grad: wp.array2d[wp.float32],
+    alpha_grad: wp.array[wp.float32],
+    feature_rate: wp.float32,
+    opacity_rate: wp.float32,
+    beta1: wp.float32,
+    beta2: wp.float32,
+    epsilon: wp.float32,
+    features: wp.array2d[wp.float32],
+    m: wp.array2d[wp.float32],
+    v: wp.array2d[wp.float32],
+    logits: wp.array[wp.float32],
+    opacities: wp.array[wp.float32],
+    logit_m: wp.array[wp.float32],
+    logit_v: wp.array[wp.float32],
+):
+    """Thread (k, d): if fragment k is the first of its Gaussian, sum channel d in pixel order and take its step."""
+    k, d = wp.tid()
+    total = fragment_total(ends, capacity)
+    if k >= total:
+        return
+    i = sort_row[k]
+    if k > 0 and sort_row[k - 1] == i:
+        return  # another thread's row
+    s, g = wp.float32(0.0), wp.float32(0.0)
+    e = k
+    while e < total and sort_row[e] == i:
+        f = sort_fragment[e]
+        s += weight[f] * grad[pixel[f], d]
+        if opacity_rate > 0.0:
+            g += alpha_grad[f]
+        e += 1
+    first = beta1 * m[i, d] + (1.0 - beta1) * s
+    second = beta2 * v[i, d] + (1.0 - beta2) * s * s
+    m[i, d] = first
+    v[i, d] = second
+    features[i, d] = wp.clamp(features[i, d] - feature_rate * first / (wp.sqrt(second) + epsilon), 0.0, 1.0)
+    if d == 0 and opacity_rate > 0.0:
+        g = g * opacities[i] * (1.0 - opacities[i])
+        first = beta1 * logit_m[i] + (1.0 - beta1) * g
+        second = beta2 * logit_v[i] + (1.0 - beta2) * g * g
+        logit_m[i] = first
+        logit_v[i] = second
+        logits[i] = logits[i] - opacity_rate * first / (wp.sqrt(second) + epsilon)
+        opacities[i] = 1.0 / (1.0 + wp.exp(-logits[i]))

@@ -1,7 +1,11 @@
 """Import and export through the operators: bytes, colours, transforms, refusals."""
 
+import json
 import math
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import bpy
 import made
@@ -87,6 +91,31 @@ def test_export_bakes_the_transform_and_turns_colours(tmp_path) -> None:
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     seen = basis(directions)[:, 1:] @ stack(rows, names).T
     assert np.allclose(basis(directions @ turn.T)[:, 1:] @ stack(out, names).T, seen, atol=1e-5)
+
+
+@pytest.mark.skipif("BGS_TEST_ENGINE" not in os.environ, reason="BGS_TEST_ENGINE names no Python with the engine")
+@pytest.mark.parametrize("rest", [9, 24, 45])
+def test_a_turned_export_rendered_from_the_turned_side_is_the_same_picture(tmp_path, rest: int) -> None:
+    """Through the operators and the engine's renderer; tests/unit_extension/test_rendered.py goes into more cases."""
+    rows, _ = made.made_splat(per_object=400, rest=rest)
+    for i in range(rest):
+        rows[f"f_rest_{i}"] *= 5  # colours that change strongly with the viewing direction
+    source = made.write(tmp_path / "a.ply", rows)
+    obj = import_(source)
+    before = np.array(obj.matrix_world)
+    obj.rotation_mode = "XYZ"
+    obj.location, obj.scale = (1, 2, 3), (1.7, 1.7, 1.7)
+    obj.rotation_euler = (obj.rotation_euler[0] + 0.7, 0.4, -1.1)
+    bpy.context.view_layer.update()
+    bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="WHOLE")
+    change = np.linalg.inv(before) @ np.array(obj.matrix_world)
+    (tmp_path / "change.json").write_text(json.dumps(change.tolist()))
+    script = Path(__file__).with_name("rendered.py")
+    command = [os.environ["BGS_TEST_ENGINE"], script, source, tmp_path / "out.ply", tmp_path / "change.json"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # As there: nothing but float32 and Blender's float32 object matrices between the pictures.
+    assert min(json.loads(done.stdout)) > 50, done.stdout
 
 
 def test_one_label_plain(coded, tmp_path) -> None:

@@ -178,7 +178,7 @@ def test_saving_the_blend_saves_the_run_folder_and_undo_goes_back_with_it(run_im
 
 
 def test_a_file_without_mended_labels_leaves_the_run_folder_alone(run_import, tmp_path) -> None:
-    obj, run, codes = run_import
+    _, run, codes = run_import
     other = codes.copy()
     other[:10] = other[2000]
     np.save(run / "codes.npy", other)  # what another .blend has put there meanwhile
@@ -187,7 +187,7 @@ def test_a_file_without_mended_labels_leaves_the_run_folder_alone(run_import, tm
 
 
 def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_path) -> None:
-    obj, run, _ = run_import
+    _, run, _ = run_import
     rows, codes = made.made_splat(per_object=10)
     shutil.rmtree(run)
     write_answer(made.write(tmp_path / "small.ply", rows), run, codes)

@@ -1,4 +1,4 @@
-"""A pinhole camera and the moves everybody needs: OpenCV axes throughout (x right, y down, z forward)."""
+"""A camera and the moves everybody needs: OpenCV axes throughout (x right, y down, z forward)."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ class Camera:
     """One view. Pixels: centre of pixel (0, 0) is at (0.5, 0.5); fx, fy, cx, cy in pixels.
 
     viewmat: float64 [4, 4], world → camera. image: the photo or rendered picture of this view, where there is one.
+    orthographic: parallel rays; fx, fy are then pixels per scene unit.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Camera:
     cy: float
     viewmat: np.ndarray
     image: Path | None = None
+    orthographic: bool = False
 
     def resized(self, width: int, height: int) -> "Camera":
         """The same view on another number of pixels: intrinsics scale with the picture."""
@@ -36,6 +38,12 @@ class Camera:
     def position(self) -> np.ndarray:
         """Camera centre in world coordinates, [3]."""
         return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+
+    @property
+    def forward(self) -> np.ndarray:
+        """Unit direction of the viewing axis in world coordinates, [3]."""
+        axis = self.viewmat[2, :3]
+        return axis / np.linalg.norm(axis)
 
     @property
     def opengl_pose(self) -> np.ndarray:

@@ -150,6 +150,20 @@ def _render(arguments: argparse.Namespace, reporter: Reporter) -> None:
     render_run(open_run(arguments.run_folder), arguments.views, arguments.output, config, reporter)
 
 
+def _frames_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shot", metavar="SHOT.json", type=Path, help="splats and cameras, as Render Splats writes them")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--passes", default="color", help="comma-separated: color, label, mask, depth")
+    parser.add_argument("--exr", action="store_true", help="one EXR a frame, linear, instead of PNGs")
+
+
+def _frames(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.frames import FramesConfig, render_shot
+
+    config = FramesConfig(tuple(arguments.passes.split(",")), arguments.exr)
+    render_shot(arguments.shot, arguments.output, config, reporter)
+
+
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
@@ -224,6 +238,7 @@ COMMANDS = (
     Command("masks", "find masks in the images of a dataset", _masks_arguments, _masks),
     Command("train", "a dataset with masks → a run folder", _train_arguments, _train),
     Command("render", "label maps, overlays and turntables of a run", _render_arguments, _render),
+    Command("frames", "splat pictures of a moving camera, for compositing", _frames_arguments, _frames),
     Command("export", "one PLY for each label of a run", _export_arguments, _export),
     Command("eval", "measure a run against true labels", _eval_arguments, _eval),
     Command("doctor", "what works on this machine, and what to do about what does not", _doctor_arguments, _doctor),

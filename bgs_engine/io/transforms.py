@@ -16,6 +16,7 @@ from bgs_engine.io.files import read_json, write_json
 from bgs_engine.io.images import find_image, image_size, view_name
 from bgs_engine.io.poses import checked_intrinsics, checked_pose, refuse_distortion
 
+ORTHOGRAPHIC = "ORTHOGRAPHIC"  # ours: parallel rays, fl_x and fl_y in pixels per scene unit
 _PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV", "PERSPECTIVE")
 _DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 
@@ -46,7 +47,11 @@ def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int) -> Came
     values = {**shared, **frame}
     model = values.get("camera_model", "PINHOLE")
     fisheye = values.get("is_fisheye") is True
-    if fisheye or model not in _PINHOLE_MODELS or any(_number(values, key, where, 0) != 0 for key in _DISTORTION):
+    if (
+        fisheye
+        or model not in (*_PINHOLE_MODELS, ORTHOGRAPHIC)
+        or any(_number(values, key, where, 0) != 0 for key in _DISTORTION)
+    ):
         raise refuse_distortion("fisheye" if fisheye else str(model)[:40], where)
     try:
         matrix = np.array(frame["transform_matrix"], np.float64)
@@ -60,7 +65,7 @@ def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int) -> Came
             return Camera(view_name(file), 0, 0, 0, 0, 0, 0, viewmat)
         width, height = image_size(image)
     intrinsics = checked_intrinsics(width, height, _focal_and_center(values, width, height, where), where)
-    return Camera(view_name(file), round(width), round(height), *intrinsics, viewmat, image)
+    return Camera(view_name(file), round(width), round(height), *intrinsics, viewmat, image, model == ORTHOGRAPHIC)
 
 
 def _focal_and_center(values: dict[str, Any], width: float, height: float, where: str) -> tuple[float, ...]:
@@ -95,7 +100,8 @@ def write_transforms(path: Path, cameras: Sequence[Camera], shared: dict[str, An
 
     `file_path` is the image's path relative to the file, or images/<name>.png where a camera has none.
     """
-    intrinsics = [{"fl_x": c.fx, "fl_y": c.fy, "cx": c.cx, "cy": c.cy, "w": c.width, "h": c.height} for c in cameras]
+    intrinsics = [{"fl_x": c.fx, "fl_y": c.fy, "cx": c.cx, "cy": c.cy, "w": c.width, "h": c.height,
+                   **({"camera_model": ORTHOGRAPHIC} if c.orthographic else {})} for c in cameras]  # fmt: skip
     same = all(one == intrinsics[0] for one in intrinsics)
     frames = []
     for camera, own in zip(cameras, intrinsics, strict=True):

@@ -21,7 +21,8 @@ def render_frame(
     if scene.sh is None:
         raise ValueError("this scene was loaded without colours")
     view = ViewBuilder(scene).build(camera)
-    colors = sh_colors(scene.sh[view.order], scene.means[view.order], camera.position)
+    forward = camera.forward if camera.orthographic else None
+    colors = sh_colors(scene.sh[view.order], scene.means[view.order], camera.position, forward)
     image, transmittance, depth = blend(view, scene.opacities, colors)
     image += transmittance[..., None] * np.asarray(background, image.dtype)
     return image.clip(0, 1, out=image), 1 - transmittance, depth

@@ -65,12 +65,15 @@ def project(means: Tensor, covs: Tensor, camera: Camera) -> Projected:
     z = torch.where(in_front, z, torch.ones_like(z))  # what is behind is cut below; only its division must be safe
     limit_x = FRUSTUM_MARGIN * 0.5 * camera.width / camera.fx
     limit_y = FRUSTUM_MARGIN * 0.5 * camera.height / camera.fy
+    away = torch.ones_like(z) if camera.orthographic else z
     clamped_x, clamped_y = (x / z).clamp(-limit_x, limit_x) * z, (y / z).clamp(-limit_y, limit_y) * z
     zero = torch.zeros_like(z)
+    if camera.orthographic:  # parallel rays: nothing changes with depth
+        clamped_x = clamped_y = zero
     jacobian = torch.stack(
         [
-            torch.stack([camera.fx / z, zero, -camera.fx * clamped_x / z**2], 1),
-            torch.stack([zero, camera.fy / z, -camera.fy * clamped_y / z**2], 1),
+            torch.stack([camera.fx / away, zero, -camera.fx * clamped_x / z**2], 1),
+            torch.stack([zero, camera.fy / away, -camera.fy * clamped_y / z**2], 1),
         ],
         1,
     )
@@ -80,7 +83,7 @@ def project(means: Tensor, covs: Tensor, camera: Camera) -> Projected:
     det = xx * yy - xy * xy
     sound = (det > 0) & (det < 1e30)
     det = torch.where(sound, det, torch.ones_like(det))
-    centers = torch.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], 1)
+    centers = torch.stack([camera.fx * x / away + camera.cx, camera.fy * y / away + camera.cy], 1)
     return Projected(centers, torch.stack([yy, -xy, xx], 1) / det[:, None], z, in_front & sound)
 
 

@@ -32,16 +32,22 @@ def sh_basis(directions: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-def sh_colors(sh: np.ndarray, means: np.ndarray, camera_position: np.ndarray) -> np.ndarray:
+def sh_colors(
+    sh: np.ndarray, means: np.ndarray, camera_position: np.ndarray, forward: np.ndarray | None = None
+) -> np.ndarray:
     """Colour of each Gaussian seen from a camera, float32 [N, 3], clamped below at 0.
 
     Args:
         sh: coefficients [N, K, 3].
         means: centres [N, 3].
         camera_position: [3].
+        forward: [3], the one viewing direction of an orthographic camera.
     """
     if sh.shape[1] == 1:
         return np.maximum(sh[:, 0] * np.float32(C0) + np.float32(0.5), 0)
-    directions = means - camera_position.astype(means.dtype)
+    if forward is not None:
+        directions = np.broadcast_to(forward.astype(means.dtype), means.shape).copy()
+    else:
+        directions = means - camera_position.astype(means.dtype)
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
     return np.maximum(np.einsum("nk,nkc->nc", sh_basis(directions, sh.shape[1]), sh) + np.float32(0.5), 0)

@@ -38,10 +38,12 @@ def covariances(quats, scales):
 
 
 @parallel
-def project(means, covs, viewmat, fx, fy, cx, cy, width, height, near, margin, blur, extent_cap, records, visible):
+def project(means, covs, viewmat, fx, fy, cx, cy, width, height, near, margin, blur, extent_cap,
+            orthographic, records, visible):  # fmt: skip
     """Fill `records` [N, 8] and `visible` uint8 [N].
 
     Visible: in front of the near plane, non-degenerate, and its q <= extent_cap ellipse touches the image.
+    orthographic: parallel rays, fx and fy in pixels per scene unit.
     Scalars and arrays share one float type.
     """
     n = means.shape[0]
@@ -58,12 +60,12 @@ def project(means, covs, viewmat, fx, fy, cx, cy, width, height, near, margin, b
             continue
         x = v[0, 0] * px + v[0, 1] * py + v[0, 2] * pz + v[0, 3]
         y = v[1, 0] * px + v[1, 1] * py + v[1, 2] * pz + v[1, 3]
-        iz = one / z
+        iz = one if orthographic else one / z
         mx, my = fx * x * iz + cx, fy * y * iz + cy
         tx = min(limit_x, max(-limit_x, x * iz)) * z
         ty = min(limit_y, max(-limit_y, y * iz)) * z
-        ja, jb = fx * iz, -fx * tx * iz * iz
-        jc, jd = fy * iz, -fy * ty * iz * iz
+        ja, jb = fx * iz, zero if orthographic else -fx * tx * iz * iz
+        jc, jd = fy * iz, zero if orthographic else -fy * ty * iz * iz
         # The two rows of (Jacobian of the projection) x (rotation of the camera).
         u0, u1, u2 = ja * v[0, 0] + jb * v[2, 0], ja * v[0, 1] + jb * v[2, 1], ja * v[0, 2] + jb * v[2, 2]
         w0, w1, w2 = jc * v[1, 0] + jd * v[2, 0], jc * v[1, 1] + jd * v[2, 1], jc * v[1, 2] + jd * v[2, 2]

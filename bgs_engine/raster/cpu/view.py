@@ -51,6 +51,7 @@ class ViewBuilder:
             scene.covs,
             np.ascontiguousarray(camera.viewmat, scene.means.dtype),
             *(t(value) for value in (*scalars, *limits)),
+            camera.orthographic,
             self._records,
             self._visible,
         )

@@ -89,7 +89,7 @@ def source_for_engine(obj: SplatObject, run: Path) -> tuple[Path, bool]:
     rows = clouds.get_column(obj.data, ROW)
     if source is not None and source.is_file() and rows is not None:
         try:
-            if read_ply(source).count > int(rows.max()) and len(rows) == len(np.unique(rows)):
+            if read_ply(source).count > int(rows.max()) and np.bincount(rows).max() == 1:  # no row twice
                 return source, False
         except InputError:
             pass  # replaced by something else since: the points themselves are the truth

@@ -19,7 +19,7 @@ from .job import Job, Progress
 from .typed import SplatObject, SplatScene
 
 REPORT_SECONDS = 2.0  # between two progress lines where nobody is at a terminal
-_ERRORS: dict[int | None, type[BgsError]] = {int(kind.exit_code): kind for kind in BgsError.__subclasses__()}
+ERRORS: dict[int | None, type[BgsError]] = {int(kind.exit_code): kind for kind in BgsError.__subclasses__()}
 
 
 def say(text: str) -> None:
@@ -52,7 +52,7 @@ def batch(options: argparse.Namespace) -> None:
             sys.stderr.write(f"bgs: {scene.name}: {error}\n")
     say(f"{len(scenes) - len(failed)} of {len(scenes)} scenes done")
     if failed:
-        raise _ERRORS.get(int(code), InputError)(f"Failed: {', '.join(failed)}.", "The reasons are above.")
+        raise ERRORS.get(int(code), InputError)(f"Failed: {', '.join(failed)}.", "The reasons are above.")
 
 
 def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.Namespace) -> None:
@@ -75,7 +75,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
         message, hint = state.error or ("The engine was stopped.", "")
         if state.cancelled or state.returncode == ExitCode.CANCELLED:
             raise CancelledError
-        raise _ERRORS.get(state.returncode, InputError)(message, hint)
+        raise ERRORS.get(state.returncode, InputError)(message, hint)
     found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=True)))
     say(f"{found} labels at level 1")
     if options.level:

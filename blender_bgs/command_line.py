@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 from bgs_engine.errors import BgsError, ExitCode
 
-from . import batch
+from . import batch, render_splats_operators
 from .engine import SegmentConfig
 
 _handle: object | None = None
@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--size", default="640x480")
     made.add_argument("--samples", type=int, default=16)
     add_up(made)
+    render_splats_operators.add_command(add)
     return top
 
 

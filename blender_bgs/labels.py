@@ -20,7 +20,7 @@ from .logic import attributes as at
 from .logic.carry_over import Kept
 from .logic.framing import point_radii
 from .logic.label_tree import CodeTable, Key, build_entries, reassign
-from .logic.palette import srgb_to_linear
+from .logic.palette import confidence_colors, srgb_to_linear
 from .properties import BGS_Label, BGS_Splat, quietly, signed
 from .typed import SplatObject
 
@@ -166,7 +166,10 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
     colors[:, 3] = base[:, 3]
     mode = splat.color_mode if splat.level_bits and cloud.attributes.get(at.CODE) else "COLOR"
     hidden_rows = None
-    if mode != "LABEL":
+    sure = clouds.get_column(cloud, at.CONFIDENCE) if mode == "CONFIDENCE" else None
+    if sure is not None:
+        colors[:, :3] = _LINEAR[(confidence_colors(sure) * 1023 + 0.5).astype(np.uint16)]
+    elif mode != "LABEL":
         index = (base[:, :3] * np.float32(SH_C0 * 1023) + np.float32(511.5)).clip(0, 1023).astype(np.uint16)
         colors[:, :3] = _LINEAR[index]
     if splat.level_bits and cloud.attributes.get(at.CODE):

@@ -104,6 +104,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
             ("COLOR", "Color", "The captured colours"),
             ("LABEL", "Labels", "One colour per label of the level"),
             ("MIXED", "Mixed", "Captured colours tinted by label"),
+            ("CONFIDENCE", "Sure", "How sure the segmentation is: red, yellow, green"),
         ),
         update=_refresh,
     )

@@ -17,6 +17,7 @@ from . import (
     pick,
     preferences,
     properties,
+    render_splats_operators,
     run_files,
 )
 
@@ -29,6 +30,7 @@ CLASSES = (
     *collection_operators.CLASSES,
     *pick.CLASSES,
     *panels.CLASSES,
+    *render_splats_operators.CLASSES,
 )
 _factory: Any = bpy.utils.register_classes_factory(CLASSES)
 _register_classes, _unregister_classes = _factory
@@ -39,6 +41,7 @@ def register() -> None:
     _register_classes()
     properties.add_to_blender()
     engine_operators.add_to_blender()
+    render_splats_operators.add_to_blender()
     file_operators.add_menus()
     panels.add_menus()
     display.start()
@@ -54,6 +57,7 @@ def unregister() -> None:
     display.stop()
     panels.remove_menus()
     file_operators.remove_menus()
+    render_splats_operators.remove_from_blender()
     engine_operators.remove_from_blender()
     properties.remove_from_blender()
     _unregister_classes()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import gpu
 import numpy as np
 
+from ..logic.palette import CONFIDENCE_STOPS
+
 HARMONICS = """
 vec3 harmonics(int i, vec3 d, int count) {
   if (count == 0) {
@@ -119,8 +121,7 @@ void main() {
   }
   if (mode.x > 2.5) {
     float t = clamp(c.w, 0.0, 1.0);
-    color = t < 0.5 ? mix(vec3(0.80, 0.15, 0.12), vec3(0.95, 0.80, 0.20), 2.0 * t)
-                    : mix(vec3(0.95, 0.80, 0.20), vec3(0.15, 0.60, 0.35), 2.0 * t - 1.0);
+    color = t < 0.5 ? mix(LOW, MIDDLE, 2.0 * t) : mix(MIDDLE, HIGH, 2.0 * t - 1.0);
   } else if (mode.x > 0.5) {
     color = mix(label.rgb, color, mode.x > 1.5 ? 1.0 - mode.y : 0.0);
   }
@@ -216,6 +217,8 @@ def splat_program(width: int) -> Program:
     info = gpu.types.GPUShaderCreateInfo()
     for name, value in (("WIDTH", str(width)), ("NEAR", "0.01"), ("MARGIN", "1.3"), ("BLUR", "0.3")):
         info.define(name, value)
+    for name, stop in zip(("LOW", "MIDDLE", "HIGH"), CONFIDENCE_STOPS, strict=True):
+        info.define(name, "vec3({}, {}, {})".format(*stop))
     info.define("SH(k)", "vec3(f[3 * (k)], f[3 * (k) + 1], f[3 * (k) + 2])")
     info.push_constant("MAT4", "projection")
     info.push_constant("VEC4", "screen")  # width and height in pixels

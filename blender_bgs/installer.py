@@ -165,7 +165,7 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
     add("installing the engine", [*pip, wheel], again)
     add("checking", [str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"])
     for number, (name, work) in enumerate(steps):
-        say("stage", name=f"{name} ({number + 1} of {len(steps)})")
+        say("stage", name=name)
         say("progress", done=number, total=len(steps), eta=None)
         work()
     say("progress", done=len(steps), total=len(steps), eta=0)

@@ -7,7 +7,7 @@ extension to disabling it, whatever file is opened in between.
 import bpy
 from bpy.app.handlers import persistent
 
-from .splats import draw
+from .splats import draw, tags
 from .typed import SplatScene
 
 _handles: list[object] = []
@@ -50,6 +50,7 @@ def start() -> None:
     bpy.app.handlers.load_pre.append(_forget)
     if not bpy.app.background:
         _handles.append(bpy.types.SpaceView3D.draw_handler_add(draw.draw, (), "WINDOW", "POST_VIEW"))
+        _handles.append(bpy.types.SpaceView3D.draw_handler_add(tags.draw, (), "WINDOW", "POST_PIXEL"))
 
 
 def stop() -> None:

@@ -3,26 +3,17 @@
 from typing import cast
 
 import bpy
-import numpy as np
 from bgs_engine.errors import BgsError
 
-from . import clouds, labels
+from . import labels
 from .label_operators import select_at
-from .logic.attributes import POSITION, RADIUS
-from .logic.picking import front_most
 from .operator_base import NeedsLabels
 from .scene import need_splat
+from .splats import tags
+from .splats.hover import Follower, row_under_mouse
 from .typed import Context, Returned, SplatObject
 
-
-def row_under_mouse(context: Context, obj: SplatObject, mouse: tuple[float, float]) -> int | None:
-    """The front-most Gaussian at a position in the region, pixels from its lower left corner."""
-    positions, radii = clouds.get_column(obj.data, POSITION), clouds.get_column(obj.data, RADIUS)
-    if positions is None or radii is None:
-        return None
-    matrix = context.region_data.perspective_matrix @ obj.matrix_world
-    size = (context.region.width, context.region.height)
-    return front_most(positions, radii, np.array(matrix), size, mouse)
+HOVER_TICK = 0.08  # seconds between two looks at what is under a moving mouse
 
 
 def pick(obj: SplatObject, row: int, extend: bool) -> str:
@@ -45,15 +36,19 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
 
     def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
         context.window.cursor_modal_set("EYEDROPPER")
+        self._follower, self._asked = Follower(), (0, 0)
+        self._timer = context.window_manager.event_timer_add(HOVER_TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
         context.workspace.status_text_set("Click: label under the mouse, again: its parent. Shift: add. Esc: end")
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: bpy.types.Event) -> Returned:
         if event.type in {"ESC", "RIGHTMOUSE", "RET"} and event.value == "PRESS":
-            context.window.cursor_modal_restore()
-            context.workspace.status_text_set(None)
+            self._end(context)
             return {"FINISHED"}
+        if event.type == "TIMER":
+            self._follow(context, event)
+            return {"PASS_THROUGH"}
         if event.type != "LEFTMOUSE" or event.value != "PRESS":
             return {"PASS_THROUGH"}
         found = _region_at(context, event.mouse_x, event.mouse_y)
@@ -74,6 +69,35 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         area.header_text_set(None)
         self.report({"INFO"}, said)
         return {"RUNNING_MODAL"}
+
+    def cancel(self, context: Context) -> None:
+        """Blender ends it: another file, or the window closes."""
+        self._end(context)
+
+    def _end(self, context: Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        self._follower.stop()
+        tags.follow.clear()
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+
+    def _follow(self, context: Context, event: bpy.types.Event) -> None:
+        """Outline and name the label under the mouse, when it has moved since the last answer."""
+        self._follower.look()
+        place = (event.mouse_x, event.mouse_y)
+        found = _region_at(context, *place)
+        if found is None or place == self._asked:
+            return
+        area, region = found
+        mouse = (event.mouse_x - region.x, event.mouse_y - region.y)
+        tags.follow[:] = [(region.as_pointer(), *mouse)]
+        try:
+            with context.temp_override(area=area, region=region):  # type: ignore[attr-defined]
+                asked = self._follower.moved(cast(Context, bpy.context), need_splat(context), mouse)
+        except BgsError:
+            asked = True  # no labels any more: nothing to name
+        if asked:
+            self._asked = place
 
     def work(self, _context: Context) -> None:
         """Nothing without a mouse."""

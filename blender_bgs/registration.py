@@ -20,6 +20,7 @@ from . import (
     render_splats_operators,
     run_files,
 )
+from .splats import settings
 
 CLASSES = (
     *properties.CLASSES,
@@ -31,6 +32,7 @@ CLASSES = (
     *pick.CLASSES,
     *panels.CLASSES,
     *render_splats_operators.CLASSES,
+    *settings.CLASSES,
 )
 _factory: Any = bpy.utils.register_classes_factory(CLASSES)
 _register_classes, _unregister_classes = _factory
@@ -42,6 +44,7 @@ def register() -> None:
     properties.add_to_blender()
     engine_operators.add_to_blender()
     render_splats_operators.add_to_blender()
+    settings.add_to_blender()
     file_operators.add_menus()
     panels.add_menus()
     display.start()
@@ -57,6 +60,7 @@ def unregister() -> None:
     display.stop()
     panels.remove_menus()
     file_operators.remove_menus()
+    settings.remove_from_blender()
     render_splats_operators.remove_from_blender()
     engine_operators.remove_from_blender()
     properties.remove_from_blender()

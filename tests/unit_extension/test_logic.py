@@ -12,7 +12,6 @@ from blender_bgs.logic.framing import core_box, point_radii
 from blender_bgs.logic.harmonics import basis, rotation_matrix
 from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, list_order, reassign
 from blender_bgs.logic.palette import color_at
-from blender_bgs.logic.picking import front_most
 from blender_bgs.logic.transforms import (
     change_since_import,
     matrices_quaternions,
@@ -191,16 +190,6 @@ def test_a_free_label_is_free_or_refused() -> None:
     assert free_label([4, 5, 7], 1, layout, 2) == 6
     with pytest.raises(UsageError, match="in use"):
         free_label([0, 1], 0, layout, 1)
-
-
-def test_the_front_most_gaussian_is_picked() -> None:
-    position = np.array([(0, 0, 5), (0, 0, 3), (0.1, 0, 4), (0, 0, -2)], np.float32)
-    radii = np.array([0.1, 0.1, 0.1, 0.1], np.float32)
-    clip = np.array([(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, -0.1), (0, 0, 1, 0)], float)  # camera at 0, looking at +z
-    assert front_most(position, radii, clip, (100, 100), (50, 50)) == 1
-    radii[1] = 0  # hidden
-    assert front_most(position, radii, clip, (100, 100), (50, 50)) == 2
-    assert front_most(position, radii, clip, (100, 100), (5, 5)) is None
 
 
 def test_floaters_do_not_count_for_framing() -> None:

@@ -12,7 +12,7 @@ from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run
 from mathutils import Matrix
 
-from . import clouds, labels
+from . import clouds, labels, run_files
 from .logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, Layout, columns_of
 from .logic.framing import core_box
 from .logic.transforms import up_matrix
@@ -62,8 +62,9 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
         if codes is None:
             labels.refresh(obj)
         else:
-            if run:
-                _add_confidence(cloud, run.folder)
+            sure = run_files.confidence_in(run.folder, ply.count) if run else None
+            if sure is not None:
+                clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", sure))
             bits = run.layout if run else BitLayout(config.level_bits)
             labels.attach(obj, codes, bits, run.folder if run else None)
     except Exception:
@@ -99,14 +100,6 @@ def turn_up(obj: SplatObject) -> None:
     world = np.array(obj.matrix_world, np.float64) @ np.linalg.inv(old) @ new
     obj.matrix_world = Matrix(world.tolist())
     obj.bgs.import_matrix = new.ravel().tolist()
-
-
-def _add_confidence(cloud: bpy.types.PointCloud, folder: Path) -> None:
-    file = folder / "confidence.npy"
-    if file.is_file():
-        values = np.load(file, allow_pickle=False)
-        if values.shape == (len(cloud.points),):
-            clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", values))
 
 
 def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:

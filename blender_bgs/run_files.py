@@ -61,6 +61,13 @@ def save(obj: SplatObject) -> bool:
     return True
 
 
+def confidence_in(run: Path, count: int) -> np.ndarray | None:
+    """How sure the engine is of each row's label, float32 [count] in 0..1, where the run folder says so."""
+    file = run / "confidence.npy"
+    values = np.load(file, allow_pickle=False) if file.is_file() else None
+    return values if values is not None and values.shape == (count,) else None
+
+
 def keep_names(obj: SplatObject) -> None:
     """Write the names into the run folder's labels.json, where other programs find them; called while typing ends."""
     folder = (obj.bgs.whole or obj).bgs.run
@@ -112,9 +119,8 @@ def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
         raise InputError(f"{obj.name} has lost attributes of a splat.", "Undo, or import it again.")
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
-    file = run.folder / "confidence.npy"
-    confidence = np.load(file, allow_pickle=False) if file.is_file() else None
-    return build_label_table(run.layout, codes, means, run.opacities, colors, confidence)
+    sure = confidence_in(run.folder, len(codes))
+    return build_label_table(run.layout, codes, means, run.opacities, colors, sure)
 
 
 def _copy(source: Path, target: Path) -> None:

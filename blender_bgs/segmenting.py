@@ -18,7 +18,7 @@ from .engine import SegmentConfig, command, find_engine
 from .exporter import ExportConfig, export_splats
 from .job import Job
 from .logic import carry_over
-from .logic.attributes import CODE, ROW
+from .logic.attributes import CODE, CONFIDENCE, ROW, Column
 from .logic.label_tree import CodeTable, Key
 from .preferences import preferences
 from .typed import SplatObject
@@ -50,6 +50,7 @@ class Answer:
     table: CodeTable
     names: dict[Key, str]
     partners: dict[Key, Key]
+    confidence: np.ndarray | None
     order: Order
 
 
@@ -131,21 +132,21 @@ def read_answer(run: Path, order: Order) -> Answer:
         InputError: the answer is for another file.
     """
     opened = open_run(run)
-    rows, codes = order.rows, opened.codes
-    if order.in_order and len(codes) == len(rows):
-        spread = np.empty(len(rows), np.int32)
-        spread[np.argsort(rows, kind="stable")] = codes  # exports are written in the source's row order
-        codes = spread
-    elif not order.in_order and rows.max(initial=-1) < len(codes):
-        codes = codes[rows]
-    if len(codes) != len(rows):
+    place = order.rows
+    if order.in_order:  # exports are written in the source's row order
+        place = np.empty_like(place)
+        place[np.argsort(order.rows, kind="stable")] = np.arange(len(place), dtype=place.dtype)
+    if (order.in_order and len(opened.codes) != len(place)) or place.max(initial=-1) >= len(opened.codes):
         raise InputError(
-            f"{run.name} is about {len(opened.codes):,} Gaussians, the splat has {len(rows):,}.",
+            f"{run.name} is about {len(opened.codes):,} Gaussians, the splat has {len(place):,}.",
             "Import the run folder instead.",
         )
+    codes, sure = opened.codes[place], run_files.confidence_in(opened.folder, len(opened.codes))
     table = CodeTable.of(codes, opened.layout)
     partners = carry_over.partners(order.old, table) if order.old is not None else {}
-    return Answer(opened.folder, opened.layout, codes, table, labels.names_in(opened.folder), partners, order)
+    names = labels.names_in(opened.folder)
+    sure = None if sure is None else sure[place]
+    return Answer(opened.folder, opened.layout, codes, table, names, partners, sure, order)
 
 
 def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -166,6 +167,10 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
             )
         labels.remember(obj, answer.codes, answer.table)
         labels.set_codes(obj, answer.codes, answer.layout, answer.run)
+        if answer.confidence is not None:
+            clouds.set_column(obj.data, Column(CONFIDENCE, "FLOAT", answer.confidence))
+        elif obj.data.attributes.get(CONFIDENCE):
+            obj.data.attributes.remove(obj.data.attributes[CONFIDENCE])
 
     def list_labels() -> None:
         keep = keeps[0].moved(answer.partners)

@@ -22,7 +22,8 @@ def write_answer(scene: Path, run: Path, codes: np.ndarray) -> Path:
     count = ply.count
     means, grey, ones = ply.columns(("x", "y", "z")), np.full((count, 3), 0.5, np.float32), np.ones(count, np.float32)
     table = build_label_table(BitLayout(), codes, means, ones, grey)
-    write_run(partial_folder(run), ply, codes, ones, table, {"source": str(scene)})
+    sure = np.arange(count, dtype=np.float32) / count
+    write_run(partial_folder(run), ply, codes, ones, table, {"source": str(scene)}, sure)
     finish(run)
     return run
 
@@ -69,6 +70,8 @@ def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> Non
     assert found[3].name.startswith("L1_")  # nobody named it, so it has the name that its new rank gives
     assert [tuple(row.color) for row in found] == colors
     assert found[2].hidden and not found[0].hidden
+    sure = clouds.get_column(obj.data, at.CONFIDENCE)
+    assert sure is not None and np.array_equal(sure, np.arange(6000, dtype=np.float32) / 6000)
     assert "Sofa" in {row.name for row in read_labels(run / "labels.json").levels[0]}  # for other programs too
 
 

@@ -18,6 +18,7 @@ from typing import Any
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
 TESTED_TORCH = "2.13.0"  # the version that the engine's own tests run with (tools/environments.py)
 DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
+LONGEST_LINE = 40  # letters that the sidebar has room for
 LOOK_SECONDS = 2.0  # between two looks at how much has arrived
 
 
@@ -98,7 +99,8 @@ class Runner:
             sys.stderr.write(line)
             sys.stderr.flush()
             if line.startswith(("Collecting", "Downloading", "Installing", "Successfully")):
-                say("metric", name="pip", value=line.strip()[:120])
+                said = line.strip().split(" (from ")[0]
+                say("metric", name="pip", value=said if len(said) <= LONGEST_LINE else f"{said[: LONGEST_LINE - 3]}...")
 
 
 def wants_cuda(device: str) -> bool:

@@ -38,6 +38,10 @@ class ByteCache(Generic[T]):
         self._trim(1)
         return item
 
+    def __len__(self) -> int:
+        """Items held."""
+        return len(self._items)
+
     @property
     def nbytes(self) -> int:
         """Bytes held by all items."""

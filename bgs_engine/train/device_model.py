@@ -36,7 +36,8 @@ class DeviceModel:
             "logit_v": np.zeros(len(scene)),
         }
         self._state = {name: to_device(start[name], wp.float32, device) for name in STATE}
-        self._opacities = to_device(scene.opacities, wp.float32, device)
+        self._opacities = wp.empty(len(scene), dtype=wp.float32, device=device)
+        self._follow_logits()
         self._builder = DeviceViewBuilder(self.geometry)
         self.views: ByteCache[DeviceView] = ByteCache(lambda k: self._builder.build(cameras[k]), cache_bytes)
         self._lister = DeviceFragmentLister(len(scene), device)
@@ -116,4 +117,9 @@ class DeviceModel:
         """Continue from a checkpoint's arrays."""
         for name, array in self._state.items():
             array.assign(np.asarray(state[name], np.float32))
-        self._opacities.assign((1 / (1 + np.exp(-np.asarray(state["logits"], np.float32)))).astype(np.float32))
+        self._follow_logits()
+
+    def _follow_logits(self) -> None:
+        wp.launch(
+            adam.opacities_of, self._opacities.size, [self._state["logits"]], [self._opacities], device=self.device
+        )

@@ -122,18 +122,17 @@ class DeviceSteps:
         return None
 
     def _make_do(self, error: BaseException) -> None:
-        """Give up half the cache, or half the pixels once no view is held any more.
+        """Give up half the cache, or half the pixels once only the view at hand is held.
 
         Raises:
             MemoryExhaustedError: neither is left.
         """
         self.model.release_buffers()
-        held = self.model.views.nbytes + self.sampler.views.nbytes
-        if held:
+        held = len(self.model.views)
+        if held > 1 or len(self.sampler.views) > 1:
             for cache in (self.model.views, self.sampler.views):
                 cache.shrink(cache.nbytes // 2)
-            kept = self.model.views.nbytes + self.sampler.views.nbytes
-            self._warn(f"The device is out of memory: kept views go down from {held:,} to {kept:,} bytes.")
+            self._warn(f"The device is out of memory: {len(self.model.views)} views are kept instead of {held}.")
         elif self.sampler.halve():
             self._warn("The device is out of memory: half as many pixels a step from now on.")
         else:

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
+from test_training import CancelAt
 
 from bgs_engine.codes import BitLayout
+from bgs_engine.errors import CancelledError, MemoryExhaustedError
 from bgs_engine.evaluate import evaluate_run
 from bgs_engine.events import Reporter
 from bgs_engine.io.run_folder import open_run
@@ -23,7 +25,7 @@ from bgs_engine.train.device_objectives import (
     DeviceSegmentObjective,
     loss_value,
 )
-from bgs_engine.train.device_sampling import DevicePixelSampler, DeviceSample, index_on_device
+from bgs_engine.train.device_sampling import MIN_PLACES, DevicePixelSampler, DeviceSample, index_on_device
 from bgs_engine.train.device_steps import DeviceSteps
 from bgs_engine.train.model import CpuModel
 from bgs_engine.train.objectives import ContrastiveObjective, Objective, SegmentObjective
@@ -166,22 +168,41 @@ def trained(small_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return train_run(small_scene, tmp_path_factory.mktemp("runs") / "run", BitLayout(), QUICK, Reporter())
 
 
-@pytest.mark.parametrize("objective", ["association", "contrastive"])
-def test_training_reaches_the_cpus_accuracy(small_scene: Path, trained: Path, tmp_path: Path, objective: str) -> None:
-    settings = {**QUICK.__dict__, "objective": objective}
-    runs = {"cpu": train_run(small_scene, tmp_path / "cpu", BitLayout(), TrainConfig(**{**settings, "device": "cpu"}), Reporter())}  # fmt: skip  # noqa: E501
-    runs["warp"] = trained
-    if objective != QUICK.objective:
-        runs["warp"] = train_run(small_scene, tmp_path / "warp", BitLayout(), TrainConfig(**settings), Reporter())
-    scores = {name: evaluate_run(run, small_scene / "gt", Reporter()) for name, run in runs.items()}
-    print({name: score for name, score in scores.items()})
+def test_training_reaches_the_cpus_accuracy(small_scene: Path, trained: Path, tmp_path: Path) -> None:
+    on_cpu = TrainConfig(**{**QUICK.__dict__, "device": "cpu"})
+    theirs = evaluate_run(
+        train_run(small_scene, tmp_path / "cpu", BitLayout(), on_cpu, Reporter()), small_scene / "gt", Reporter()
+    )
+    ours = evaluate_run(trained, small_scene / "gt", Reporter())
+    for level in ("level_1", "level_2", "level_3"):
+        # Other random pixels: over four seeds either backend's IoU moves by 0.01 and neither is ahead.
+        assert ours[level]["best"] == pytest.approx(theirs[level]["best"], abs=0.02)
+        assert ours[level]["best"] > 0.75  # the scene's usual: 0.97, 0.90, 0.83
+
+
+def test_the_papers_objective_trains(small_scene: Path, tmp_path: Path) -> None:
+    config = TrainConfig(**{**QUICK.__dict__, "objective": "contrastive"})
+    run = train_run(small_scene, tmp_path / "run", BitLayout(), config, Reporter())
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    losses = [event["value"] for event in events if event["event"] == "metric" and event["name"] == "loss"]
+    assert losses[-1] < 0.8 * losses[0]  # as test_training asks of the CPU
+
+
+def test_a_stopped_run_resumes_to_the_same_codes(small_scene: Path, tmp_path: Path) -> None:
+    short = TrainConfig(**{**QUICK.__dict__, "iterations": 12, "checkpoint_seconds": 0.0})
+    whole = train_run(small_scene, tmp_path / "whole", BitLayout(), short, Reporter())
+    with pytest.raises(CancelledError):
+        train_run(small_scene, tmp_path / "run", BitLayout(), short, CancelAt(3).reporter)
+    again = train_run(small_scene, tmp_path / "run", BitLayout(), short, Reporter(), resume=True)
+    np.testing.assert_array_equal(open_run(again).codes, open_run(whole).codes)
+    np.testing.assert_array_equal(open_run(again).opacities, open_run(whole).opacities)
 
 
 class Waits:
     """Counts what makes the host wait for the device or copies between them."""
 
-    CALLS = ((wp.array, "numpy"), (wp.array, "list"), (wp.array, "assign"), (wp, "copy"), (wp, "synchronize"),
-             (wp, "synchronize_device"), (wp, "synchronize_stream"), (wp, "from_numpy"), (wp, "empty"), (wp, "zeros"))  # fmt: skip
+    OF_WARP = ("copy", "synchronize", "synchronize_device", "synchronize_stream", "from_numpy", "empty", "zeros")
+    CALLS = (*((wp.array, name) for name in ("numpy", "list", "assign")), *((wp, name) for name in OF_WARP))
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[str] = []
@@ -196,8 +217,12 @@ class Waits:
         return call
 
 
-def small_steps(config: TrainConfig = TrainConfig(uniform_pixels=300, balanced_pixels=1200), views: int = 2, **limits):
-    made = made_scene(random_gaussians(4, 300, np.float32))
+SMALL = TrainConfig(uniform_pixels=300, balanced_pixels=1200)
+
+
+def small_steps(config: TrainConfig = SMALL, views: int = 2, gaussians: int = 300) -> tuple[DeviceSteps, list[str]]:
+    """Steps on a few hundred Gaussians, and the list that their warnings go to."""
+    made = made_scene(random_gaussians(4, gaussians, np.float32))
     codes = None if config.objective == "contrastive" else [
         {(camera, int(i)): int(i) % (1 << b) for camera in range(views) for i in np.unique(m) if i}
         for m, b in zip(maps_of_camera(), LAYOUT.level_bits, strict=True)
@@ -232,10 +257,10 @@ def test_a_step_on_a_held_view_waits_for_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 class Budget:
-    """Warp's host allocator with an end to it."""
+    """Warp's own host allocator with an end to it: a device whose memory runs out."""
 
-    def __init__(self, device: wp.Device, limit: int) -> None:
-        self.inner, self.limit, self.held = device.default_allocator, limit, 0
+    def __init__(self, device: wp.Device) -> None:
+        self.inner, self.limit, self.held = device.default_allocator, 1 << 60, 0
         self.deallocate_requires_context_guard = self.inner.deallocate_requires_context_guard
         self.memory_kind = getattr(self.inner, "memory_kind", None)
 
@@ -248,6 +273,51 @@ class Budget:
     def deallocate(self, pointer: int, size: int) -> None:
         self.held -= size
         self.inner.deallocate(pointer, size)
+
+
+@pytest.fixture
+def budget(monkeypatch: pytest.MonkeyPatch) -> Budget:
+    device = wp.get_device(DEVICE)
+    limited = Budget(device)
+    monkeypatch.setattr(device, "default_allocator", limited)
+    return limited
+
+
+def test_out_of_memory_gives_up_views_then_pixels_then_says_so(budget: Budget) -> None:
+    steps, warnings = small_steps(TrainConfig(uniform_pixels=500, balanced_pixels=700), views=6, gaussians=8000)
+    take = lambda step: steps.take(step % 6, np.random.default_rng(step), 0.02, 0.01)  # noqa: E731
+    for step in range(6):
+        take(step)
+    assert len(steps.model.views) == 6
+    view_bytes = steps.model.views.nbytes // 6
+    steps.model.views.shrink(5 * view_bytes)  # one view is built again: it finds no room
+    steps.model.views.max_bytes = 1 << 30
+    budget.limit = budget.held + view_bytes * 9 // 10  # enough for what building a view needs on the way
+    for step in range(6, 12):
+        take(step)
+    assert warnings and all("views are kept instead of" in warning for warning in warnings)
+    assert 1 <= len(steps.model.views) < 6
+    places = steps.sampler.uniform + steps.sampler.rounds * steps.sampler.masks
+
+    steps.model.views.shrink(0)
+    steps.model.release_buffers()
+    budget.limit = budget.held + 2 * view_bytes  # far too little for the fragments of a thousand pixels
+    with pytest.raises(MemoryExhaustedError, match=r"Failed to allocate [0-9]+ bytes") as caught:
+        for step in range(12, 24):
+            take(step)
+    assert "half as many pixels" in warnings[-1] and "--device cpu" in caught.value.hint
+    fewer = steps.sampler.uniform + steps.sampler.rounds * steps.sampler.masks
+    assert MIN_PLACES <= fewer < places
+    before = steps.features
+    budget.limit = 1 << 60
+    take(24)  # nothing was damaged: with memory again it goes on
+    assert (steps.features != before).any() and np.isfinite(steps.features).all()
+
+
+def test_a_scene_that_does_not_fit_is_refused(budget: Budget) -> None:
+    budget.limit = 10_000
+    with pytest.raises(MemoryExhaustedError, match="does not fit"):
+        small_steps()
 
 
 def test_run_json_says_where(trained: Path) -> None:

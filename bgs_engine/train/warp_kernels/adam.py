@@ -8,6 +8,19 @@ from bgs_engine.raster.warp.kernels.composite import fragment_total
 wp.set_module_options(NO_ADJOINT)
 
 
+@wp.func
+def sigmoid(x: wp.float32):
+    """1 / (1 + exp(-x))."""
+    return 1.0 / (1.0 + wp.exp(-x))
+
+
+@wp.kernel
+def opacities_of(logits: wp.array[wp.float32], opacities: wp.array[wp.float32]):
+    """Opacities [N] of logits [N], to the bit as a step makes them: a resumed run equals an uninterrupted one."""
+    i = wp.tid()
+    opacities[i] = sigmoid(logits[i])
+
+
 @wp.kernel
 def adam_on_touched(
     ends: wp.array[wp.int32],
@@ -59,4 +72,4 @@ def adam_on_touched(
         logit_m[i] = first
         logit_v[i] = second
         logits[i] = logits[i] - opacity_rate * first / (wp.sqrt(second) + epsilon)
-        opacities[i] = 1.0 / (1.0 + wp.exp(-logits[i]))
+        opacities[i] = sigmoid(logits[i])

@@ -69,13 +69,15 @@ def read_arrays(obj: SplatObject) -> tuple[packing.Arrays, int] | None:
         return None
     confidence = clouds.get_column(data, CONFIDENCE)
     arrays = packing.arrays_of(position, scale, rotation, base, confidence)
-    return arrays, packing.fingerprint([position, scale, rotation, base])
+    return arrays, packing.fingerprint([position, scale, rotation, base, *([] if confidence is None else [confidence])])
 
 
 def mark_of(obj: SplatObject) -> int | None:
     """The fingerprint of what the textures keep of a cloud, without making arrays of it."""
-    columns = [clouds.get_column(obj.data, name) for name in (POSITION, SCALE, ROTATION, BASE)]
-    return None if any(c is None for c in columns) else packing.fingerprint([c for c in columns if c is not None])
+    columns = [clouds.get_column(obj.data, name) for name in (POSITION, SCALE, ROTATION, BASE, CONFIDENCE)]
+    if any(column is None for column in columns[:4]):
+        return None
+    return packing.fingerprint([column for column in columns if column is not None])
 
 
 def build(objects: Sequence[SplatObject], old: Atlas | None = None) -> Atlas | None:

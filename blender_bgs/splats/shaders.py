@@ -158,7 +158,7 @@ void main() {
   vec3 display = min(p.rgb, vec3(1.0));
   vec3 target = to_linear(display + (1.0 - p.a) * background.rgb);
   vec3 behind = to_linear(background.rgb);
-  vec3 passed = min(target / max(behind, vec3(1e-6)), vec3(1.0 - p.a));
+  vec3 passed = min((target + 1e-6) / (behind + 1e-6), vec3(1.0 - p.a)); /* 1 where both are black */
   float alpha = background.a > 0.5 ? 1.0 - min(min(passed.r, passed.g), passed.b) : p.a;
   vec3 color = background.a > 0.5 ? max(target - (1.0 - alpha) * behind, vec3(0.0)) : to_linear(display);
   ivec2 last = textureSize(marks_texture, 0) - 1;

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -68,13 +67,13 @@ def coded() -> Path:
 def screen():
     """A virtual screen; returns the environment a program needs to draw on it."""
     Path("/tmp/.X11-unix").mkdir(exist_ok=True)
+    # It chooses a free number itself: sockets of other screens on this machine may be seen from in here.
     server = subprocess.Popen(
-        ["Xvfb", ":99", "-screen", "0", "1280x800x24", "-nolisten", "tcp"], stderr=subprocess.DEVNULL
-    )
-    end = time.monotonic() + 20
-    while not Path("/tmp/.X11-unix/X99").exists():
-        assert time.monotonic() < end, "Xvfb did not start"
-        time.sleep(0.1)
-    yield {"DISPLAY": ":99", "LIBGL_ALWAYS_SOFTWARE": "1", "XDG_RUNTIME_DIR": "/tmp"}
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    number = server.stdout.readline().strip()
+    assert number, "Xvfb did not start"
+    yield {"DISPLAY": f":{number}", "LIBGL_ALWAYS_SOFTWARE": "1", "XDG_RUNTIME_DIR": "/tmp"}
     server.terminate()
     server.wait()

@@ -1,7 +1,7 @@
 # ruff: noqa: E402 - the repository is put on the path first
 """How long the extension keeps Blender waiting: a made splat of degree 3, through a bpy wheel, one figure a line.
 
-    python benchmarks/extension.py [--save] [--rows 1000000] [--rows 3000000 ...] [--repeats 5]
+    python benchmarks/extension.py [--save] [--rows 1000000] [--rows 3000000 ...] [--repeats 5] [--no-objects]
 
 Run it with a Python that has a bpy wheel (`python build.py test` makes .venv-bpy-VERSION). Times are wall clock on the
 main thread, best of the repeats (other programs only ever add); memory is the process's peak resident size. "Codes
@@ -86,7 +86,7 @@ def empty() -> None:
     labels.forget()
 
 
-def measure(folder: Path, rows: int, repeats: int) -> dict[str, float]:
+def measure(folder: Path, rows: int, repeats: int, objects: bool) -> dict[str, float]:
     """Every figure of one size: milliseconds, and memory in GB under names that say so."""
     command = [sys.executable, __file__, "--rows", rows, "--make", folder]  # its memory is not ours
     subprocess.run([str(part) for part in command], check=True)
@@ -116,6 +116,8 @@ def measure(folder: Path, rows: int, repeats: int) -> dict[str, float]:
     levels = [(timed(lambda level=level: setattr(splat().bgs, "level", level))) for level in (2, 1, 3) * repeats]
     out["level switch"] = min(levels)
     out["level switch, median"] = float(np.median(levels))
+    if not objects:
+        return out | {"GB in the end": peak()}
     made, shown, merged = [], [], []
     for _ in range(max(2, repeats // 2)):
         splat().bgs.level = 2
@@ -138,6 +140,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", help="Gaussians; may be repeated")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--save", action="store_true", help=f"append to {RESULTS.name}")
+    parser.add_argument("--no-objects", action="store_true", help="leave out collections, merging and export")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.make:
@@ -148,7 +151,7 @@ def main() -> None:
     for rows in options.rows or [1_000_000]:
         load = os.getloadavg()[0]
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(Path(folder), rows, options.repeats)
+            found = measure(Path(folder), rows, options.repeats, not options.no_objects)
         lines.append(f"{rows:,} Gaussians x 62 floats, {rows * 248 // 1_000_000} MB; bpy {bpy.app.version_string}, "
                      f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}, "
                      f"{os.cpu_count()} processors; load {load:.1f} before; best of {options.repeats}")  # fmt: skip

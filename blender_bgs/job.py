@@ -215,17 +215,18 @@ def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
     """The state after one event; unknown events and missing fields change nothing."""
     match event.get("event"):
         case "stage":
-            return replace(state, stage=str(event.get("name", "")), done=0, total=0, eta=None)
+            return replace(state, stage=str(event.get("name", "")), done=0, total=0, eta=None, message="")
         case "progress":
             return replace(
                 state, done=int(event.get("done", 0)), total=int(event.get("total", 0)), eta=event.get("eta")
             )
         case "metric":
             name, value = str(event.get("name", "")), event.get("value")
-            return replace(state, metrics={**state.metrics, name: value}, message=f"{name}: {_short(value)}")
+            said = f"{name.replace('_', ' ')}: {_short(value)}"
+            return replace(state, metrics={**state.metrics, name: value}, message=said)
         case "artifact":
             kind, path = str(event.get("kind", "")), str(event.get("path", ""))
-            return replace(state, artifacts={**state.artifacts, kind: path}, message=f"{kind}: {Path(path).name}")
+            return replace(state, artifacts={**state.artifacts, kind: path})
         case "warning":
             said = str(event.get("message", ""))
             return replace(state, warnings=(*state.warnings, said), message=said)

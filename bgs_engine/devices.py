@@ -33,12 +33,16 @@ class Device:
 
 @dataclass(frozen=True)
 class CudaFacts:
-    """What was found. driver: CUDA version that the driver supports; None where there is none."""
+    """What was found. driver: CUDA version that the driver supports; None where there is none.
+
+    warp: version of the package; broken: why it does not load; card and arch (75 = sm_75) of the first card.
+    """
 
     driver: Version | None
     warp: str | None
     card: str | None = None
     arch: int = 0
+    broken: str = ""
 
 
 def cuda_facts() -> CudaFacts:
@@ -50,9 +54,12 @@ def cuda_facts() -> CudaFacts:
     facts = CudaFacts(driver_version(), version)
     if trouble(facts, look_at_card=False):
         return facts
-    from bgs_engine.raster.warp import wp  # through our package: its settings come before Warp starts
+    try:
+        from bgs_engine.raster.warp import wp  # through our package: its settings come before Warp starts
 
-    cards = wp.get_cuda_devices()
+        cards = wp.get_cuda_devices()
+    except (ImportError, OSError, RuntimeError) as error:
+        return CudaFacts(facts.driver, version, broken=str(error))
     return CudaFacts(facts.driver, version, cards[0].name, cards[0].arch) if cards else facts
 
 
@@ -74,6 +81,8 @@ def trouble(facts: CudaFacts, look_at_card: bool = True) -> tuple[str, str] | No
         return "no NVIDIA driver was found", "Install NVIDIA's driver; without a card, use --device cpu."
     if facts.warp is None:
         return "warp-lang is not installed", "pip install 'bgs-engine[cuda]'"
+    if facts.broken:
+        return f"warp-lang {facts.warp} does not load ({facts.broken})", "pip install --force-reinstall warp-lang"
     needed = 13 if _minor(facts.warp) > _minor(LAST_FOR_CUDA_12) else 12
     older = f"pip install 'warp-lang=={LAST_FOR_CUDA_12}.*'"
     if facts.driver[0] < needed:

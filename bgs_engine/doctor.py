@@ -4,12 +4,13 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import shutil
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import bgs_engine
+from bgs_engine.devices import CudaFacts, cuda_facts, resolve, trouble
+from bgs_engine.errors import EnvironmentLacksError
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ def examine() -> list[Check]:
         Check("system", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"),
         *(_package(*row) for row in _PACKAGES),
         _memory(),
-        _cuda(),
-        Check("device", True, "auto means cpu: training on a card is not part of this version"),
+        *_devices(cuda_facts()),
+        _gsplat(),
     ]
 
 
@@ -87,7 +88,28 @@ def _memory() -> Check:
     return Check("memory", total >= 4, f"{total:.0f} GB", "Scenes above 0.5 million Gaussians need 4 GB and more.")
 
 
-def _cuda() -> Check:
-    if not shutil.which("nvidia-smi"):
-        return Check("nvidia", False, "no NVIDIA driver found", "Not needed: the CPU path gives the same results.")
-    return Check("nvidia", True, "driver present")
+def _devices(facts: CudaFacts) -> list[Check]:
+    """The driver, whether the card can be used, and what `--device auto` stands for."""
+    driver = (
+        "no NVIDIA driver found" if facts.driver is None else f"driver for CUDA {facts.driver[0]}.{facts.driver[1]}"
+    )
+    problem = trouble(facts)
+    chosen = resolve("auto", facts)
+    return [
+        Check("nvidia", facts.driver is not None, driver, "Not needed: the CPU path gives the same results."),
+        Check("cuda", problem is None, *(problem or (f"{facts.card} (sm_{facts.arch})", ""))),
+        Check("device", True, f"auto means {chosen.kind}: {chosen.why}"),
+    ]
+
+
+def _gsplat() -> Check:
+    """Whether `--device gsplat` would work; nothing is compiled to find out."""
+    try:
+        from bgs_engine.raster.gsplat_backend import check_gsplat
+
+        check_gsplat(compile_now=False)
+    except EnvironmentLacksError as error:
+        return Check("gsplat use", False, error.message, error.hint)
+    except ImportError as error:  # without torch nothing can be asked
+        return Check("gsplat use", False, str(error))
+    return Check("gsplat use", True, "ready; its kernels are compiled at first use")

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from bgs_engine.cameras import Camera
+from bgs_engine.devices import resolve
 from bgs_engine.errors import UsageError
 from bgs_engine.events import Reporter
 from bgs_engine.gaussians import load_gaussians
@@ -18,8 +19,7 @@ from bgs_engine.io.transforms import read_transforms
 from bgs_engine.orbit import orbit_cameras
 from bgs_engine.pictures import overlay, save_png, to_bytes
 from bgs_engine.previews import label_picture
-from bgs_engine.raster.cpu.labels import label_map
-from bgs_engine.raster.cpu.view import ViewBuilder
+from bgs_engine.raster.label_renderer import label_renderer
 from bgs_engine.raster.pictures import render_color
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.semantics import EMPTY_CODE
@@ -31,10 +31,11 @@ DEFAULT_UP = np.array([0.0, -1.0, 0.0])  # COLMAP scenes, so most captures, have
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What to draw: labels of `level` (None = finest), or only colours."""
+    """What to draw: labels of `level` (None = finest), or only colours; labels on `device` (`devices.CHOICES`)."""
 
     level: int | None = None
     color: bool = False
+    device: str = "auto"
 
 
 def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: Reporter) -> None:
@@ -45,6 +46,7 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
 
     Raises:
         InputError: cameras that cannot be read, a folder that cannot be written.
+        EnvironmentLacksError: a device was asked for that is not here.
         UsageError: more labels than 16 bits can number.
     """
     gaussians = load_gaussians(run.ply)
@@ -54,15 +56,15 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
     legend = [label.label for label in run.labels().of(level)]
     if len(legend) >= 1 << 16:
         raise UsageError(f"Level {level} has {len(legend):,} labels, too many for 16-bit maps.", "Use a coarser level.")
-    builder = ViewBuilder(scene)
     codes, opacities = scene.from_file_order(run.codes), scene.from_file_order(run.opacities)
+    label_map = label_renderer(resolve(config.device), scene, codes, opacities, run.layout.total)
     frames = []
     reporter.stage("Rendering")
     for camera in reporter.track(cameras, len(cameras)):
         frame = to_bytes(render_color(scene, camera))
         save_png(out / "color" / f"{camera.name}.png", frame)
         if not config.color:
-            found = label_map(builder.build(camera), opacities, codes, run.layout.total)
+            found = label_map(camera)
             places = label_places(found, run, level, np.array(legend, np.uint32))
             write_label_png(out / "labels" / f"{camera.name}.png", places)
             frame = overlay(frame, label_picture(found, run.layout, level))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bgs_engine.cli.options import add_config, config_from
 from bgs_engine.codes import DEFAULT_LEVEL_BITS, BitLayout
+from bgs_engine.devices import CHOICES
 from bgs_engine.errors import EnvironmentLacksError, UsageError
 from bgs_engine.events import Reporter
 from bgs_engine.train.config import TrainConfig
@@ -140,13 +141,15 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--level", type=int, help="level to draw, 1 = coarsest (default: the finest)")
     what.add_argument("--color", action="store_true", help="colours only")
     parser.add_argument("--views", default="orbit", help="orbit for a turntable, or a transforms.json")
+    devices = [choice for choice in CHOICES if choice != "gsplat"]
+    parser.add_argument("--device", default="auto", choices=devices, help="where to render labels, see bgs train")
 
 
 def _render(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.io.run_folder import open_run
     from bgs_engine.render import RenderConfig, render_run
 
-    config = RenderConfig(level=arguments.level, color=arguments.color)
+    config = RenderConfig(level=arguments.level, color=arguments.color, device=arguments.device)
     render_run(open_run(arguments.run_folder), arguments.views, arguments.output, config, reporter)
 
 

@@ -194,8 +194,8 @@ def matrices(camera: Camera, like: Tensor) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(camera.viewmat).to(like), torch.as_tensor(K).to(like)
 
 
-def check_gsplat() -> None:
-    """Make sure that gsplat can work here.
+def check_gsplat(compile_now: bool = True) -> None:
+    """Make sure that gsplat can work here; its first compilation takes minutes.
 
     Raises:
         EnvironmentLacksError: what is missing, in a sentence, and how to get it.
@@ -218,6 +218,8 @@ def check_gsplat() -> None:
             f"gsplat compiles its kernels at first use and finds no {' and no '.join(missing)}.",
             "Install what is missing, or use --device cuda, which needs neither.",
         )
+    if not compile_now:
+        return
     try:
         with contextlib.redirect_stdout(sys.stderr):  # it prints, and standard output belongs to our events
             from gsplat.cuda._backend import _C

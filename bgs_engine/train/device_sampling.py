@@ -69,21 +69,31 @@ def index_on_device(level_maps: np.ndarray, device: str) -> DevicePixels:
         none = np.zeros((0, levels), np.int32)
         return _pixels(wp.empty(0, dtype=wp.int32, device=device), none, np.zeros(1, np.int64), device)
     ids = to_device(flat_maps[:, labelled], wp.int32, device)
-    flat = to_device(labelled, wp.int32, device)
-    keys = wp.empty(2 * count, dtype=wp.int32, device=device)
-    order = wp.empty(2 * count, dtype=wp.int32, device=device)
-    wp.launch(sampling.count_up, count, [], [order], device=device)
-    for level in reversed(range(levels)):
-        wp.launch(sampling.level_keys, count, [ids, level, order], [keys], device=device)
-        wp.utils.radix_sort_pairs(keys, order, count, 0, max(1, int(flat_maps[level].max()).bit_length()))
-    heads, numbers = keys[:count], wp.empty(count, dtype=wp.int32, device=device)
-    wp.launch(sampling.node_heads, count, [ids, order], [heads], device=device)
-    wp.utils.array_scan(heads, numbers, inclusive=True)
+    order, numbers = sort_by_labels(ids, flat_maps.max(1))
     nodes = int(numbers[-1:].numpy()[0])
     pixels, start = wp.empty(count, dtype=wp.int32, device=device), wp.empty(nodes, dtype=wp.int32, device=device)
     labels = wp.empty((nodes, levels), dtype=wp.int32, device=device)
+    flat = to_device(labelled, wp.int32, device)
     wp.launch(sampling.write_nodes, count, [ids, order, numbers, flat], [pixels, start, labels], device=device)
     return _pixels(pixels, labels.numpy(), np.append(start.numpy(), count), device)
+
+
+def sort_by_labels(ids: wp.array, largest: np.ndarray) -> tuple[wp.array, wp.array]:
+    """(order int32 [2 P], its first P entries count; numbers int32 [P]: from 1, of the combination of labels).
+
+    ids int32 [L, P] by level, coarse first; largest [L]: of each level's ids.
+    """
+    levels, count = ids.shape
+    keys = wp.empty(2 * count, dtype=wp.int32, device=ids.device)
+    order = wp.empty(2 * count, dtype=wp.int32, device=ids.device)
+    wp.launch(sampling.count_up, count, [], [order], device=ids.device)
+    for level in reversed(range(levels)):
+        wp.launch(sampling.level_keys, count, [ids, level, order], [keys], device=ids.device)
+        wp.utils.radix_sort_pairs(keys, order, count, 0, max(1, int(largest[level]).bit_length()))
+    heads, numbers = keys[:count], wp.empty(count, dtype=wp.int32, device=ids.device)
+    wp.launch(sampling.node_heads, count, [ids, order], [heads], device=ids.device)
+    wp.utils.array_scan(heads, numbers, inclusive=True)
+    return order, numbers
 
 
 def _pixels(pixels: wp.array, labels: np.ndarray, node_start: np.ndarray, device: str) -> DevicePixels:

@@ -11,6 +11,8 @@ KERNEL_MODULES = (
     "bgs_engine.raster.warp.kernels.tiles",
     "bgs_engine.raster.warp.kernels.walk",
     "bgs_engine.raster.warp.kernels.composite",
+    "bgs_engine.raster.warp.kernels.labels",
+    "bgs_engine.associate.warp_kernels",
     "bgs_engine.train.warp_kernels.adam",
     "bgs_engine.train.warp_kernels.sampling",
     "bgs_engine.train.warp_kernels.segments",

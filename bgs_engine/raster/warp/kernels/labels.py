@@ -1,0 +1,108 @@
+"""Label maps with the exact early stop: see `raster.cpu.labels`, whose rules these are."""
+
+import warp as wp
+
+from bgs_engine.raster import semantics
+from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.walk import mahalanobis
+
+wp.set_module_options(NO_ADJOINT)
+
+ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
+TRANSMITTANCE_MIN = wp.constant(float(semantics.TRANSMITTANCE_MIN))
+EMPTY_CODE = wp.constant(wp.uint32(semantics.EMPTY_CODE))
+CODES_HELD = wp.constant(16)  # different codes a pixel tells apart before it falls back to counting bits
+CHECK_EVERY = wp.constant(8)  # Gaussians between two looks at whether all bits are decided
+
+Codes = wp.types.vector(length=16, dtype=wp.uint32)
+Weights = wp.types.vector(length=16, dtype=wp.float32)
+BitWeights = wp.types.vector(length=32, dtype=wp.float32)
+
+
+@wp.func
+def weight_of_bit(d: wp.int32, count: wp.int32, held: Codes, weights: Weights, spilled: BitWeights):
+    """Weight of the Gaussians whose bit d is set: what was spilled, and the codes that are held."""
+    s = spilled[d]
+    for h in range(count):
+        if ((held[h] >> wp.uint32(d)) & wp.uint32(1)) == wp.uint32(1):
+            s += weights[h]
+    return s
+
+
+@wp.kernel
+def label_map(
+    width: wp.int32,
+    tiles_x: wp.int32,
+    tile: wp.int32,
+    bits: wp.int32,
+    offsets: wp.array[wp.int32],
+    ranks: wp.array[wp.int32],
+    records: wp.array2d[wp.float32],
+    cap_column: wp.int32,
+    order: wp.array[wp.int32],
+    opacities: wp.array[wp.float32],
+    codes: wp.array[wp.uint32],
+    out: wp.array2d[wp.uint32],
+):
+    """Code of each pixel; threads follow each other inside a tile, so that a block shares its lists.
+
+    records: with the q beyond which a Gaussian is not seen in `cap_column`; opacities and codes [N] in scene order.
+    """
+    cell, inside = wp.tid()
+    x = (cell % tiles_x) * tile + inside % tile
+    y = (cell // tiles_x) * tile + inside // tile
+    if x >= width or y >= out.shape[0]:
+        return
+    held = Codes()
+    weights = Weights()
+    spilled = BitWeights()
+    fx, fy = wp.float32(x) + 0.5, wp.float32(y) + 0.5
+    through = wp.float32(1.0)
+    count, since_check = wp.int32(0), wp.int32(0)
+    label = EMPTY_CODE
+    decided = wp.int32(0)
+    for k in range(offsets[cell], offsets[cell + 1]):
+        r = ranks[k]
+        q = mahalanobis(records, r, fx, fy)
+        if q > records[r, cap_column]:
+            continue
+        alpha = wp.min(ALPHA_MAX, opacities[order[r]] * wp.exp(-0.5 * q))
+        after = through * (1.0 - alpha)
+        if after < TRANSMITTANCE_MIN:
+            break
+        weight = alpha * through
+        through = after
+        code = codes[order[r]]
+        j = wp.int32(0)
+        while j < count and held[j] != code:
+            j += 1
+        if j == count:
+            if count == CODES_HELD:  # move what is held to the bit sums and start anew
+                for d in range(bits):
+                    spilled[d] = weight_of_bit(d, count, held, weights, spilled)
+                count = wp.int32(0)
+                j = wp.int32(0)
+            held[j] = code
+            weights[j] = wp.float32(0.0)
+            count += 1
+        weights[j] = weights[j] + weight
+        if weights[j] > 0.5:
+            label = code
+            decided = wp.int32(1)
+            break
+        since_check += 1
+        if through < 0.5 and since_check >= CHECK_EVERY:
+            since_check = wp.int32(0)
+            open_bits = wp.int32(0)
+            for d in range(bits):
+                s = weight_of_bit(d, count, held, weights, spilled)
+                if s <= 0.5 and s + through > 0.5:
+                    open_bits += 1
+            if open_bits == 0:
+                break
+    if decided == 0 and through < 0.5:
+        label = wp.uint32(0)
+        for d in range(bits):
+            if weight_of_bit(d, count, held, weights, spilled) > 0.5:
+                label = label | (wp.uint32(1) << wp.uint32(d))
+    out[y, x] = label

@@ -11,6 +11,7 @@ from ..typed import Context
 from . import packing
 from .atlas import Atlas, texture
 from .ordering import AT_ONCE, Request, Slab, Sorter, back_to_front
+from .shaders import DISPLAY_GAMMA
 
 MOVING_SECONDS = 0.25  # after the last change of a view that long counts as moving
 SAME_DIRECTION = 1e-4  # a turn by less changes the order of nothing that can be told apart
@@ -106,4 +107,4 @@ def backdrop(context: Context) -> tuple[float, float, float, float]:
 
 
 def _display(value: float) -> float:
-    return value * 12.92 if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+    return float(value ** (1 / DISPLAY_GAMMA))

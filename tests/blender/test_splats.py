@@ -129,8 +129,8 @@ def test_picking_outlines_and_names(seen: dict) -> None:
     assert seen["hovered"] == seen["hover_wanted"]
     assert seen["hover_call"] < 0.1  # seconds: the search itself runs in a thread
     image = shown(seen, "outlined")
-    # Outline of what is picked: linear (1, 0.35, 0), shown as (1, 0.63, 0); of what is hovered: white.
-    orange = (np.abs(image - (1, 0.627, 0)).max(-1) < 0.03).sum()
+    # Outline of what is picked: linear (1, 0.35, 0), shown as (1, 0.62, 0); of what is hovered: white.
+    orange = (np.abs(image - (1, 0.62, 0)).max(-1) < 0.03).sum()
     white = (image.min(-1) > 0.98).sum()
     assert orange > 150 and white > 150
 

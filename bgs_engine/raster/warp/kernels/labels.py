@@ -19,16 +19,6 @@ Weights = wp.types.vector(length=16, dtype=wp.float32)
 BitWeights = wp.types.vector(length=32, dtype=wp.float32)
 
 
-@wp.func
-def weight_of_bit(d: wp.int32, count: wp.int32, held: Codes, weights: Weights, spilled: BitWeights):
-    """Weight of the Gaussians whose bit d is set: what was spilled, and the codes that are held."""
-    s = spilled[d]
-    for h in range(count):
-        if ((held[h] >> wp.uint32(d)) & wp.uint32(1)) == wp.uint32(1):
-            s += weights[h]
-    return s
-
-
 @wp.kernel
 def label_map(
     width: wp.int32,
@@ -58,51 +48,59 @@ def label_map(
     spilled = BitWeights()
     fx, fy = wp.float32(x) + 0.5, wp.float32(y) + 0.5
     through = wp.float32(1.0)
-    count, since_check = wp.int32(0), wp.int32(0)
+    count = wp.int32(0)
     label = EMPTY_CODE
+    k = offsets[cell]
+    end = offsets[cell + 1]
     decided = wp.int32(0)
-    for k in range(offsets[cell], offsets[cell + 1]):
-        r = ranks[k]
-        q = mahalanobis(records, r, fx, fy)
-        if q > records[r, cap_column]:
-            continue
-        alpha = wp.min(ALPHA_MAX, opacities[order[r]] * wp.exp(-0.5 * q))
-        after = through * (1.0 - alpha)
-        if after < TRANSMITTANCE_MIN:
-            break
-        weight = alpha * through
-        through = after
-        code = codes[order[r]]
-        j = wp.int32(0)
-        while j < count and held[j] != code:
-            j += 1
-        if j == count:
-            if count == CODES_HELD:  # move what is held to the bit sums and start anew
-                for d in range(bits):
-                    spilled[d] = weight_of_bit(d, count, held, weights, spilled)
-                count = wp.int32(0)
-                j = wp.int32(0)
-            held[j] = code
-            weights[j] = wp.float32(0.0)
-            count += 1
-        weights[j] = weights[j] + weight
-        if weights[j] > 0.5:
-            label = code
-            decided = wp.int32(1)
-            break
-        since_check += 1
-        if through < 0.5 and since_check >= CHECK_EVERY:
-            since_check = wp.int32(0)
-            open_bits = wp.int32(0)
-            for d in range(bits):
-                s = weight_of_bit(d, count, held, weights, spilled)
-                if s <= 0.5 and s + through > 0.5:
-                    open_bits += 1
-            if open_bits == 0:
+    while decided == 0:
+        taken = wp.int32(0)
+        while k < end and taken < CHECK_EVERY:
+            r = ranks[k]
+            k += 1
+            q = mahalanobis(records, r, fx, fy)
+            if q > records[r, cap_column]:
+                continue
+            alpha = wp.min(ALPHA_MAX, opacities[order[r]] * wp.exp(-0.5 * q))
+            after = through * (1.0 - alpha)
+            if after < TRANSMITTANCE_MIN:
+                k = end
                 break
-    if decided == 0 and through < 0.5:
-        label = wp.uint32(0)
-        for d in range(bits):
-            if weight_of_bit(d, count, held, weights, spilled) > 0.5:
-                label = label | (wp.uint32(1) << wp.uint32(d))
+            weight = alpha * through
+            through = after
+            taken += 1
+            code = codes[order[r]]
+            j = wp.int32(0)
+            while j < count and held[j] != code:
+                j += 1
+            if j == count:
+                if count == CODES_HELD:  # move what is held to the bit sums and start anew
+                    for h in range(CODES_HELD):
+                        for d in range(bits):
+                            if ((held[h] >> wp.uint32(d)) & wp.uint32(1)) == wp.uint32(1):
+                                spilled[d] = spilled[d] + weights[h]
+                    count = wp.int32(0)
+                    j = wp.int32(0)
+                held[j] = code
+                weights[j] = wp.float32(0.0)
+                count += 1
+            weights[j] = weights[j] + weight
+            if weights[j] > 0.5:
+                label = code
+                decided = wp.int32(1)
+                break
+        if decided == 0 and through < 0.5:
+            label = wp.uint32(0)
+            decided = wp.int32(1)
+            for d in range(bits):
+                s = spilled[d]
+                for h in range(count):
+                    if ((held[h] >> wp.uint32(d)) & wp.uint32(1)) == wp.uint32(1):
+                        s += weights[h]
+                if s > 0.5:
+                    label = label | (wp.uint32(1) << wp.uint32(d))
+                elif s + through > 0.5:  # what is behind may still set it
+                    decided = wp.int32(0)
+        if k >= end:
+            decided = wp.int32(1)
     out[y, x] = label

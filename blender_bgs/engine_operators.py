@@ -138,9 +138,7 @@ class BGS_OT_copy_details(NoUndo, bpy.types.Operator):
 
 
 class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
-    """Make an environment with the engine, in the folder set in the add-on's preferences. Downloads about 0.5 GB,
-    several with an NVIDIA card.
-    """
+    """Make an environment with the engine in the folder that the preferences say; 1.6 GB, several for NVIDIA cards."""
 
     bl_idname = "bgs.install_engine"
     bl_label = "Install Engine"

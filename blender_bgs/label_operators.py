@@ -197,9 +197,7 @@ def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
 
 
 class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
-    """Write labels and names as they are now into the run folder, for other programs and files. Saving the .blend does
-    it too; the engine's own answer stays beside them as codes_engine.npy.
-    """
+    """Write the labels as they are now into the run folder, for other programs. Saving the .blend does it too."""
 
     bl_idname = "bgs.save_run"
     bl_label = "Save Labels to Run Folder"

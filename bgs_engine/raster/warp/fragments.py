@@ -14,7 +14,7 @@ from bgs_engine.raster.warp.kernels import composite, walk
 from bgs_engine.raster.warp.view import DeviceView
 
 WALK_BLOCK = 64  # threads a block for one-thread-a-pixel kernels: ten thousand pixels then fill a large card
-HEADROOM = 1.25  # of the fragments a step needed: the next ones need about as many
+HEADROOM = 1.5  # of the fragments a step needed: other masks of the view may show more
 
 
 @dataclass(frozen=True)

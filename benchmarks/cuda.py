@@ -1,0 +1,304 @@
+"""The CUDA backend's speed: steps and their stages, label frames, votes, a whole training; gsplat beside it if present.
+
+    python benchmarks/cuda.py --save                                    a made room at 0.5M, 1M and 3M Gaussians
+    python benchmarks/cuda.py --dataset SCENE_DIR --truth SCENE_DIR/gt  also a whole training, with its accuracy
+    python benchmarks/cuda.py --device warp-cpu --small                 a smoke run on Warp's CPU device, figures void
+
+`--save` keeps the table in benchmarks/results/cuda.txt. Stages are timed with the host waiting after each; the step's
+own time is that of many steps with one wait at the end, as in training.
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.associate.device_votes import collect_votes_on
+from bgs_engine.cameras import Camera, look_at
+from bgs_engine.codes import BitLayout
+from bgs_engine.devices import Device, resolve
+from bgs_engine.errors import BgsError
+from bgs_engine.evaluate import as_table, evaluate_run
+from bgs_engine.events import Reporter
+from bgs_engine.gaussians import Gaussians
+from bgs_engine.made_scenes import SceneConfig, make_scene
+from bgs_engine.pipeline import train_run
+from bgs_engine.raster.scene import RasterScene
+from bgs_engine.raster.warp import wp
+from bgs_engine.raster.warp.compiled import load_kernels
+from bgs_engine.raster.warp.labels import DeviceLabelRenderer
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.device_steps import DeviceSteps
+
+RESULTS = Path(__file__).parent / "results"
+LAYOUT = BitLayout()
+ROOM = np.array([6.0, 2.6, 5.0])  # metres: width, height, depth
+BOXES = 40  # pieces of furniture
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", choices=("cuda", "warp-cpu"))
+    parser.add_argument("--small", action="store_true", help="a few thousand Gaussians and steps, to see it work")
+    parser.add_argument("--counts", type=int, nargs="+", help="Gaussians of the made rooms")
+    parser.add_argument("--views", type=int, help="views of the made rooms")
+    parser.add_argument("--dataset", type=Path, help="train on this dataset; --small makes one")
+    parser.add_argument("--truth", type=Path, help="its truth, for the accuracy")
+    parser.add_argument("--iterations", type=int, default=1500)
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    small = options.small
+    size = (160, 120) if small else (1000, 750)
+    counts = options.counts or ([2_000] if small else [500_000, 1_000_000, 3_000_000])
+    views, steps = options.views or (4 if small else 200), 4 if small else 300
+    try:
+        device = resolve(options.device)
+    except BgsError as error:
+        raise SystemExit(str(error)) from None
+    lines = [f"{platform.machine()}, {device.why}; warp-lang {wp.__version__}"]
+    lines += [f"kernels loaded or compiled in {timed(lambda: list(load_kernels(device.name))):.1f} s"]
+    for count in counts:
+        scene, cameras = made_room(count, views, size)
+        lines.append(f"made room, {count:,} Gaussians, {views} views {size[0]}x{size[1]}")
+        for section in (step_lines, gsplat_lines, label_lines, vote_lines):
+            lines += [f"  {line}" for line in section(device, scene, cameras, steps)]
+            print(*lines[-6:], sep="\n", file=sys.stderr)
+    lines += training_lines(device, options.dataset, options.truth, options.iterations, small)
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if options.save:
+        (RESULTS / "cuda.txt").write_text(text, encoding="utf-8")
+
+
+def made_room(count: int, views: int, size: tuple[int, int]) -> tuple[RasterScene, list[Camera]]:
+    """Flat discs on the inside of a room and on boxes standing in it, and cameras on an ellipse that look across."""
+    rng = np.random.default_rng(0)
+    low = np.vstack([-ROOM / 2, np.column_stack([rng.uniform(-2.6, 2.2, BOXES), np.full(BOXES, -ROOM[1] / 2),
+                                                 rng.uniform(-2.1, 1.7, BOXES)])])  # fmt: skip
+    sides = np.vstack([ROOM, rng.uniform(0.2, 0.8, (BOXES, 3))])
+    areas = np.stack([sides[:, (a + 1) % 3] * sides[:, (a + 2) % 3] for a in range(3)], 1).repeat(2, 1)  # [B, 6]
+    face = rng.choice(areas.size, count, p=areas.ravel() / areas.sum())
+    box, axis, far = face // 6, face % 6 // 2, face % 2
+    unit = rng.random((count, 3))
+    unit[np.arange(count), axis] = far
+    means = low[box] + unit * sides[box]
+    radius = np.sqrt(areas.sum() / count) * rng.uniform(0.5, 1.2, (count, 1))
+    scales = np.repeat(radius, 3, 1)
+    scales[np.arange(count), axis] = radius[:, 0] * 0.05
+    quats = np.repeat([[1.0, 0, 0, 0]], count, 0)
+    opacities = rng.beta(4, 1.5, count).clip(0.01, 0.99)
+    fields = (field.astype(np.float32) for field in (means, quats, scales, opacities))
+    gaussians = Gaussians(*fields, None, np.ones(count, bool))
+    angles = np.linspace(0, 2 * np.pi, views, endpoint=False)
+    focal = 0.7 * size[0]
+    cameras = []
+    for number, angle in enumerate(angles):
+        eye = np.array([2.0 * np.cos(angle), 0.4, 1.6 * np.sin(angle)])
+        viewmat = look_at(eye, np.array([0.0, -0.4, 0.0]), np.array([0.0, 1.0, 0.0]))
+        cameras.append(Camera(f"v{number}", *size, focal, focal, size[0] / 2, size[1] / 2, viewmat))
+    return RasterScene.from_gaussians(gaussians), cameras
+
+
+def block_maps(camera: Camera) -> np.ndarray:
+    """Nested label maps int32 [3, H, W]: blocks in blocks in blocks, the finest 40 across."""
+    ys, xs = np.mgrid[0 : camera.height, 0 : camera.width]
+    edge = camera.width // 40
+    return np.stack([(ys // s) * 1000 + xs // s + 1 for s in (edge * 10, edge * 5, edge)]).astype(np.int32)
+
+
+def step_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
+    """A step and its stages for both objectives, what a view costs once, and the memory."""
+    maps, rng = block_maps(cameras[0]), np.random.default_rng(0)
+    features = rng.random((len(scene), LAYOUT.total), np.float32)
+    codes = [
+        {(c, int(i)): int(i) % (1 << bits) for c in range(len(cameras)) for i in np.unique(level)}
+        for level, bits in zip(maps, LAYOUT.level_bits, strict=True)
+    ]
+    for objective, mask_codes in (("association", codes), ("contrastive", None)):
+        config = training(objective, len(scene) < 10_000)
+        steps = DeviceSteps(
+            device.name, scene, cameras, features, lambda _: maps, LAYOUT, config, mask_codes, print_warning
+        )
+        yield from objective_lines(device, steps, config, len(cameras), count)
+
+
+def objective_lines(device: Device, steps: DeviceSteps, config: TrainConfig, views: int, count: int) -> Iterator[str]:
+    """The lines of one objective."""
+    wait = waiter(device)
+    first = timed(lambda: [take(steps, config, k, k) for k in range(views)], wait)
+    held = min(
+        views, len(steps.model.views), len(steps.sampler.views)
+    )  # the last ones; what was pushed out is not timed
+    numbers = list(range(views - held, views))
+    seconds = timed(lambda: [take(steps, config, k, numbers[k % held]) for k in range(count)], wait)
+    stages: dict[str, list[float]] = {}
+    for step in range(min(count, 60)):
+        for name, value in staged_step(steps, config, step, numbers[step % held], wait):
+            stages.setdefault(name, []).append(value * 1e3)
+    listed = ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in stages.items())
+    yield f"{config.objective}: {seconds / count * 1e3:.2f} ms a step, view held; each alone, ms: {listed}"
+    yield f"  first visit of a view, index and lists and step: {first / views * 1e3:.1f} ms"
+    kept = (steps.model.views.nbytes + steps.sampler.views.nbytes) / 1e9
+    yield (
+        f"  device memory: {steps.model.fixed_nbytes / 1e9:.2f} GB fixed, {kept:.2f} GB for {held} of {views} views"
+        f"{peak(device)}; steps left out: {steps.model.settle()}"
+    )
+
+
+def take(steps: DeviceSteps, config: TrainConfig, step: int, number: int) -> None:
+    """One training step."""
+    steps.take(number, np.random.default_rng(step), config.feature_rate, config.opacity_rate)
+
+
+def staged_step(
+    steps: DeviceSteps, config: TrainConfig, step: int, number: int, wait: Callable[[], None]
+) -> list[tuple[str, float]]:
+    """Seconds of each stage of one step, with a wait after each."""
+    times = [time.perf_counter()]
+
+    def lap() -> None:
+        wait()
+        times.append(time.perf_counter())
+
+    sample = steps.sampler.draw(number, steps._cameras[number].width, np.random.default_rng(step))
+    assert sample is not None
+    lap()
+    rendered = steps.model.forward(number, sample.px, sample.py)
+    lap()
+    grad = steps.objective(rendered, sample, steps._loss)
+    lap()
+    steps.model.backward(grad, config.feature_rate, config.opacity_rate)
+    lap()
+    return list(zip(("sample", "forward", "loss", "backward and Adam"), np.diff(times).tolist(), strict=True))
+
+
+def gsplat_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
+    """The same work by gsplat: a whole picture of 32 channels, torch's autograd, dense fused Adam."""
+    from bgs_engine.raster.gsplat_backend import GsplatModel, check_gsplat
+
+    try:
+        check_gsplat()
+    except BgsError as error:
+        yield f"gsplat: not measured. {error}"
+        return
+    import torch
+
+    rng = np.random.default_rng(0)
+    model = GsplatModel(scene, cameras[:20], rng.random((len(scene), LAYOUT.total), np.float32), int(4e9))
+    features = torch.tensor(model.features, device="cuda", requires_grad=True)
+    logits = torch.tensor(model.state()["logits"], device="cuda", requires_grad=True)
+    adam = torch.optim.Adam([{"params": [features], "lr": 0.005}, {"params": [logits], "lr": 0.001}], fused=True)
+
+    def step(number: int) -> None:
+        view = model._views[number]
+        picture = model._operations.rasterize(view, features[view.ids], torch.sigmoid(logits)[view.ids])
+        ((picture - 0.5) ** 2).mean().backward()
+        adam.step()
+        adam.zero_grad(set_to_none=True)
+
+    def render(number: int) -> None:
+        view = model._views[number]
+        with torch.no_grad():
+            model._operations.rasterize(view, features[view.ids], torch.sigmoid(logits)[view.ids])
+
+    for number in range(20):
+        step(number)
+    for name, what in (("step", step), ("32-channel picture only", render)):
+        seconds = timed(lambda what=what: [what(k % 20) for k in range(count)], torch.cuda.synchronize)  # type: ignore[misc]
+        yield f"gsplat, lists held, {name}: {seconds / count * 1e3:.2f} ms"
+
+
+def label_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
+    """Label frames a second: a moving camera with projection and sorting, and a fixed view with its lists held."""
+    # 200 segments, each a stretch of the scene's Morton order: neighbours share their code, as in a segmented scene.
+    codes = (np.arange(len(scene)) * 200 // len(scene) * 21474836).astype(np.uint32).view(np.int32)
+    wait = waiter(device)
+    path = [cameras[k % len(cameras)] for k in range(count)]
+
+    def frames(renderer: DeviceLabelRenderer) -> tuple[float, float]:
+        for camera in cameras[:3]:  # the buffers find their size
+            renderer.label_map(camera)
+        moving = timed(lambda: [renderer.render(camera) for camera in path], wait)
+        lists = renderer.lists(cameras[0])
+        return moving, timed(lambda: [renderer.draw(lists) for _ in range(count)], wait)
+
+    for tile in (8, 16):
+        moving, fixed = frames(DeviceLabelRenderer(scene, codes, scene.opacities, LAYOUT.total, device.name, tile))
+        yield f"labels, tiles of {tile}: {count / moving:,.0f} frames/s moving, {count / fixed:,.0f} fixed view"
+
+
+def vote_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
+    """Association's votes of up to 60 views."""
+    chosen, maps = cameras[:60], block_maps(cameras[0])
+    seconds = timed(lambda: collect_votes_on(device.name, scene, chosen, lambda _: maps, Reporter()), waiter(device))
+    yield f"votes of {len(chosen)} views: {seconds:.2f} s"
+
+
+def training_lines(
+    device: Device, dataset: Path | None, truth: Path | None, iterations: int, small: bool
+) -> Iterator[str]:
+    """Whole runs of both objectives with stages and, where the truth is known, accuracy."""
+    with tempfile.TemporaryDirectory() as scratch:
+        if dataset is None and small:
+            dataset, iterations = Path(scratch) / "scene", 100
+            make_scene(dataset, SceneConfig(gaussians=6_000, views=6, test_views=2, size=(120, 90)), Reporter())
+            truth = dataset / "gt"
+        if dataset is None:
+            yield "whole training: not measured, no --dataset given"
+            return
+        choice = "warp-cpu" if device.name == "cpu" else "cuda"
+        for objective in ("association", "contrastive"):
+            reporter = Reporter()
+            config = replace(training(objective, small), device=choice, iterations=iterations)
+            out = Path(scratch) / objective
+            started = time.perf_counter()
+            train_run(dataset, out, LAYOUT, config, reporter)
+            seconds = time.perf_counter() - started
+            yield f"{dataset.name}, {objective}, {iterations} steps: {seconds:.1f} s from reading to written run"
+            yield from (f"  {stage}: {value:.1f} s" for stage, value in reporter.timings.items())
+            if truth:
+                yield as_table(evaluate_run(out, truth, Reporter()))
+
+
+def training(objective: str, small: bool) -> TrainConfig:
+    """The default settings; with a tenth of the pixels where only the script itself is tried."""
+    config = TrainConfig(objective=objective)
+    return replace(config, uniform_pixels=200, balanced_pixels=800, balanced_masks=16) if small else config
+
+
+def timed(function: Callable[[], object], wait: Callable[[], None] = lambda: None) -> float:
+    """Seconds of one call, waiting before and after."""
+    wait()
+    started = time.perf_counter()
+    function()
+    wait()
+    return time.perf_counter() - started
+
+
+def waiter(device: Device) -> Callable[[], None]:
+    """Waits for everything that was launched."""
+    return lambda: wp.synchronize_device(device.name)
+
+
+def peak(device: Device) -> str:
+    """Most memory that Warp's pool ever held, where there is a pool."""
+    if not wp.get_device(device.name).is_cuda or not wp.is_mempool_enabled(device.name):
+        return ""
+    return f", peak of the pool {wp.get_mempool_used_mem_high(device.name) / 1e9:.2f} GB"
+
+
+def print_warning(text: str) -> None:
+    """A warning belongs into the log, not into the table."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,8 +15,9 @@ from .. import clouds
 from ..typed import Context, SplatObject
 from . import atlas as atlases
 from . import look as looks
-from . import shaders
+from . import shaders, timing
 from .ordering import Request, Sorter
+from .timing import on_the_card
 from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, backdrop, slab
 
 OBJECT_TEXELS = 16  # 3 rows of the matrix to view space, eye, mode, 4 clipping planes; the rest is spare
@@ -41,7 +42,7 @@ class Display:
     sorter: Sorter = field(default_factory=Sorter)
     views: dict[int, View] = field(default_factory=dict)
     programs: dict[str, shaders.Program] = field(default_factory=dict)
-    python_seconds: float = 0.0  # of the last redraw, for the benchmark
+    python_seconds: float = 0.0  # of the last redraw without the calls to the driver, for the benchmark
     drawn_pictures: int = 0
 
     def forget(self) -> None:
@@ -78,10 +79,11 @@ def draw() -> None:
     if context.region_data is None:
         return
     started = time.perf_counter()
+    timing.card = 0.0
     objects = shown_splats(context)
     if objects and _prepare(objects):
         _draw_view(context, objects)
-        display.python_seconds = time.perf_counter() - started
+        display.python_seconds = time.perf_counter() - started - timing.card
     elif not objects and display.atlas is not None:
         _drop_if_gone()
 
@@ -221,7 +223,8 @@ def _scene_depth(left: int, bottom: int, width: int, height: int) -> gpu.types.G
 
     No Python call hands out the viewport's depth texture, so it is read and uploaded again; only where it matters.
     """
-    depth = gpu.state.active_framebuffer_get().read_depth(left, bottom, width, height)
+    with on_the_card():
+        depth = gpu.state.active_framebuffer_get().read_depth(left, bottom, width, height)
     depth.dimensions = width * height
     return gpu.types.GPUTexture((width, height), format="R32F", data=depth)
 
@@ -237,7 +240,8 @@ def _draw_splats(
     rows = atlases.texture(table, OBJECT_TEXELS, "RGBA32F")
     assert view.order is not None
     with pictures.buffer.bind():
-        pictures.buffer.clear(color=(0.0, 0.0, 0.0, 0.0))
+        with on_the_card():
+            pictures.buffer.clear(color=(0.0, 0.0, 0.0, 0.0))
         gpu.state.blend_set("ALPHA_PREMULT")
         gpu.state.depth_test_set("NONE")
         gpu.state.depth_mask_set(False)
@@ -253,7 +257,8 @@ def _draw_splats(
         shader.uniform_float("screen", (*map(float, pictures.size), 0.0, 0.0))
         shader.uniform_float("look", (float(stride), float(atlas.coefficients), float(depth is not None), 0.0))
         if view.count:
-            program.corners.draw_instanced(shader, instance_start=0, instance_count=-(-view.count // stride))
+            with on_the_card():
+                program.corners.draw_instanced(shader, instance_start=0, instance_count=-(-view.count // stride))
         gpu.state.blend_set("NONE")
     display.drawn_pictures += 1
 
@@ -271,7 +276,8 @@ def _composite(context: Context, pictures: Pictures, marked: bool) -> None:
     shader.uniform_float("background", backdrop(context))
     shader.uniform_float("hover_tint", (*HOVER_TINT, float(marked)))
     shader.uniform_float("pick_tint", (*PICK_TINT, 1.0))
-    program.corners.draw(shader)
+    with on_the_card():
+        program.corners.draw(shader)
     gpu.state.blend_set("NONE")
 
 

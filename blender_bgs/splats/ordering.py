@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .packing import rows_for
+
 AT_ONCE = 60_000  # Gaussians that sort in about two milliseconds: not worth a frame in a wrong order
 
 
@@ -57,28 +59,44 @@ def back_to_front(request: Request) -> np.ndarray:
     return row[order]
 
 
+@dataclass(frozen=True)
+class Order:
+    """An order as a texture's values: float32 (exact up to 2^24), padded to whole rows; count of Gaussians in it."""
+
+    values: np.ndarray
+    count: int
+
+
+def find_order(request: Request, width: int) -> Order:
+    """Sort, and have it ready for a texture of `width` texels a row."""
+    order = back_to_front(request)
+    values = np.zeros(rows_for(len(order), 1, width) * width, np.float32)
+    values[: len(order)] = order
+    return Order(values, len(order))
+
+
 class Sorter:
     """One thread for all views. Of several requests for one view only the newest is worked on."""
 
     def __init__(self) -> None:
-        self._wanted: dict[Hashable, Request] = {}
-        self._found: dict[Hashable, np.ndarray] = {}
+        self._wanted: dict[Hashable, tuple[Request, int]] = {}
+        self._found: dict[Hashable, Order] = {}
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._working: Hashable | None = None
         self._ending = False
 
-    def ask(self, view: Hashable, request: Request) -> None:
+    def ask(self, view: Hashable, request: Request, width: int) -> None:
         """Have a view's order found; returns at once."""
         with self._condition:
-            self._wanted[view] = request
+            self._wanted[view] = (request, width)
             if self._thread is None:
                 self._ending = False
                 self._thread = threading.Thread(target=self._work, name="bgs-depth-order", daemon=True)
                 self._thread.start()
             self._condition.notify()
 
-    def take(self, view: Hashable) -> np.ndarray | None:
+    def take(self, view: Hashable) -> Order | None:
         """The newest order that was found since it was last taken, or None."""
         with self._condition:
             return self._found.pop(view, None)
@@ -120,9 +138,9 @@ class Sorter:
                     self._condition.wait()
                 if self._ending:
                     return
-                view, request = next(iter(self._wanted.items()))
+                view, (request, width) = next(iter(self._wanted.items()))
                 del self._wanted[view]
                 self._working = view
-            order = back_to_front(request)
+            order = find_order(request, width)
             with self._condition:
                 self._found[view] = order

@@ -1,17 +1,17 @@
 # mypy: disable-error-code="arg-type, call-arg"
 """What is kept for each 3D view: its order, its picture, and when it last changed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import bpy
 import gpu
 import numpy as np
 
 from ..typed import Context
-from . import packing
 from .atlas import Atlas, texture
-from .ordering import AT_ONCE, Request, Slab, Sorter, back_to_front
+from .ordering import AT_ONCE, Order, Request, Slab, Sorter, find_order
 from .shaders import DISPLAY_GAMMA
+from .timing import on_the_card
 
 MOVING_SECONDS = 0.25  # after the last change of a view that long counts as moving
 SAME_DIRECTION = 1e-4  # a turn by less changes the order of nothing that can be told apart
@@ -50,7 +50,7 @@ class View:
     matrices: bytes = b""
     moved_at: float = 0.0
     used_at: float = 0.0
-    shown_until: dict[str, float] = field(default_factory=dict)
+    _asked_for: tuple[object, ...] = (None,)
 
     def sort(self, key: int, sorter: Sorter, atlas: Atlas, request: Request, version: tuple[object, ...]) -> None:
         """Have the order found if it is another one than last asked for, and take what was found."""
@@ -66,17 +66,17 @@ class View:
                 sorter.forget(key)
             self.asked, self.directions = asked, directions
             if request.count <= AT_ONCE:
-                self._take(atlas, back_to_front(request))
+                self._take(atlas, find_order(request, atlas.width))
             else:
-                sorter.ask(key, request)
+                self._asked_for = version
+                sorter.ask(key, request, atlas.width)
         found = sorter.take(key)
-        if found is not None and (not len(found) or found.max() < len(atlas)):
+        if found is not None and self._asked_for[0] == version[0]:
             self._take(atlas, found)
 
-    def _take(self, atlas: Atlas, order: np.ndarray) -> None:
-        values = np.zeros(packing.rows_for(len(order), 1, atlas.width) * atlas.width, np.float32)
-        values[: len(order)] = order
-        self.order, self.count = texture(values, atlas.width, "R32F"), len(order)
+    def _take(self, atlas: Atlas, order: Order) -> None:
+        with on_the_card():
+            self.order, self.count = texture(order.values, atlas.width, "R32F"), order.count
         self.order_number += 1
 
 

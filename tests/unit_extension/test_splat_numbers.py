@@ -113,12 +113,13 @@ def test_the_thread_answers_the_newest_question() -> None:
     started = time.perf_counter()
     for k in range(20):
         direction = (1.0, 0.0, 0.0) if k == 19 else (0.0, 0.0, 1.0)
-        sorter.ask("view", Request(means, (Slab(0, len(means), direction, 0.0),), None))
+        sorter.ask("view", Request(means, (Slab(0, len(means), direction, 0.0),), None), 512)
     assert time.perf_counter() - started < 0.5  # asking sorts nothing: twenty sorts would take longer
     while sorter.busy:
         time.sleep(0.005)
     order = sorter.take("view")
-    assert order is not None and (np.diff(means[order, 0]) <= 0).all()
+    assert order is not None and order.count == len(means) and len(order.values) % 512 == 0
+    assert (np.diff(means[order.values[: order.count].astype(int), 0]) <= 0).all()
     assert sorter.take("view") is None
     sorter.stop()
 

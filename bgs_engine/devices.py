@@ -30,6 +30,11 @@ class Device:
     name: str
     why: str
 
+    @property
+    def choice(self) -> str:
+        """What `--device` must say to get exactly this one."""
+        return "warp-cpu" if self.kind == "cuda" and self.name == "cpu" else self.kind
+
 
 @dataclass(frozen=True)
 class CudaFacts:

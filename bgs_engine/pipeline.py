@@ -177,7 +177,7 @@ def _train_into(
     device: Device,
     reporter: Reporter,
 ) -> None:
-    reporter.metric("device", device.kind)
+    reporter.metric("device", device.choice)
     cameras = masked_cameras(dataset, reporter)
     if len(dataset.mask_levels) > layout.levels:
         reporter.warning(
@@ -188,7 +188,7 @@ def _train_into(
     def level_maps(number: int) -> np.ndarray:
         return load_level_maps(used, cameras[number])
 
-    warm_up(reporter)
+    warm_up(reporter, device)
     first, association = _first_codes(scene, cameras, level_maps, layout, config, reporter)
     features = _first_features(first, scene.raster, layout, config)
     mask_codes = None
@@ -260,7 +260,7 @@ def _fingerprint(source: str, layout: BitLayout, config: TrainConfig, device: De
         source,
         layout.level_bits,
         kept,
-        device.kind,
+        device.choice,
         [(c.name, c.width, c.height, c.viewmat.tolist()) for c in cameras],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -299,7 +299,7 @@ def _write(
         "views": len(cameras),
         "configuration": asdict(config),
         "seed": config.seed,
-        "device": f"{device.kind} {device.name}".strip(),
+        "device": device.choice,
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "timings": reporter.timings,

@@ -11,6 +11,7 @@ from typing import Any
 
 import bgs_engine
 from bgs_engine.cli import commands
+from bgs_engine.devices import is_out_of_memory
 from bgs_engine.errors import BgsError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
 from bgs_engine.events import PROTOCOL, Reporter, json_sink, watch_stdin
 
@@ -42,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return int(ExitCode.CANCELLED)
         except Exception as error:
+            if is_out_of_memory(error):  # a card's: a RuntimeError
+                failure = MemoryExhaustedError(
+                    f"The device's memory ran out: {error}.", "Close other programs on the card, or use --device cpu."
+                )
+                return _fail(failure, reporter, arguments.debug)
             if arguments.debug:
                 raise
             bug = BgsError(

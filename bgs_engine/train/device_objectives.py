@@ -11,7 +11,6 @@ import warp as wp
 
 from bgs_engine.byte_cache import ByteCache
 from bgs_engine.codes import BitLayout
-from bgs_engine.raster.warp.fragments import WALK_BLOCK
 from bgs_engine.raster.warp.view import to_device
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_sampling import DevicePixels, DeviceSample
@@ -62,7 +61,7 @@ class DeviceSegmentObjective:
             ],
             [self._grad, loss],
             device=self.device,
-            block_dim=WALK_BLOCK,
+            block_dim=segments.BLOCK,
         )  # fmt: skip
         return self._grad
 
@@ -126,6 +125,7 @@ class DeviceContrastiveObjective:
             [features, node, masks_of, self._bits.level, self._bits.first, binarised],
             [family.counts, family.sums],
             device=device,
+            block_dim=contrastive.BLOCK,
         )
         wp.launch(
             contrastive.means_of_masks,
@@ -133,6 +133,7 @@ class DeviceContrastiveObjective:
             [family.counts, family.sums, family.level, family.first],
             [family.means, family.present, family.members],
             device=device,
+            block_dim=contrastive.BLOCK,
         )
         wp.launch(
             contrastive.forces,
@@ -144,7 +145,7 @@ class DeviceContrastiveObjective:
             ],
             [self._grad, family.mean_grad, loss],
             device=device,
-            block_dim=WALK_BLOCK,
+            block_dim=contrastive.BLOCK,
         )  # fmt: skip
         wp.launch(
             contrastive.finish,
@@ -155,7 +156,7 @@ class DeviceContrastiveObjective:
             ],
             [self._grad, loss],
             device=device,
-            block_dim=WALK_BLOCK,
+            block_dim=contrastive.BLOCK,
         )  # fmt: skip
         return self._grad
 

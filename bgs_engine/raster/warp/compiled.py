@@ -18,12 +18,14 @@ KERNEL_MODULES = (
     "bgs_engine.train.warp_kernels.segments",
     "bgs_engine.train.warp_kernels.contrastive",
 )
+DEFAULT_BLOCK = 256  # Warp's own: a module is compiled once for every number of threads a block
 
 
 def load_kernels(device: str) -> Iterator[str]:
     """Compile every module for the device, or load it from Warp's cache; yields each name when it is ready."""
     for name in KERNEL_MODULES:
-        wp.load_module(importlib.import_module(name), device=device)
+        module = importlib.import_module(name)
+        wp.load_module(module, device=device, block_dim=getattr(module, "BLOCK", DEFAULT_BLOCK))
         yield name
 
 

@@ -13,7 +13,6 @@ import warp as wp
 from bgs_engine.raster.warp.kernels import composite, walk
 from bgs_engine.raster.warp.view import DeviceView
 
-WALK_BLOCK = 64  # threads a block for one-thread-a-pixel kernels: ten thousand pixels then fill a large card
 HEADROOM = 1.5  # of the fragments a step needed: other masks of the view may show more
 
 
@@ -45,6 +44,7 @@ class DeviceFragments:
             [self.ends, self.capacity, self.row, self.weight, features],
             [out],
             device=out.device,
+            block_dim=composite.BLOCK,
         )
         return out
 
@@ -57,6 +57,7 @@ class DeviceFragments:
             [self.ends, self.capacity, self.row, self.pixel, features, grad],
             [self.dots],
             device=device,
+            block_dim=composite.BLOCK,
         )
         wp.launch(
             composite.alpha_gradient,
@@ -64,7 +65,7 @@ class DeviceFragments:
             [self.ends, self.capacity, self.falloff, self.weight, self.raw],
             [self.dots],
             device=device,
-            block_dim=WALK_BLOCK,
+            block_dim=composite.BLOCK,
         )
         return self.dots
 
@@ -86,6 +87,7 @@ class DeviceFragments:
             [self.ends, self.capacity, self.sort_row, self.sort_fragment, self.pixel, self.weight, grad, alpha_grad],
             [grad_features, grad_opacities],
             device=features.device,
+            block_dim=composite.BLOCK,
         )
         return grad_features, grad_opacities
 
@@ -122,16 +124,16 @@ class DeviceFragmentLister:
         counts, ends = self._pixel_arrays(px.size)
         if view.order.size:
             wp.launch(
-                walk.opacity_cutoffs, view.order.size, [view.order, opacities], [opacity, cutoff], device=self.device
+                walk.opacity_cutoffs,
+                view.order.size,
+                [view.order, opacities],
+                [opacity, cutoff],
+                device=self.device,
+                block_dim=walk.BLOCK,
             )
         lists = [px, py, view.tiles_x, view.tile, view.offsets, view.ranks, view.records]
         wp.launch(
-            walk.count_fragments,
-            px.size,
-            [*lists, opacity, cutoff],
-            [counts],
-            device=self.device,
-            block_dim=WALK_BLOCK,
+            walk.count_fragments, px.size, [*lists, opacity, cutoff], [counts], device=self.device, block_dim=walk.BLOCK
         )
         wp.utils.array_scan(counts, ends, inclusive=True)
         if measure:
@@ -144,7 +146,7 @@ class DeviceFragmentLister:
             [*lists, view.order, opacity, cutoff, ends, self.capacity],
             [row, pixel, falloff, weight, raw, sort_row, sort_fragment, self.stats],
             device=self.device,
-            block_dim=WALK_BLOCK,
+            block_dim=walk.BLOCK,
         )
         return DeviceFragments(
             self.gaussians, self.capacity, ends, row, pixel, falloff, weight, raw, dots, sort_row, sort_fragment

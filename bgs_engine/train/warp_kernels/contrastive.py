@@ -11,6 +11,8 @@ from bgs_engine.train.warp_kernels import FIXED
 
 wp.set_module_options(NO_ADJOINT)
 
+BLOCK = 64  # threads a block: one thread a pixel, and ten thousand pixels are to fill a large card
+
 
 @wp.func
 def as_used(value: wp.float32, binarised: wp.int32):

@@ -7,6 +7,8 @@ from bgs_engine.raster.warp.kernels import NO_ADJOINT
 
 wp.set_module_options(NO_ADJOINT)
 
+BLOCK = 64  # threads a block: one thread a pixel, and ten thousand pixels are to fill a large card
+
 ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
 
 

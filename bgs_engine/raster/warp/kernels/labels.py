@@ -8,6 +8,8 @@ from bgs_engine.raster.warp.kernels.walk import mahalanobis
 
 wp.set_module_options(NO_ADJOINT)
 
+BLOCK = 64  # threads a block: one tile of 8 x 8 pixels shares its lists
+
 ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
 TRANSMITTANCE_MIN = wp.constant(float(semantics.TRANSMITTANCE_MIN))
 EMPTY_CODE = wp.constant(wp.uint32(semantics.EMPTY_CODE))

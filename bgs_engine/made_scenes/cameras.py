@@ -4,6 +4,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bgs_engine.cameras import Camera, look_at
+from bgs_engine.made_scenes.layout import Layout
 
 RING = 0.4  # of the room's width and depth: cameras stand inside, a step from the walls
 HEIGHTS = (1.3, 2.1)  # metres
@@ -15,32 +16,39 @@ UP = np.array([0.0, 0.0, 1.0])
 
 def ring_cameras(
     names: list[str],
-    room: tuple[float, float],
+    layout: Layout,
     size: tuple[int, int],
     means: np.ndarray,
     phase: float,
     rng: np.random.Generator,
 ) -> list[Camera]:
-    """One camera a name, around the ring from `phase` (in steps), looking across the room; means float [N, 3]."""
-    tree = cKDTree(means)
-    return [_camera(name, (k + phase) / len(names), room, size, tree, rng) for k, name in enumerate(names)]
+    """One camera a name, around the ring from `phase` (in steps), looking across its room; means float [N, 3].
+
+    Where there are several rooms, they take turns.
+    """
+    tree, rooms = cKDTree(means), len(layout.centers)
+    return [
+        _camera(name, (k + phase) / len(names), layout.room, layout.centers[k % rooms], size, tree, rng)
+        for k, name in enumerate(names)
+    ]
 
 
 def _camera(
     name: str,
     turn: float,
     room: tuple[float, float],
+    center: tuple[float, float],
     size: tuple[int, int],
     tree: cKDTree,
     rng: np.random.Generator,
 ) -> Camera:
-    angle = 2 * np.pi * turn
+    angle, middle = 2 * np.pi * turn, np.array([*center, 0.0])
     for attempt in range(TRIES):
         ring = RING * (1 + rng.uniform(-0.1, 0.05) - 0.01 * attempt)
-        eye = np.array([np.cos(angle) * room[0] * ring, np.sin(angle) * room[1] * ring, rng.uniform(*HEIGHTS)])
+        eye = np.array([np.cos(angle) * room[0] * ring, np.sin(angle) * room[1] * ring, rng.uniform(*HEIGHTS)]) + middle
         if tree.query(eye)[0] >= CLEARANCE:
             break
         angle += rng.uniform(-0.1, 0.1)
-    target = np.array([*(rng.uniform(-0.12, 0.12, 2) * room), rng.uniform(0.3, 0.6)])
+    target = np.array([*(rng.uniform(-0.12, 0.12, 2) * room), rng.uniform(0.3, 0.6)]) + middle
     focal = FOCAL * size[0]
     return Camera(name, *size, focal, focal, size[0] / 2, size[1] / 2, look_at(eye, target, UP))

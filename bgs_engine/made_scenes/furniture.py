@@ -17,7 +17,7 @@ def dining_set(b: Builder, x: float, y: float, yaw: float, clear: float) -> None
     _legs(b, 1.1, 0.6, 0.7, wood)
     for side in (-1, 1):
         b.thing(side * 0.95, 0, 0, side * math.pi / 2)
-        _chair(b, seat)
+        chair(b, seat)
     b.thing(0.3, 0.1, 0.77)
     b.part("cylinder", (0, 0, 0.04), (0.32, 0.32, 0.08), b.paint())
     for k in range(3):
@@ -82,7 +82,7 @@ def desk_set(b: Builder, x: float, y: float, yaw: float) -> None:
     b.part("cylinder", (0, 0, 0.15), (0.06, 0.06, 0.3), (0.4, 0.4, 0.42))
     b.part("cone", (0, 0, 0.4), (0.32, 0.32, 0.26), b.paint(0.5, 0.95))
     b.thing(0, -1.05, 0, math.pi)
-    _chair(b, b.paint())
+    chair(b, b.paint())
 
 
 def garden_set(b: Builder, x: float, y: float, yaw: float) -> None:
@@ -128,7 +128,8 @@ def _legs(b: Builder, width: float, depth: float, height: float, color: tuple[fl
         b.part("box", center, (LEG, LEG, height), color, same=k > 0)
 
 
-def _chair(b: Builder, color: tuple[float, float, float]) -> None:
+def chair(b: Builder, color: tuple[float, float, float]) -> None:
+    """Seat, back and legs, in the object that the builder has begun."""
     b.part("box", (0, 0, 0.43), (0.44, 0.44, 0.07), color)
     b.part("box", (0, -0.2, 0.72), (0.44, 0.06, 0.5), color, "stripes", cell=0.1)
     _legs(b, 0.36, 0.36, 0.4, b.wood())

@@ -1,6 +1,7 @@
-"""What stands where: a furnished toy room, and a room crowded with small things."""
+"""What stands where: a furnished toy room, and a room crowded with small things; hard_cases.py has the rest."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,11 +17,23 @@ CLUSTERS = 4  # of toys, along each side of the crowded room
 TOYS_EACH = 4  # in a cluster: 4 x 4 x 4 toys and 16 mats
 
 
-def furnished_room(rng: np.random.Generator) -> tuple[list[Piece], tuple[float, float]]:
+@dataclass(frozen=True)
+class Layout:
+    """Labelled pieces in one room or several closed ones of one size.
+
+    pieces: surfaces with their labels; room: inner width and depth of each room, metres; centers: of the rooms, (x, y).
+    """
+
+    pieces: list[Piece]
+    room: tuple[float, float]
+    centers: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+
+
+def furnished_room(rng: np.random.Generator) -> Layout:
     """A dining set in the middle and five sets along the walls, in an order and in colours that `rng` draws."""
     b = Builder(rng)
     width, depth = ROOM
-    _shell(b, width, depth)
+    shell(b, width, depth)
     dining_set(b, rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15), rng.uniform(-0.3, 0.3), SEE_THROUGH)
     half_w, half_d = width / 2, depth / 2
     slots = [  # where the back of a set stands, and the yaw that turns its front into the room
@@ -29,14 +42,14 @@ def furnished_room(rng: np.random.Generator) -> tuple[list[Piece], tuple[float, 
     ]  # fmt: skip
     for place, make in zip(rng.permutation(len(slots)), WALL_SETS, strict=True):
         make(b, *slots[place])
-    return b.pieces, ROOM
+    return Layout(b.pieces, ROOM)
 
 
-def crowded_room(rng: np.random.Generator) -> tuple[list[Piece], tuple[float, float]]:
+def crowded_room(rng: np.random.Generator) -> Layout:
     """Sixteen mats with four small things each: groups are the mats with what stands on them."""
     b = Builder(rng)
     width, depth = CROWDED_ROOM
-    _shell(b, width, depth)
+    shell(b, width, depth)
     pitch = 0.72
     see_through = int(rng.integers(CLUSTERS**2 * TOYS_EACH))
     for number in range(CLUSTERS**2):
@@ -49,15 +62,15 @@ def crowded_room(rng: np.random.Generator) -> tuple[list[Piece], tuple[float, fl
             b.thing(dx, dy, 0.03, rng.uniform(0, 2 * math.pi))
             clear = number * TOYS_EACH + k == see_through
             TOYS[rng.integers(len(TOYS))](b, SEE_THROUGH if clear else 1.0)
-    return b.pieces, CROWDED_ROOM
+    return Layout(b.pieces, CROWDED_ROOM)
 
 
-def _shell(b: Builder, width: float, depth: float) -> None:
-    """Floor: a group of its own. Walls: one group of four objects."""
-    b.group()
+def shell(b: Builder, width: float, depth: float, x: float = 0.0, y: float = 0.0) -> None:
+    """Floor: a group of its own. Walls: one group of four objects. (x, y) is the middle of the room."""
+    b.group(x, y)
     b.thing()
     b.part("plane", (0, 0, 0), (width, depth, 0), (0.72, 0.63, 0.52), "checker", shell=True, cell=0.6)
-    b.group()
+    b.group(x, y)
     paint = b.paint(0.12, 0.88)
     for k, (distance, length) in enumerate(((depth, width), (width, depth)) * 2):
         b.thing(turn=math.pi / 2 * k)

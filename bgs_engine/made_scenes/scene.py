@@ -29,6 +29,7 @@ from bgs_engine.io.run_folder import partial_folder
 from bgs_engine.io.transforms import write_transforms
 from bgs_engine.made_scenes.cameras import UP, ring_cameras
 from bgs_engine.made_scenes.faults import NOISE_STRENGTH, with_faults
+from bgs_engine.made_scenes.hard_cases import closed_rooms, repeated_room, see_through_room, thin_room
 from bgs_engine.made_scenes.layout import crowded_room, furnished_room
 from bgs_engine.made_scenes.splat import Splat, make_splat, ply_rows
 from bgs_engine.made_scenes.truth import TruthMaps
@@ -38,7 +39,14 @@ from bgs_engine.raster.scene import RasterScene
 
 MARKER = "made_scene.json"
 BACKGROUND = (0.62, 0.7, 0.78)  # above the walls
-LAYOUTS = {"room": furnished_room, "crowded": crowded_room}
+LAYOUTS = {
+    "room": furnished_room,
+    "crowded": crowded_room,
+    "repeated": repeated_room,
+    "apart": closed_rooms,
+    "thin": thin_room,
+    "see_through": see_through_room,
+}
 FEWEST = 2000  # Gaussians; with fewer not every piece gets some
 
 
@@ -46,7 +54,8 @@ FEWEST = 2000  # Gaussians; with fewer not every piece gets some
 class SceneConfig:
     """What to make.
 
-    kind: "room" (furniture, about 20 objects) or "crowded" (64 small things on 16 mats); seed: of everything random;
+    kind: "room" (furniture, about 20 objects), "crowded" (64 small things on 16 mats), or a hard case (hard_cases.py):
+    "repeated", "apart", "thin", "see_through"; seed: of everything random;
     gaussians: rows of scene.ply; views, test_views: training and held-out pictures; size: their width and height,
     pixels; noise: how faulty the masks are, 0 to 3; sh_degree: 0 or 1.
 
@@ -54,7 +63,7 @@ class SceneConfig:
         UsageError: a value out of range.
     """
 
-    kind: Literal["room", "crowded"] = "room"
+    kind: Literal["room", "crowded", "repeated", "apart", "thin", "see_through"] = "room"
     seed: int = 0
     gaussians: int = 30_000
     views: int = 24
@@ -100,13 +109,13 @@ def make_scene(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
 
 def _write(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
     rng = np.random.default_rng(config.seed)
-    pieces, room = LAYOUTS[config.kind](rng)
-    splat = make_splat(pieces, room, config.gaussians, rng)
+    layout = LAYOUTS[config.kind](rng)
+    splat = make_splat(layout, config.gaussians, rng)
     scene = _write_splat(folder, splat, config, rng)
     truth = TruthMaps(scene, splat.labels)
     solid = splat.means[splat.labels[:, 0] > 0]
     train, test = (
-        ring_cameras([f"{kind}_{k:03d}" for k in range(count)], room, config.size, solid, phase, rng)
+        ring_cameras([f"{kind}_{k:03d}" for k in range(count)], layout, config.size, solid, phase, rng)
         for kind, count, phase in (("train", config.views, 0.0), ("test", config.test_views, 0.4))
     )
     total = len(train) + len(test)

@@ -8,6 +8,7 @@ import numpy as np
 from bgs_engine.gaussians import SH_C0, logit
 from bgs_engine.io.ply import SPLAT_PROPERTIES
 from bgs_engine.made_scenes.builder import Piece
+from bgs_engine.made_scenes.layout import Layout
 from bgs_engine.made_scenes.shapes import sample
 
 DISC = (0.6, 0.8, 0.12)  # standard deviations along, across and through a disc, in sample spacings
@@ -32,8 +33,9 @@ class Splat:
     labels: np.ndarray
 
 
-def make_splat(pieces: Sequence[Piece], room: tuple[float, float], count: int, rng: np.random.Generator) -> Splat:
-    """`count` Gaussians on the pieces' surfaces; room: width and depth that floaters hang in."""
+def make_splat(layout: Layout, count: int, rng: np.random.Generator) -> Splat:
+    """`count` Gaussians on the pieces' surfaces, and some that float in the rooms."""
+    pieces = layout.pieces
     shares = _shares(pieces, count)
     sampled = [sample(piece.primitive, n, rng) for piece, n in zip(pieces, shares.tolist(), strict=True)]
     points, normals, colors = (np.concatenate(column) for column in zip(*sampled, strict=True))
@@ -50,8 +52,11 @@ def make_splat(pieces: Sequence[Piece], room: tuple[float, float], count: int, r
     messy, floater = kind < MESSY_SHARE, kind > 1 - FLOATER_SHARE
     scales[messy] *= rng.uniform(1.5, 3, (int(messy.sum()), 1))
     points[messy] += rng.normal(0, 1, (int(messy.sum()), 3)) * spacing[messy, None]
-    low, high = np.array([-room[0] / 2, -room[1] / 2, 0.2]), np.array([room[0] / 2, room[1] / 2, 2.0])
-    points[floater] = rng.uniform(low, high, (int(floater.sum()), 3))
+    half_w, half_d = layout.room[0] / 2, layout.room[1] / 2
+    floating = rng.uniform((-half_w, -half_d, 0.2), (half_w, half_d, 2.0), (int(floater.sum()), 3))
+    centers = np.array(layout.centers)
+    floating[:, :2] += centers[np.arange(len(floating)) % len(centers)]
+    points[floater] = floating
     labels[floater] = 0
     faint = messy | floater
     opacities[faint] = np.minimum(opacities[faint], rng.uniform(0.05, 0.4, int(faint.sum())))

@@ -61,6 +61,9 @@ def node_group() -> bpy.types.GeometryNodeTree:
     """The shared node group; made once a file."""
     found = bpy.data.node_groups.get(GROUP)
     if found is not None and found.get("bgs_version") == VERSION:
+        for node in found.nodes:
+            if node.bl_idname == "GeometryNodeSetMaterial" and node.inputs["Material"].default_value is None:
+                node.inputs["Material"].default_value = splat_material()  # somebody deleted it
         return cast(bpy.types.GeometryNodeTree, found)
     group: Any = bpy.data.node_groups.new(GROUP, "GeometryNodeTree")
     group["bgs_version"] = VERSION

@@ -124,14 +124,51 @@ def step_off():
     facts["atlas_on_again"] = display().atlas is not None
 
 
+def step_render():
+    """Render Splats with the button: the animation, the job, its files."""
+    data = bpy.data.cameras.new("Camera")
+    camera = bpy.data.objects.new("Camera", data)
+    camera.location = (0, -9, 0)
+    camera.rotation_euler = (1.5708, 0, 0)
+    scene = bpy.context.scene
+    scene.collection.objects.link(camera)
+    scene.camera, scene.frame_start, scene.frame_end = camera, 3, 6
+    scene.bgs_render.output = str(OUT / "frames")
+    with bpy.context.temp_override(window=window(), area=area()):
+        facts["render_said"] = sorted(bpy.ops.bgs.render_splats(animation=True))
+
+
+def step_wait():
+    from bl_ext.user_default.binary_gaussian_segmentation import jobs
+
+    if jobs.current is not None and time.perf_counter() - state["started"] < 60:
+        return True
+    facts.setdefault("render_messages", []).append(jobs.last_message)
+    facts["frames"] = sorted(f.name for f in (OUT / "frames" / "color").glob("*.png"))
+    facts["shots_left"] = len(list(Path(bpy.app.tempdir).glob("bgs-shot-*")))
+    return False
+
+
+def step_slow():
+    os.environ["BGS_STAND_IN"] = "slow"
+    with bpy.context.temp_override(window=window(), area=area()):
+        bpy.ops.bgs.render_splats(animation=False)
+
+
+def step_cancel():
+    facts["cancelled_at"] = time.perf_counter()
+    bpy.ops.bgs.cancel_job()
+
+
 def threads():
     import threading
 
     return [t.name for t in threading.enumerate() if t.name.startswith("bgs")]
 
 
-STEPS = [(step_save, 1.0), (step_saved, 1.5), (step_reopened, 0.5), (step_many, 0.1), (step_left, 0.1), (step_off, 0.5)]
-state = {"next": 0}
+STEPS = [(step_save, 1.0), (step_saved, 1.5), (step_reopened, 0.5), (step_many, 0.1), (step_left, 0.1), (step_off, 0.5),
+         (step_render, 0.5), (step_wait, 0.2), (step_slow, 1.0), (step_cancel, 0.1), (step_wait, 0.1)]  # fmt: skip
+state = {"next": 0, "started": time.perf_counter()}
 
 
 def run():
@@ -140,8 +177,10 @@ def run():
             return end()
         work, seconds = STEPS[state["next"]]
         started = time.perf_counter()
-        if not work():
+        again = work()
+        if not again:
             state["next"] += 1
+            state["started"] = time.perf_counter()
         facts[f"seconds_{work.__name__}"] = round(time.perf_counter() - started, 2)
         return seconds
     except Exception:

@@ -1,6 +1,7 @@
 """What the splat display leaves behind: nothing, after 200 imports, after a file, after the extension."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ MORE = 40  # MB; one import of the made splat uploads and holds about 3, so a le
 
 
 @pytest.fixture(scope="module")
-def lived(installed: str, coded: Path, screen: dict[str, str]) -> dict:
+def lived(installed: str, coded: Path, engine: Path, screen: dict[str, str]) -> dict:
     (OUT / "life.json").unlink(missing_ok=True)
+    shutil.rmtree(OUT / "frames", ignore_errors=True)
+    env = {**screen, "BGS_ENGINE_PYTHON": str(engine)}
     script = Path("/mnt/repo/tests/blender/splats_life.py")
-    run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", coded, env=screen, seconds=500)
+    run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", coded, env=env, seconds=500)
     assert (OUT / "life.json").is_file(), (run.stdout + run.stderr)[-3000:]
     facts = json.loads((OUT / "life.json").read_text())
     print("\n", facts)
@@ -50,3 +53,10 @@ def test_off_and_on_again(lived: dict) -> None:
     assert lived["drawn_before_off"] > 0
     assert lived["handlers_off"] == [0] * 5 and lived["threads"][1] == []
     assert lived["operator_gone"] and lived["handlers_on"] == [1] * 5 and lived["atlas_on_again"]
+
+
+def test_render_splats_is_a_job_with_an_end(lived: dict) -> None:
+    assert lived["render_said"] == ["FINISHED"] and lived["frames"] == [f"000{n}.png" for n in (3, 4, 5, 6)]
+    done, cancelled = lived["render_messages"]
+    assert "4 frames" in done and cancelled == "Cancelled"
+    assert lived["shots_left"] <= 1  # that of the cancelled one stays until Blender ends

@@ -15,6 +15,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 
 from bgs_engine.errors import UsageError
+from bgs_engine.io.exr import write_exr
 from bgs_engine.io.ply import read_ply
 from blender_bgs import render_splats
 from blender_bgs.render_splats import RenderConfig, write_shot
@@ -252,3 +253,43 @@ def test_too_many_for_ellipsoids_are_balls(camera, tmp_path: Path) -> None:
     assert (balls[..., 3] > 0.5).any()
     # Solid balls of one standard deviation cover less than soft ellipsoids of two and a half.
     assert (balls[..., 3] > 0.02).sum() < 0.9 * (one[..., 3] > 0.02).sum()
+
+
+@needs_engine
+def test_blender_reads_the_exr_layers(camera, coded, tmp_path: Path) -> None:
+    path = write_shot(bpy.context.scene, tmp_path / "shot", RenderConfig(passes=("mask",)))
+    command = [os.environ["BGS_TEST_ENGINE"], "-m", "bgs_engine", "frames", str(path), "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*command, "--exr", "--passes", "color,label,mask,depth"],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    image = bpy.data.images.load(str(tmp_path / "out" / "0001.exr"))
+    scene = bpy.context.scene
+    if bpy.app.version >= (5, 0):  # compositor trees became node groups
+        tree = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+    node = tree.nodes.new("CompositorNodeImage")
+    node.image = image
+    names = {socket.name for socket in node.outputs}
+    masks = {name for name in names if name.startswith("Mask ")}
+    assert image.type == "MULTILAYER"
+    assert {"Combined", "Depth", "Label"} <= names and len(masks) == 4, names
+
+
+def test_blender_reads_the_exrs_numbers(tmp_path: Path) -> None:
+    """Half and float, blocks that shrink and that do not, a last block that is not whole."""
+    values = np.random.default_rng(0).random((37, 21, 4)).astype(np.float32)
+    values[:20, :, 1] = 0.25
+    halves = {channel: values[..., k].astype(np.float16) for k, channel in enumerate("RGBA")}
+    for name, channels in (("half", halves), ("float", {c: values[..., k] for k, c in enumerate("RGBA")})):
+        write_exr(tmp_path / f"{name}.exr", channels)
+        image = bpy.data.images.load(str(tmp_path / f"{name}.exr"))
+        image.colorspace_settings.name = "Non-Color"
+        assert tuple(image.size) == (21, 37)
+        found = np.empty(values.size, np.float32)
+        image.pixels.foreach_get(found)
+        truth = np.stack([channels[c].astype(np.float32) for c in "RGBA"], -1)
+        np.testing.assert_array_equal(found.reshape(37, 21, 4)[::-1], truth)

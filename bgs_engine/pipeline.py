@@ -37,6 +37,7 @@ from bgs_engine.masks.pipeline import MasksConfig, make_masks
 from bgs_engine.previews import write_previews
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.self_test import usable
 from bgs_engine.train.steps import make_steps
 from bgs_engine.train.trainer import Checkpoint, snap_to_used, train
 from bgs_engine.warm_up import warm_up
@@ -177,7 +178,6 @@ def _train_into(
     device: Device,
     reporter: Reporter,
 ) -> None:
-    reporter.metric("device", device.choice)
     cameras = masked_cameras(dataset, reporter)
     if len(dataset.mask_levels) > layout.levels:
         reporter.warning(
@@ -188,7 +188,9 @@ def _train_into(
     def level_maps(number: int) -> np.ndarray:
         return load_level_maps(used, cameras[number])
 
-    warm_up(reporter, device)
+    warm_up(reporter)
+    device = usable(device, config.device, reporter)
+    reporter.metric("device", device.choice)
     first, association = _first_codes(scene, cameras, level_maps, layout, config, reporter)
     features = _first_features(first, scene.raster, layout, config)
     mask_codes = None

@@ -4,7 +4,6 @@ import numpy as np
 
 from bgs_engine.associate.kernels import NODES_HELD, best_per_row, gaussian_votes
 from bgs_engine.cameras import Camera
-from bgs_engine.devices import Device
 from bgs_engine.events import Reporter
 from bgs_engine.gaussians import Gaussians
 from bgs_engine.raster.cpu.fragments import FragmentLister
@@ -15,14 +14,9 @@ from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.model import CpuModel
 
 
-def warm_up(reporter: Reporter, device: Device | None = None) -> None:
-    """Compile or load all kernels; those for a card as well where `device` is one."""
+def warm_up(reporter: Reporter) -> None:
+    """Compile or load all kernels."""
     reporter.stage("Preparing kernels")
-    if device is not None and device.kind == "cuda":
-        from bgs_engine.raster.warp.compiled import KERNEL_MODULES, load_kernels
-
-        for _ in reporter.track(load_kernels(device.name), len(KERNEL_MODULES)):
-            pass
     one = np.ones((1, 1), np.float32)
     gaussians = Gaussians(
         np.zeros((1, 3), np.float32),

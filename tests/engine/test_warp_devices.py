@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from bgs_engine.cli.main import main
-from bgs_engine.devices import CudaFacts, cuda_facts, is_out_of_memory, resolve, trouble
+from bgs_engine.devices import CudaFacts, Device, cuda_facts, is_out_of_memory, resolve, trouble
 from bgs_engine.errors import EnvironmentLacksError
+from bgs_engine.events import Reporter
 from bgs_engine.raster.warp.compiled import KERNEL_MODULES, compile_to_ptx, load_kernels
+from bgs_engine.train.self_test import self_test, usable
 
 ARCHS = (75, 86, 89, 90)  # Turing (the oldest for CUDA 13), Ampere and Ada at the desk, Hopper
 
@@ -55,6 +57,22 @@ def test_asking_for_a_missing_card_ends_in_a_sentence(capsys: pytest.CaptureFixt
         answer = capsys.readouterr().err
         assert "cannot be used" in answer and "Traceback" not in answer
     assert not list(tmp_path.iterdir())
+
+
+def test_a_card_is_tried_before_it_is_trusted() -> None:
+    """Warp's CPU device passes; a device that does not exist fails like a card whose driver or compiler fails."""
+    assert self_test("cpu") == ""
+    broken = Device("cuda", "cuda:99", "")
+    seen: list[dict] = []
+    chosen = usable(broken, "auto", Reporter([seen.append]))
+    assert chosen.kind == "cpu" and "self-test" in chosen.why and seen[0]["event"] == "warning"
+    with pytest.raises(EnvironmentLacksError, match="self-test"):
+        usable(broken, "cuda", Reporter())
+
+
+def test_a_wrong_result_fails_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bgs_engine.train.self_test.TOLERANCE", 0.0)  # rounding counts as wrong now
+    assert "differs from the CPU's" in self_test("cpu")
 
 
 def test_out_of_memory_is_told_by_the_words_of_warp_and_torch() -> None:

@@ -8,10 +8,12 @@ import pytest
 from made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 from test_training import CancelAt
 
+from bgs_engine.cli.main import main
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import CancelledError, MemoryExhaustedError
 from bgs_engine.evaluate import evaluate_run
 from bgs_engine.events import Reporter
+from bgs_engine.io.images import read_label_png
 from bgs_engine.io.run_folder import open_run
 from bgs_engine.pipeline import train_run
 from bgs_engine.raster.cpu.fragments import tile_order
@@ -318,6 +320,18 @@ def test_a_scene_that_does_not_fit_is_refused(budget: Budget) -> None:
     budget.limit = 10_000
     with pytest.raises(MemoryExhaustedError, match="does not fit"):
         small_steps()
+
+
+def test_render_draws_the_same_labels(small_scene: Path, trained: Path, tmp_path: Path) -> None:
+    cameras = str(small_scene / "gt" / "transforms_test.json")
+    for device in ("cpu", "warp-cpu"):
+        arguments = ["render", str(trained), "-o", str(tmp_path / device), "--views", cameras, "--device", device]
+        assert main(arguments) == 0
+    theirs = sorted((tmp_path / "cpu" / "labels").glob("*.png"))
+    assert len(theirs) == 2  # the scene's held-out views
+    for path in theirs:
+        one, other = read_label_png(path), read_label_png(tmp_path / "warp-cpu" / "labels" / path.name)
+        assert one.any() and (one != other).sum() <= one.size // 5000  # see test_warp_labels
 
 
 def test_run_json_says_where(trained: Path) -> None:

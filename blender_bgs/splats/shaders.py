@@ -14,6 +14,7 @@ from ..logic.palette import CONFIDENCE_STOPS
 
 # Of the viewport's overlay, whatever the view transform is: measured on 4.3.2 and 5.2.2, not the sRGB curve.
 DISPLAY_GAMMA = 2.2
+HOVER_SHARE, PICK_SHARE = 0.06, 0.12  # of the tint inside an outline, linear light: the picture stays readable
 HARMONICS = """
 vec3 harmonics(int i, vec3 d, int count) {
   if (count == 0) {
@@ -179,10 +180,10 @@ void main() {
   }
   bool hovered_edge = low.r < 0.5 && high.r >= 0.5, picked_edge = low.g < 0.5 && high.g >= 0.5;
   if (here.r >= 0.5) {
-    color = mix(color, alpha * hover_tint.rgb, 0.25);
+    color = mix(color, alpha * hover_tint.rgb, HOVER_SHARE);
   }
   if (here.g >= 0.5) {
-    color = mix(color, alpha * pick_tint.rgb, 0.2);
+    color = mix(color, alpha * pick_tint.rgb, PICK_SHARE);
   }
   if (hovered_edge || picked_edge) {
     color = hovered_edge ? hover_tint.rgb : pick_tint.rgb;
@@ -239,7 +240,8 @@ def splat_program(width: int) -> Program:
 def composite_program() -> Program:
     """Lays the picture over the viewport, and outlines what is marked."""
     info = gpu.types.GPUShaderCreateInfo()
-    info.define("DISPLAY_GAMMA", str(DISPLAY_GAMMA))
+    for name, number in (("DISPLAY_GAMMA", DISPLAY_GAMMA), ("HOVER_SHARE", HOVER_SHARE), ("PICK_SHARE", PICK_SHARE)):
+        info.define(name, str(number))
     info.push_constant("VEC4", "background")  # display values; alpha 1: known
     info.push_constant("VEC4", "hover_tint")  # linear; alpha 1: there are marks to outline
     info.push_constant("VEC4", "pick_tint")

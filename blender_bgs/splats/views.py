@@ -3,7 +3,6 @@
 
 from dataclasses import dataclass
 
-import bpy
 import gpu
 import numpy as np
 
@@ -39,7 +38,6 @@ class Pictures:
 class View:
     """One region's state."""
 
-    area: bpy.types.Area
     order: gpu.types.GPUTexture | None = None
     count: int = 0
     order_number: int = 0

@@ -246,7 +246,48 @@ def step_confidence():
     splat().bgs.color_mode = "CONFIDENCE"
 
 
+def step_rested():
+    """The ways of large splats: sorted in the thread, thinned out while the view moves, whole again at rest."""
+    from bl_ext.user_default.binary_gaussian_segmentation.splats import draw, views
+
+    splat().bgs.color_mode = "COLOR"
+    views.AT_ONCE, draw.MOVING_LIMIT = 0, 500
+    facts["before_moving"] = display().drawn_pictures
+    space().region_3d.view_rotation = Vector((-0.5, -0.8, 0.3)).to_track_quat("Z", "Y")
+
+
+def step_edited():
+    """An edit while hidden is seen when shown again; of two splats one is deleted."""
+    facts["after_moving"] = display().drawn_pictures
+    other = splat().copy()
+    other.data = splat().data.copy()
+    other.name = "Other"
+    bpy.context.scene.collection.objects.link(other)
+    facts["rows"] = len(splat().data.points)
+
+
+def step_edited_hidden():
+    facts["rows_of_two"] = len(display().atlas)
+    bpy.data.objects.remove(bpy.data.objects["Other"])
+    splat().hide_set(True)
+
+
+def step_edited_shown():
+    position = splat().data.attributes["position"]
+    values = np.empty(3 * len(splat().data.points), np.float32)
+    position.data.foreach_get("vector", values)
+    position.data.foreach_set("vector", (values.reshape(-1, 3) + np.float32([0, 0, 0.5])).ravel())
+    splat().data.update_tag()
+    bpy.context.view_layer.update()
+
+
+def step_shown_again():
+    splat().hide_set(False)
+
+
 def step_deleted():
+    facts["rows_of_one"] = len(display().atlas)
+
     bpy.data.objects.remove(splat())
 
 
@@ -272,6 +313,11 @@ STEPS = [
     (step_picked, 1.5, "outlined"),
     (step_mixed, 1.2, "mixed"),
     (step_confidence, 1.2, "confidence"),
+    (step_rested, 2.0, "rested"),
+    (step_edited, 1.0, None),
+    (step_edited_hidden, 1.0, None),
+    (step_edited_shown, 1.0, None),
+    (step_shown_again, 1.2, "edited"),
     (step_deleted, 1.2, "deleted"),
     (step_after, 0.2, None),
 ]

@@ -62,6 +62,19 @@ def test_the_picture_is_the_engines(seen: dict, rows: np.ndarray, name: str) -> 
     assert reached > LEAST
 
 
+def test_large_splats_come_to_the_same_picture(seen: dict, rows: np.ndarray) -> None:
+    """Sorted in the thread and thinned out while moving: at rest nothing of that is left."""
+    assert psnr(shown(seen, "rested"), painted(seen, "rested", rows)) > LEAST
+    assert seen["after_moving"] - seen["before_moving"] >= 2  # a thin picture, then the whole one
+
+
+def test_edits_and_deletions_reach_the_card(seen: dict, rows: np.ndarray) -> None:
+    moved = rows.copy()
+    moved["z"] += np.float32(0.5)
+    assert psnr(shown(seen, "edited"), painted(seen, "edited", moved)) > LEAST
+    assert seen["rows_of_two"] == 2 * seen["rows"] and seen["rows_of_one"] == seen["rows"]
+
+
 def test_labels_have_their_colours_in_every_shading(seen: dict, rows: np.ndarray) -> None:
     codes = sum(rows[f"seg_{k}"].astype(np.uint32) << (8 * k) for k in range(4))
     labels = codes >> 20

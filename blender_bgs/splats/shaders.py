@@ -14,7 +14,7 @@ from ..logic.palette import CONFIDENCE_STOPS
 
 # Of the viewport's overlay, whatever the view transform is: measured on 4.3.2 and 5.2.2, not the sRGB curve.
 DISPLAY_GAMMA = 2.2
-HOVER_SHARE, PICK_SHARE = 0.06, 0.12  # of the tint inside an outline, linear light: the picture stays readable
+HOVER_SHARE, PICK_SHARE = 0.04, 0.05  # of the tint inside an outline, linear light: the picture stays readable
 HARMONICS = """
 vec3 harmonics(int i, vec3 d, int count) {
   if (count == 0) {

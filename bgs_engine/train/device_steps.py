@@ -22,7 +22,8 @@ from bgs_engine.train.device_objectives import (
 from bgs_engine.train.device_sampling import DevicePixelSampler
 
 LEAST_CACHE = 0.25  # of --cache-gb: left for views even where the scene itself takes all of it
-PIXEL_SHARE = 0.2  # of the cache: a view's pixels are a quarter of its lists (at 1M Gaussians, 1000x750)
+PIXEL_BYTES, TABLE_BYTES = 4, 64 << 10  # bytes of index that a labelled pixel, and the tables of a view's masks, take
+PIXELS_AT_MOST = 0.6  # of what is left for views: an index is read from files, lists are soon made on the card
 
 
 class DeviceSteps:
@@ -53,9 +54,11 @@ class DeviceSteps:
                 raise
             raise self._exhausted(error) from None
         left = max(total - self.model.fixed_nbytes, int(total * LEAST_CACHE))
-        self.model.views.shrink(int(left * (1 - PIXEL_SHARE)))
+        all_pixels = sum(camera.width * camera.height * PIXEL_BYTES + TABLE_BYTES for camera in cameras)
+        for_pixels = int(min(all_pixels, left * PIXELS_AT_MOST))
+        self.model.views.shrink(left - for_pixels)
         drawn = (config.uniform_pixels, config.balanced_pixels, config.balanced_masks)
-        self.sampler = DevicePixelSampler(level_maps, *drawn, int(left * PIXEL_SHARE), device)
+        self.sampler = DevicePixelSampler(level_maps, *drawn, for_pixels, device)
         self.objective: DeviceObjective = (
             DeviceContrastiveObjective(layout, config, device)
             if mask_codes is None

@@ -29,7 +29,7 @@ def job(column: bpy.types.UILayout, running: jobs.Running) -> None:
     text = f"{state.done} of {state.total}" if state.total else "..."
     column.label(text=f"{running.title}: {stage[:1].lower()}{stage[1:]}", icon="SORTTIME")
     column.progress(factor=state.fraction, type="BAR", text=text)
-    left = "" if state.eta is None else f", about {duration(state.eta)} left in this stage"
+    left = "" if state.eta is None else f"; stage: {duration(state.eta)} left"
     lines = column.column(align=True)
     lines.active = False
     lines.label(text=f"{duration(state.seconds)}{left}")

@@ -35,6 +35,12 @@ class Device:
         """What `--device` must say to get exactly this one."""
         return "warp-cpu" if self.kind == "cuda" and self.name == "cpu" else self.kind
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of what computes there, beyond what the CPU path uses."""
+        package = {"cuda": "warp-lang", "gsplat": "gsplat"}.get(self.kind)
+        return {package: importlib.metadata.version(package)} if package else {}
+
 
 @dataclass(frozen=True)
 class CudaFacts:

@@ -302,7 +302,7 @@ def _write(
         "configuration": asdict(config),
         "seed": config.seed,
         "device": device.choice,
-        "versions": versions(),
+        "versions": versions() | device.versions,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "timings": reporter.timings,
         "warnings": reporter.warnings,

@@ -3,7 +3,7 @@
 
 import bpy
 
-from . import label_collections
+from . import label_collections, merging
 from .label_operators import chosen_label
 from .operator_base import NeedsLabels, NeedsParts
 from .scene import need_splat, splat_of
@@ -103,7 +103,7 @@ class BGS_OT_merge_back(NeedsParts, bpy.types.Operator):
 
     def work(self, context: Context) -> str:
         context.view_layer.update()
-        return f"{label_collections.merge_back(need_splat(context)):,} Gaussians in one splat"
+        return f"{merging.merge_back(need_splat(context)):,} Gaussians in one splat"
 
 
 CLASSES = (

@@ -7,19 +7,15 @@ import bpy
 import numpy as np
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
-from mathutils import Matrix
 
 from . import clouds, labels
 from .logic import attributes as at
 from .logic.label_tree import Key
-from .logic.transforms import change_since_import, transform_rows
 from .properties import quietly, signed
 from .splats import stand_in
 from .typed import SplatObject, SplatScene
 
 SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
-# Recomputed for the whole cloud when parts are merged, so edits of these do not count.
-DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED)
 
 
 # On the whole cloud: the level that parts were made of, and the labels, when not all were made into parts.
@@ -71,7 +67,7 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
         else:
             for material in obj.data.materials:
                 cloud.materials.append(material)
-            _swap_data(obj, cloud)
+            swap_data(obj, cloud)
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
@@ -208,7 +204,8 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
             clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
 
 
-def _swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
+def swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
+    """Give an object another cloud; the one it had goes unless somebody else uses it."""
     old = obj.data
     obj.data = cloud
     if old.users == 0:
@@ -269,69 +266,3 @@ def edited_parts(whole: SplatObject) -> list[str]:
         ):
             out.append(part.name)
     return out
-
-
-def merge_back(whole: SplatObject) -> int:
-    """Put the parts together again as one cloud in the source's row order and delete them.
-
-    Edits survive: deleted Gaussians stay deleted, moved objects are baked. A label without a part (only some were
-    made) keeps the whole cloud's Gaussians. Returns the number of Gaussians.
-
-    Raises:
-        UsageError: there is nothing to merge.
-    """
-    parts = labels.parts_of(whole)
-    if not parts:
-        raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
-    in_objects = clouds.get_column(whole.data, at.IN_OBJECTS)
-    world = np.array(whole.matrix_world, np.float64)
-    pieces = [_baked(part, world) for part in parts]
-    if in_objects is not None:
-        pieces.append({c.name: (c.data_type, c.values[~in_objects]) for c in clouds.columns(whole.data)})
-    names = [name for name in pieces[0] if all(name in piece for piece in pieces)]
-    order = np.argsort(np.concatenate([piece[at.ROW][1] for piece in pieces]), kind="stable")
-    cloud = clouds.new_cloud(whole.data.name, len(order))
-    for name in names:
-        if name not in DERIVED:
-            values = np.concatenate([piece[name][1] for piece in pieces])[order]
-            clouds.set_column(cloud, at.Column(name, pieces[0][name][0], values))
-    for material in whole.data.materials:
-        cloud.materials.append(material)
-    _swap_data(whole, cloud)
-    remove_tree(whole)
-    labels.list_labels(whole)
-    labels.refresh(whole)
-    return len(order)
-
-
-def _baked(part: SplatObject, world: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
-    """The part's attributes in the whole's space."""
-    out = {c.name: (c.data_type, c.values) for c in clouds.columns(part.data)}
-    change = change_since_import(np.array(part.matrix_world, np.float64), world)
-    if change is None:
-        return out
-    # Through PLY rows: one place knows how a transform acts on a splat.
-    layout = at.Layout(tuple((n, t) for n, t in part.bgs.file_layout.properties if at.is_standard(n) and t == "<f4"))
-    rows = at.rows_from(lambda name: out[name][1] if name in out else None, layout, len(part.data.points))
-    rows = transform_rows(rows, change)
-    rest = layout.rest
-    raw_scale = _side_by_side(rows, [f"scale_{k}" for k in range(3)])
-    raw_rotation = _side_by_side(rows, [f"rot_{k}" for k in range(4)])
-    out[at.POSITION] = ("FLOAT_VECTOR", _side_by_side(rows, ["x", "y", "z"]))
-    out[at.RAW_SCALE] = ("FLOAT_VECTOR", raw_scale)
-    out[at.SCALE] = ("FLOAT_VECTOR", at.activate_scale(raw_scale))
-    out[at.RAW_ROTATION] = ("FLOAT_COLOR", raw_rotation)
-    out[at.ROTATION] = ("QUATERNION", at.activate_rotation(raw_rotation))
-    for k in range(rest):
-        names = [f"f_rest_{k + channel * rest}" for channel in range(3)]
-        out[f"radiance:sh_{k}"] = ("FLOAT_VECTOR", _side_by_side(rows, names))
-    return out
-
-
-def _side_by_side(rows: np.ndarray, names: list[str]) -> np.ndarray:
-    return np.stack([rows[name] for name in names], axis=1)
-
-
-def reset_transform(part: SplatObject) -> None:
-    """Put a part back where it was cut out."""
-    part.matrix_world = part.bgs.whole.matrix_world if part.bgs.whole else Matrix.Identity(4)

@@ -56,10 +56,11 @@ def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | Non
 
     Args:
         folder: the dataset; ply: the splat where it is not in the folder.
-        reporter: told, in one warning, how many frames have no image; they are left out.
+        reporter: told, in one warning each, how many frames have no image, and which images are damaged or do not fit
+            their camera; these frames are left out.
 
     Raises:
-        InputError: no cameras, not one image, images that do not fit their cameras, damaged files.
+        InputError: no cameras, not one usable image, damaged files.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -77,7 +78,7 @@ def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | Non
         raise InputError(f"{len(twice)} images share a name, {twice[0]!r} first.", "Give each image its own name.")
     return Dataset(
         folder,
-        tuple(_fitted(camera) for camera in present),
+        _usable(present, reporter),
         find_levels(folder),
         _find_ply(folder, ply, shared),
         _up(shared),
@@ -96,8 +97,33 @@ def _read_cameras(folder: Path) -> tuple[list[Camera], dict[str, Any]]:
     )
 
 
+def _usable(cameras: list[Camera], reporter: Reporter | None) -> tuple[Camera, ...]:
+    """The cameras, fitted to their images; one bad photo among hundreds costs that view, not the job."""
+    fitted: list[Camera] = []
+    problems: list[tuple[str, InputError]] = []
+    for camera in cameras:
+        try:
+            fitted.append(_fitted(camera))
+        except InputError as error:
+            problems.append((camera.name, error))
+    if not fitted:
+        raise problems[0][1]
+    if reporter and len(problems) == 1:
+        reporter.warning(f"{problems[0][0]} is left out: {problems[0][1].message}")
+    elif reporter and problems:
+        reporter.warning(
+            f"{len(problems)} of {len(cameras)} images cannot be used; they are left out. The first: "
+            f"{problems[0][1].message}"
+        )
+    return tuple(fitted)
+
+
 def _fitted(camera: Camera) -> Camera:
-    """The camera with its intrinsics scaled to the image on disk (images_2, images_4, ...)."""
+    """The camera with its intrinsics scaled to the image on disk (images_2, images_4, ...).
+
+    Raises:
+        InputError: the image cannot be read, or has other proportions than its camera.
+    """
     assert camera.image is not None
     width, height = image_size(camera.image)
     if (width, height) == (camera.width, camera.height) or (height, width) == (camera.width, camera.height):

@@ -63,7 +63,10 @@ def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int) -> Came
     if not (width and height):
         if image is None:
             return Camera(view_name(file), 0, 0, 0, 0, 0, 0, viewmat)
-        width, height = image_size(image)
+        try:
+            width, height = image_size(image)
+        except InputError:  # whoever opens the dataset meets it again, and leaves this one frame out
+            return Camera(view_name(file), 0, 0, 0, 0, 0, 0, viewmat, image)
     intrinsics = checked_intrinsics(width, height, _focal_and_center(values, width, height, where), where)
     return Camera(view_name(file), round(width), round(height), *intrinsics, viewmat, image, model == ORTHOGRAPHIC)
 

@@ -83,11 +83,28 @@ def test_intrinsics_follow_downscaled_images(tmp_path: Path, kind: str) -> None:
         assert values(camera)[1:] == (WIDTH // 2, HEIGHT // 2, *(v / 2 for v in INTRINSICS))
 
 
-def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
-    make_dataset(tmp_path)
-    Image.new("L", (30, 6)).save(tmp_path / "images" / "b.png")
-    with pytest.raises(InputError, match=r"b.png is 30x6 pixels, its camera 8x6"):
-        open_dataset(tmp_path)
+@pytest.mark.parametrize("kind", ["binary", "transforms", "transforms without sizes"])
+def test_unusable_images_cost_their_view_and_no_other(tmp_path: Path, kind: str) -> None:
+    make_dataset(tmp_path, kind.split()[0])
+    if kind.endswith("sizes"):
+        without = {key: value for key, value in transforms().items() if key not in ("w", "h")}
+        (tmp_path / "transforms.json").write_text(json.dumps(without))
+    first, second = (tmp_path / "images" / name for name in NAMES)
+    second.write_bytes(b"")
+    reporter = Reporter()
+    assert [c.name for c in open_dataset(tmp_path, reporter=reporter).cameras] == ["a"]
+    assert reporter.warnings == ["b is left out: images/b.png cannot be read: no readable image."]
+    if not kind.endswith("sizes"):
+        Image.new("L", (30, 6)).save(second)
+        assert len(open_dataset(tmp_path, reporter=reporter).cameras) == 1
+        assert reporter.warnings[1] == "b is left out: b.png is 30x6 pixels, its camera 8x6."
+    first.write_bytes(second.read_bytes())
+    if not kind.endswith("sizes"):
+        with pytest.raises(InputError, match=r"a.png is 30x6 pixels, its camera 8x6"):
+            open_dataset(tmp_path)
+    else:
+        with pytest.raises(InputError, match="a.png cannot be read"):
+            open_dataset(tmp_path)
 
 
 def test_poses_that_are_not_finite_name_their_frame(tmp_path: Path) -> None:

@@ -151,6 +151,21 @@ def test_images_of_every_kind(model, tmp_path):
         make_masks(Dataset(tmp_path, (cameras[5],)), MasksConfig(model=model), Reporter())
 
 
+def test_bad_images_of_a_folder_are_left_out_before_the_model_sees_them(model, tmp_path):
+    """From the folder on, as the command does it: a 0-byte photo and one of another camera cost two views of six."""
+    folder = write_dataset(tmp_path / "set").folder
+    (folder / "images/001.png").write_bytes(b"")
+    Image.new("RGB", (50, 50)).save(folder / "images/004.png")
+    reporter = Reporter()
+    dataset = open_dataset(folder, reporter=reporter)
+    report = make_masks(dataset, MasksConfig(model=model), reporter)
+    assert (report.images, report.made) == (VIEWS - 2, VIEWS - 2)
+    assert reporter.warnings == [
+        f"2 of {VIEWS} images cannot be used; they are left out. "
+        "The first: images/001.png cannot be read: no readable image."
+    ]
+
+
 def test_node_sizes_follow_the_depth():
     camera = Camera("v", W, H, 100, 100, W / 2, H / 2, np.eye(4))
     left, right, part = np.zeros((3, H, W), bool)

@@ -103,7 +103,7 @@ def test_unusable_images_cost_their_view_and_no_other(tmp_path: Path, kind: str)
         with pytest.raises(InputError, match=r"a.png is 30x6 pixels, its camera 8x6"):
             open_dataset(tmp_path)
     else:
-        with pytest.raises(InputError, match="a.png cannot be read"):
+        with pytest.raises(InputError, match=r"a.png cannot be read"):
             open_dataset(tmp_path)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 import bgs_engine
 from bgs_engine.associate.crumbs import remove_crumbs
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
+from bgs_engine.associate.votes import VoteCollector, collect_votes
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
 from bgs_engine.devices import Device, resolve
@@ -191,7 +193,7 @@ def _train_into(
     warm_up(reporter)
     device = usable(device, config.device, reporter)
     reporter.metric("device", device.choice)
-    first, association = _first_codes(scene, cameras, level_maps, layout, config, reporter)
+    first, association = _first_codes(scene, cameras, level_maps, layout, config, device, reporter)
     features = _first_features(first, scene.raster, layout, config)
     mask_codes = None
     if config.objective == "association":
@@ -220,7 +222,13 @@ def _train_into(
 
 
 def _first_codes(
-    scene: Scene, cameras: list[Camera], level_maps: Any, layout: BitLayout, config: TrainConfig, reporter: Reporter
+    scene: Scene,
+    cameras: list[Camera],
+    level_maps: Any,
+    layout: BitLayout,
+    config: TrainConfig,
+    device: Device,
+    reporter: Reporter,
 ) -> tuple[np.ndarray | None, Association | None]:
     """(codes int32 [N] in scene order or None for random features, the association where one was made)."""
     init = config.init
@@ -228,13 +236,23 @@ def _first_codes(
         init = "associate" if config.objective == "association" else "random"
     association = None
     if init == "associate" or config.objective == "association":
-        association = associate(scene.raster, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter)
+        association = associate(
+            scene.raster, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter, _vote_collector(device)
+        )
     if init == "associate":
         assert association is not None
         return association.codes, association
     if init == "random":
         return None, association
     return scene.raster.from_file_order(_read_codes(Path(init), scene.ply.count)), association
+
+
+def _vote_collector(device: Device) -> VoteCollector:
+    if device.kind != "cuda":
+        return collect_votes
+    from bgs_engine.associate.device_votes import collect_votes_on
+
+    return partial(collect_votes_on, device.name)
 
 
 def _read_codes(path: Path, count: int) -> np.ndarray:

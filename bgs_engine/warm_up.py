@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bgs_engine.associate.kernels import NODES_HELD, best_per_row, gaussian_votes
+from bgs_engine.associate.kernels import NODES_HELD, best_per_row, gaussian_votes, spread_round
 from bgs_engine.cameras import Camera
 from bgs_engine.events import Reporter
 from bgs_engine.gaussians import Gaussians
@@ -37,7 +37,8 @@ def warm_up(reporter: Reporter) -> None:
         lambda: label_map(ViewBuilder(scene).build(camera), scene.opacities, np.zeros(1, np.int32), 32),
         lambda: _train_step(scene, camera, px, py),
         lambda: _votes(scene, camera, px, py),
-        lambda: best_per_row(np.array([0, 1], np.int32), zero, one[0], -one_row, zero, zero.copy(), one[0].copy()),
+        lambda: best_per_row(np.array([0, 1], np.int32), zero, one[0], -one_row, zero, zero.copy()),
+        _spread,
     )
     for step in reporter.track(steps, len(steps)):
         step()
@@ -55,3 +56,22 @@ def _votes(scene: RasterScene, camera: Camera, px: np.ndarray, py: np.ndarray) -
     weights = np.zeros(held.shape, np.float32)
     node = np.zeros(1, np.int32)
     gaussian_votes(lists.offsets, lists.fragment, lists.pixel, fragments.weight, node, held, weights)
+
+
+def _spread() -> None:
+    offsets, zero, near = np.array([0, 1], np.int32), np.zeros(1, np.int32), np.zeros((1, 1), np.int32)
+    vote, strength = np.ones(1, np.float32), np.float32(1)
+    held, share = np.full((1, 4), -1, np.int32), np.zeros((1, 4), np.float32)
+    spread_round(
+        offsets,
+        zero,
+        np.ones(1, np.float32),
+        near,
+        zero - 1,
+        zero,
+        np.float32(1),
+        held,
+        share,
+        held.copy(),
+        share.copy(),
+    )

@@ -5,7 +5,6 @@ heaviest. Numbers with few set bits (one bit a child) were tried and measured wo
 """
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
@@ -40,14 +39,3 @@ def codes_from_segments(labels: np.ndarray, layout: BitLayout, seed: int) -> np.
         parent = member.astype(np.int64)
     parts += [np.zeros(len(labels), np.uint32)] * (layout.levels - len(parts))
     return layout.pack(parts)
-
-
-def fill_unseen(labels: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Give Gaussians without any label (-1 at level 1) the labels of the nearest one that has; int32 [N, L]."""
-    seen = labels[:, 0] >= 0
-    if seen.all() or not seen.any():
-        return labels
-    _, nearest = cKDTree(means[seen]).query(means[~seen], workers=-1)
-    out = labels.copy()
-    out[~seen] = labels[seen][nearest]
-    return out

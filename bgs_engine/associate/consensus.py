@@ -19,8 +19,10 @@ class ConsensusConfig:
     """How masks and segments come to agree."""
 
     rounds: int = 4
-    least_fit: float = 0.35  # IoU of a mask with its segment in its view, below which the other views contradict it
+    least_fit: float = 0.25  # IoU of a mask with its segment in its view, below which the other views contradict it
     undivided_weight: float = 0.1  # of votes by a mask that fills its coarser mask: it may merely have missed a border
+    lump_weight: float = 0.3  # of votes by a mask that swallows another segment: others know better
+    lump_cover: float = 0.5  # of a segment's weight in the view, from which on a mask swallows it
     least_views: int = 2  # a segment seen in fewer views is noise, unless there are hardly more views at all
 
 
@@ -29,13 +31,13 @@ class LevelSegments:
     """One level's answer.
 
     labels: int32 [N] segment of each Gaussian, -1 = none.
-    share: float32 [N] in 0..1, the share of its votes that the Gaussian's segment has.
+    votes: CSR float32 [N, segments], trusted weight of each Gaussian's votes by segment, pixels.
     segment_of_mask: int32 [masks], -1 = contradicted.
     parent: int32 [segments], segment one level up, -1 = none (level 1).
     """
 
     labels: np.ndarray
-    share: np.ndarray
+    votes: sp.csr_matrix
     segment_of_mask: np.ndarray
     parent: np.ndarray
 
@@ -56,15 +58,16 @@ def settle(
         above: int32 [N], segments of the level above that this level must stay within; None at level 1.
         config: rounds and thresholds.
     """
-    total = np.asarray(masks.sum(1)).ravel()
+    trusted = masks
     for last in [False] * config.rounds + [True]:
         segment_of_mask = _without_lonely(segment_of_mask, mask_view, config.least_views)
-        parent = _parents(masks, segment_of_mask, above)
-        labels, weight = _vote(masks, segment_of_mask, parent, above)
+        parent = _parents(trusted, segment_of_mask, above)
+        votes = (trusted @ _fold(segment_of_mask)).tocsr()
+        labels = _vote(votes, parent, above)
         if not last:
-            segment_of_mask = _reassign(masks, mask_view, labels, len(parent), config.least_fit)
-    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
-    return LevelSegments(labels, share, segment_of_mask, parent)
+            segment_of_mask, lumps = _reassign(masks, mask_view, labels, len(parent), config)
+            trusted = (masks @ sp.diags(np.where(lumps, np.float32(config.lump_weight), np.float32(1)))).tocsr()
+    return LevelSegments(labels, votes, segment_of_mask, parent)
 
 
 def _fold(segment_of_mask: np.ndarray) -> sp.csr_matrix:
@@ -96,24 +99,23 @@ def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarra
     return np.asarray((member @ (masks @ fold)).toarray().argmax(0), np.int32)
 
 
-def _vote(
-    masks: sp.csr_matrix, segment_of_mask: np.ndarray, parent: np.ndarray, above: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each Gaussian's heaviest segment within the one above: (int32 [N], -1 = none; its weight, float32 [N])."""
-    votes = (masks @ _fold(segment_of_mask)).tocsr()
-    n = masks.shape[0]
+def _vote(votes: sp.csr_matrix, parent: np.ndarray, above: np.ndarray | None) -> np.ndarray:
+    """Each Gaussian's heaviest segment within the one above: int32 [N], -1 = none."""
+    n = votes.shape[0]
     allowed = np.full(n, -1, np.int32) if above is None else above
-    best, value = np.empty(n, np.int32), np.empty(n, np.float32)
-    best_per_row(votes.indptr, votes.indices, votes.data, allowed, parent, best, value)
+    best = np.empty(n, np.int32)
+    best_per_row(votes.indptr, votes.indices, votes.data, allowed, parent, best)
     if above is not None:
         best[above < 0] = -1
-    return best, value
+    return best
 
 
 def _reassign(
-    masks: sp.csr_matrix, mask_view: np.ndarray, labels: np.ndarray, segments: int, least_fit: float
-) -> np.ndarray:
-    """The segment that each mask fits best by IoU within its view, -1 below the least fit; int32 [masks]."""
+    masks: sp.csr_matrix, mask_view: np.ndarray, labels: np.ndarray, segments: int, config: ConsensusConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """(The segment that each mask fits best by IoU within its view, -1 below the least fit; int32 [masks],
+    whether it also swallows another segment; bool [masks]).
+    """
     labelled = np.flatnonzero(labels >= 0)
     member = sp.csr_matrix(
         (np.ones(len(labelled), np.float32), (labels[labelled], labelled)), (segments, masks.shape[0])
@@ -121,7 +123,10 @@ def _reassign(
     shared = np.asarray((member @ masks).todense())  # [segments, masks], pixels
     count = masks.shape[1]
     of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)))
-    in_view = np.asarray(shared @ of_view)  # [segments, views]
-    fit = shared / np.maximum(shared.sum(0) + in_view[:, mask_view] - shared, 1e-9)
-    best = fit.argmax(0)
-    return np.where(fit[best, np.arange(count)] >= least_fit, best, -1).astype(np.int32)
+    in_view = np.asarray(shared @ of_view)[:, mask_view]  # [segments, masks]: of the segment in the mask's view
+    fit = shared / np.maximum(shared.sum(0) + in_view - shared, 1e-9)
+    best, number = fit.argmax(0), np.arange(count)
+    swallowed = (shared > config.lump_cover * in_view) & (shared > 0)
+    swallowed[best, number] = False
+    fits = fit[best, number] >= config.least_fit
+    return np.where(fits, best, -1).astype(np.int32), np.asarray(swallowed.any(0))

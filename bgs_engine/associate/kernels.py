@@ -36,8 +36,8 @@ def gaussian_votes(offsets, fragment, pixel, weight, node_of_pixel, nodes, weigh
 
 
 @serial
-def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best, best_value):
-    """Heaviest column of every row of a CSR matrix: best int32 [N] (-1 = none) and its value float32 [N] are filled.
+def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best):
+    """Heaviest column of every row of a CSR matrix: best int32 [N] (-1 = none) is filled.
 
     Only columns whose parent is allowed_parent[row] count; every column where that is -1.
     """
@@ -49,4 +49,53 @@ def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best
             if inside and (values[k] > top or arg < 0):
                 top, arg = values[k], c
         best[i] = arg
-        best_value[i] = top
+
+
+@parallel
+def spread_round(
+    indptr, columns, values, near, above, parent_of_column, strength, held, share, held_next, share_next
+):  # fmt: skip
+    """One round of Jacobi's iteration of `associate.spread`: held int32 [N, H] and share float32 [N, H] → the next.
+
+    Votes as CSR; near int32 [N, K]; only columns whose parent is above[i] count, and neighbours with the same above.
+    Results are sorted, largest share first, -1 and 0 where there are fewer than H.
+    """
+    most = held.shape[1]
+    for i in prange(near.shape[0]):
+        own = indptr[i + 1] - indptr[i]
+        segment = np.empty(own + near.shape[1] * most, np.int32)
+        weight = np.empty(own + near.shape[1] * most, np.float32)
+        count, total, friends = 0, np.float32(0), 0
+        for k in range(indptr[i], indptr[i + 1]):
+            if above[i] < 0 or parent_of_column[columns[k]] == above[i]:
+                segment[count], weight[count] = columns[k], values[k]
+                total += values[k]
+                count += 1
+        for k in range(near.shape[1]):
+            friends += above[near[i, k]] == above[i]
+        each = strength / np.float32(max(friends, 1))
+        for k in range(near.shape[1]):
+            j = near[i, k]
+            if above[j] != above[i]:
+                continue
+            for h in range(most):
+                s = held[j, h]
+                if s < 0:
+                    break
+                place = 0
+                while place < count and segment[place] != s:
+                    place += 1
+                if place == count:
+                    segment[place], weight[place] = s, 0
+                    count += 1
+                weight[place] += each * share[j, h]
+        for h in range(most):
+            top = -1
+            for k in range(count):
+                if weight[k] > 0 and (top < 0 or weight[k] > weight[top]):
+                    top = k
+            if top < 0:
+                held_next[i, h], share_next[i, h] = -1, 0
+            else:
+                held_next[i, h], share_next[i, h] = segment[top], weight[top] / (total + strength)
+                weight[top] = 0

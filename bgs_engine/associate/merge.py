@@ -19,7 +19,9 @@ class MergeConfig:
 
     iou: float = 0.25  # least agreement of two groups that are merged (measured in docs/method.md)
     min_shared: int = 20  # Gaussians both groups could have labelled; fewer prove nothing
-    max_gaussians: int = 60_000  # heaviest Gaussians that take part: bounds the cost for any scene
+    min_overlap: float = 0.05  # of the smaller group's Gaussians that both could have labelled
+    faint: float = 0.1  # of a Gaussian's best view: where less of it shows, it shines through what hides it
+    max_gaussians: int = 300_000  # that take part, evenly drawn: bounds the cost for any scene
 
 
 def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig) -> np.ndarray:
@@ -30,7 +32,7 @@ def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig
         mask_view: int [masks], the camera of each.
         config: thresholds.
     """
-    member = _best_mask_per_view(masks, mask_view, config.max_gaussians)
+    member = _best_mask_per_view(masks, mask_view, config)
     views = int(mask_view.max()) + 1
     count = masks.shape[1]
     of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)), (count, views))
@@ -46,7 +48,9 @@ def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig
         reach = (shares.T @ seen).toarray()  # [groups, views]: members' Gaussians labelled in each view
         parts = (fold.T @ of_view).toarray()  # [groups, views]: member masks in each view
         could = np.einsum("ev,ev->e", reach[a], parts[b]) + np.einsum("ev,ev->e", reach[b], parts[a]) - inter
-        iou = np.where(could >= config.min_shared, inter / np.maximum(could, 1), 0)
+        size = np.diff(shares.tocsc().indptr)
+        enough = np.maximum(config.min_shared, config.min_overlap * np.minimum(size[a], size[b]))
+        iou = np.where(could >= enough, inter / np.maximum(could, 1), 0)
         left, right = _mutual_best(a, b, iou, groups, config.iou)
         if not len(left):
             break
@@ -59,24 +63,23 @@ def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig
     return rank[group]
 
 
-def _best_mask_per_view(masks: sp.csr_matrix, mask_view: np.ndarray, limit: int) -> sp.csr_matrix:
-    """Binary CSR [G, masks]: the mask that each of the heaviest Gaussians contributes to most, view by view."""
-    coo = masks.tocoo()
-    weight = np.asarray(masks.sum(1)).ravel()
-    if len(weight) > limit:
-        floor = np.partition(weight, -limit)[-limit]
-        keep = weight[coo.row] >= max(floor, 1e-12)
-        row, col, data = coo.row[keep], coo.col[keep], coo.data[keep]
-    else:
-        row, col, data = coo.row, coo.col, coo.data
+def _best_mask_per_view(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig) -> sp.csr_matrix:
+    """Binary CSR [G, masks]: the mask that each Gaussian contributes to most, in each view that shows it clearly."""
+    voting = np.flatnonzero(np.diff(masks.indptr))
+    step = -(-len(voting) // config.max_gaussians)
+    coo = masks[voting[::step]].tocoo()
+    row, col, data = coo.row, coo.col, coo.data
     order = np.lexsort((-data, mask_view[col], row))
-    row, col = row[order], col[order]
+    row, col, data = row[order], col[order], data[order]
     view = mask_view[col]
     first = np.ones(len(row), bool)
     first[1:] = (row[1:] != row[:-1]) | (view[1:] != view[:-1])
-    row, col = row[first], col[first]
-    _, row = np.unique(row, return_inverse=True)
-    return sp.csr_matrix((np.ones(len(row), np.float32), (row, col)), (int(row.max()) + 1, masks.shape[1]))
+    row, col, data = row[first], col[first], data[first]
+    clearest = np.zeros(coo.shape[0], np.float32)
+    np.maximum.at(clearest, row, data)
+    clear = data >= config.faint * clearest[row]
+    shape = (coo.shape[0], masks.shape[1])
+    return sp.csr_matrix((np.ones(int(clear.sum()), np.float32), (row[clear], col[clear])), shape)
 
 
 def _mutual_best(

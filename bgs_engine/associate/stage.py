@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
-from bgs_engine.associate.assign import codes_from_segments, fill_unseen
+from bgs_engine.associate.assign import codes_from_segments
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
 from bgs_engine.associate.merge import MergeConfig, merge_masks
-from bgs_engine.associate.votes import LevelMaps, Votes, collect_votes
+from bgs_engine.associate.spread import SpreadConfig, spread
+from bgs_engine.associate.votes import LevelMaps, VoteCollector, Votes, collect_votes
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import InputError
@@ -23,6 +24,7 @@ class AssociateConfig:
 
     merge: MergeConfig = field(default_factory=MergeConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
+    spread: SpreadConfig = field(default_factory=SpreadConfig)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Association:
     """What the masks of all views agree on.
 
     codes: int32 [N], scene order.
-    confidence: float32 [N] in 0..1, share of a Gaussian's votes (coarsest level) that its segment has; 0 = unseen.
+    confidence: float32 [N] in 0..1, how much of its votes' and its neighbours' opinion agrees with a Gaussian's
+        segment, at the level where least does.
     mask_children: per level, {(camera, mask id): child number}; masks that the other views contradict are missing.
     contradicted: per level, how many masks those are.
     """
@@ -49,6 +52,7 @@ def associate(
     config: AssociateConfig,
     seed: int,
     reporter: Reporter,
+    collect: VoteCollector = collect_votes,
 ) -> Association:
     """Segments of the scene from the masks of all views.
 
@@ -57,7 +61,7 @@ def associate(
         UsageError: more segments than the layout has bits for.
     """
     reporter.stage("Collecting votes")
-    votes = collect_votes(scene, cameras, level_maps, reporter)
+    votes = collect(scene, cameras, level_maps, reporter)
     if votes.matrix.nnz == 0:
         raise InputError(
             "The cameras see nothing of the scene where masks are.",
@@ -65,11 +69,12 @@ def associate(
         )
     reporter.stage("Merging masks")
     levels = _settle_levels(votes, min(votes.levels, layout.levels), config, reporter)
-    labels = fill_unseen(np.stack([level.labels for level in levels], 1), scene.means)
+    reporter.stage("Asking neighbours")
+    labels, confidence = spread(levels, scene.means, config.spread)
     codes = codes_from_segments(labels, layout, seed)
     children = [_mask_children(votes, levels, labels, codes, layout, k) for k in range(len(levels))]
     contradicted = [int((level.segment_of_mask < 0).sum()) for level in levels]
-    return Association(codes, levels[0].share, children, contradicted)
+    return Association(codes, confidence.min(1), children, contradicted)
 
 
 def _settle_levels(votes: Votes, count: int, config: AssociateConfig, reporter: Reporter) -> list[LevelSegments]:

@@ -70,6 +70,9 @@ class Votes:
         return result
 
 
+VoteCollector = Callable[[RasterScene, Sequence[Camera], LevelMaps, Reporter], Votes]
+
+
 def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: LevelMaps, reporter: Reporter) -> Votes:
     """Look at every view once.
 

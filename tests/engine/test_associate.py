@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bgs_engine.associate.assign import codes_from_segments, fill_unseen
-from bgs_engine.associate.consensus import ConsensusConfig, settle
+from bgs_engine.associate.assign import codes_from_segments
+from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
 from bgs_engine.associate.crumbs import remove_crumbs
 from bgs_engine.associate.merge import MergeConfig, merge_masks
+from bgs_engine.associate.spread import SpreadConfig, spread
 from bgs_engine.associate.votes import Votes, _combinations
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
@@ -107,10 +108,46 @@ def test_too_few_bits_say_how_many_are_needed():
         codes_from_segments(labels, BitLayout((3,)), seed=0)
 
 
-def test_unseen_gaussians_take_the_nearest_label():
-    labels = np.array([[3, 1], [-1, -1], [5, 2]])
-    means = np.array([[0, 0, 0], [0.9, 0, 0], [1, 0, 0]], np.float32)
-    assert fill_unseen(labels, means).tolist() == [[3, 1], [5, 2], [5, 2]]
+def segments(votes: list[list[float]], parent: list[int]) -> LevelSegments:
+    matrix = sp.csr_matrix(np.array(votes, np.float32))
+    labels = np.where(matrix.sum(1).A1 > 0, np.asarray(matrix.argmax(1)).ravel(), -1).astype(np.int32)
+    return LevelSegments(labels, matrix, np.zeros(0, np.int32), np.array(parent, np.int32))
+
+
+def test_what_is_hardly_seen_follows_its_neighbours_and_what_is_well_seen_does_not():
+    """A row of Gaussians: the third saw a crack's light, the sixth is another thing in full view."""
+    votes = [[9, 0], [9, 0], [0, 0.1], [9, 0], [9, 0], [0, 90], [9, 0], [0, 0]]
+    means = np.stack([np.arange(8), np.zeros(8), np.zeros(8)], 1)
+    labels, confidence = spread([segments(votes, [-1, -1])], means, SpreadConfig(neighbours=4))
+    assert labels[:, 0].tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+    assert confidence[0, 0] > confidence[2, 0] > 0 and confidence[5, 0] > 0.7
+
+
+def test_neighbours_across_a_coarser_border_say_nothing():
+    coarse = segments([[9, 0], [9, 0], [0, 9], [0, 9]], [-1, -1])
+    fine = segments([[9, 0, 0], [0, 0, 0], [0, 9, 0], [0, 0, 9]], [0, 1, 1])
+    means = np.stack([np.array([0, 2, 2.1, 2.2]), np.zeros(4), np.zeros(4)], 1)
+    labels, _ = spread([coarse, fine], means, SpreadConfig(neighbours=2))
+    assert labels.tolist() == [[0, 0], [0, 0], [1, 1], [1, 2]]  # the second: far from the first, near the others
+
+
+def test_spreading_matches_its_equation():
+    """One round's result on random votes, against the sum written with dense arrays."""
+    rng = np.random.default_rng(0)
+    n, s = 40, 3
+    votes = rng.random((n, s)).astype(np.float32) * (rng.random((n, s)) < 0.6)
+    means = rng.random((n, 3))
+    config = SpreadConfig(neighbours=5, rounds=3)
+    labels, confidence = spread([segments(votes.tolist(), [-1] * s)], means, config)
+    distance = np.linalg.norm(means[:, None] - means[None], axis=2)
+    near = np.argsort(distance, axis=1)[:, 1:6]
+    weight = votes.sum(1)
+    k = config.strength * np.median(weight[weight > 0])
+    opinion = np.zeros((n, s))
+    for _ in range(config.rounds):
+        opinion = (votes + k * opinion[near].mean(1)) / (weight + k)[:, None]
+    assert (labels[:, 0] == opinion.argmax(1)).all()
+    np.testing.assert_allclose(confidence[:, 0], opinion.max(1), rtol=1e-5)
 
 
 def test_crumbs_take_their_surroundings_code_and_thin_things_stay():

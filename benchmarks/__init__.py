@@ -1,0 +1,1 @@
+"""Benchmarks, run by hand; their last results are in results/."""

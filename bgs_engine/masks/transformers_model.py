@@ -70,6 +70,8 @@ class TransformersSam:
         self._mean, self._spread = np.array(mean, np.float32) * 255, np.array(spread, np.float32) * 255
         self._turn = threading.Lock()
         self._stopped = threading.Event()
+        for module in self._model.modules():  # an encoder may take ten seconds on a processor, a layer of it far less
+            module.register_forward_pre_hook(self._go_on)
         digest = hashlib.sha256(family.encode())
         for parameter in self._model.parameters():
             digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -109,8 +111,12 @@ class TransformersSam:
         return WholeAnswers(logits[:, :, :rows, :columns], scores, scale_x, scale_y)
 
     def stop(self) -> None:
-        """Let no further call begin; a running one cannot be interrupted."""
+        """Let no further layer of any call begin."""
         self._stopped.set()
+
+    def _go_on(self, *_: Any) -> None:
+        if self._stopped.is_set():
+            raise CancelledError
 
     def _call(self, run: Any) -> Any:
         torch = self._torch

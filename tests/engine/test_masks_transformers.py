@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError
+from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError
 from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.proposer import model_from_text
+from bgs_engine.masks.transformers_model import TransformersSam
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -131,6 +132,47 @@ def test_loads_asks_in_batches_and_gives_masks_of_the_image(folder):
     proposer.stop()
     with pytest.raises(CancelledError):
         proposer.propose(image, "view", go_on)
+
+
+def test_stops_between_two_layers_of_the_encoder(folder):
+    """Told to stop while its first layer runs, the encoder begins no other."""
+    model = TransformersSam(str(folder))
+    begun: list[torch.nn.Module] = []
+
+    def after_layer(layer: torch.nn.Module, *_: object) -> None:
+        begun.append(layer)
+        model.stop()
+
+    for layer in model._model.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(after_layer)
+    with pytest.raises(CancelledError):
+        model.encode(np.zeros((48, 64, 3), np.uint8))
+    assert len(begun) == 1
+    with pytest.raises(CancelledError):
+        model.encode(np.zeros((48, 64, 3), np.uint8))
+    assert len(begun) == 1
+
+
+def test_out_of_memory_shrinks_the_batch_then_says_so(folder):
+    """torch's own exception, raised for every call of more than `limit` points."""
+    proposer = model_from_text(
+        f"hf:{folder}", PromptConfig(points_per_side=4, min_iou=-1e9, min_stability=0, adaptive=False), device="cpu"
+    )
+    limit, answered = 3, []
+
+    def full(_: object, __: tuple, inputs: dict) -> None:
+        if inputs["input_points"].shape[1] > limit:
+            raise torch.OutOfMemoryError("no memory left")
+        answered.append(inputs["input_points"].shape[1])
+
+    proposer.model._model.register_forward_pre_hook(full, with_kwargs=True)
+    image = np.full((32, 32, 3), 99, np.uint8)
+    proposer.propose(image, "view", go_on)
+    assert sum(answered) == 16 and max(answered) == 2  # the batch of 4 was halved, and stays so
+    limit = 0
+    with pytest.raises(MemoryExhaustedError, match="view_7"):
+        proposer.propose(image, "view_7", go_on)
 
 
 def test_torchvision_is_not_needed(folder, monkeypatch):

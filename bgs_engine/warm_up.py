@@ -60,18 +60,6 @@ def _votes(scene: RasterScene, camera: Camera, px: np.ndarray, py: np.ndarray) -
 
 def _spread() -> None:
     offsets, zero, near = np.array([0, 1], np.int32), np.zeros(1, np.int32), np.zeros((1, 1), np.int32)
-    vote, strength = np.ones(1, np.float32), np.float32(1)
+    vote, one, strength = np.ones(1, np.float32), np.ones((1, 1), np.float32), np.float32(1)
     held, share = np.full((1, 4), -1, np.int32), np.zeros((1, 4), np.float32)
-    spread_round(
-        offsets,
-        zero,
-        np.ones(1, np.float32),
-        near,
-        zero - 1,
-        zero,
-        np.float32(1),
-        held,
-        share,
-        held.copy(),
-        share.copy(),
-    )
+    spread_round(offsets, zero, vote, near, one, zero - 1, zero, strength, held, share, held.copy(), share.copy())

@@ -53,31 +53,32 @@ def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best
 
 @parallel
 def spread_round(
-    indptr, columns, values, near, above, parent_of_column, strength, held, share, held_next, share_next
+    indptr, columns, values, near, likeness, above, parent_of_column, strength, held, share, held_next, share_next
 ):  # fmt: skip
     """One round of Jacobi's iteration of `associate.spread`: held int32 [N, H] and share float32 [N, H] → the next.
 
-    Votes as CSR; near int32 [N, K]; only columns whose parent is above[i] count, and neighbours with the same above.
-    Results are sorted, largest share first, -1 and 0 where there are fewer than H.
+    Votes as CSR; near int32 [N, K] with likeness > 0, float32 [N, K]. Only columns whose parent is above[i] count, and
+    neighbours with the same above. Results are sorted, largest share first, -1 and 0 where there are fewer than H.
     """
     most = held.shape[1]
     for i in prange(near.shape[0]):
         own = indptr[i + 1] - indptr[i]
         segment = np.empty(own + near.shape[1] * most, np.int32)
         weight = np.empty(own + near.shape[1] * most, np.float32)
-        count, total, friends = 0, np.float32(0), 0
+        count, total, friends = 0, np.float32(0), np.float32(0)
         for k in range(indptr[i], indptr[i + 1]):
             if above[i] < 0 or parent_of_column[columns[k]] == above[i]:
                 segment[count], weight[count] = columns[k], values[k]
                 total += values[k]
                 count += 1
         for k in range(near.shape[1]):
-            friends += above[near[i, k]] == above[i]
-        each = strength / np.float32(max(friends, 1))
+            if above[near[i, k]] == above[i]:
+                friends += likeness[i, k]
         for k in range(near.shape[1]):
             j = near[i, k]
             if above[j] != above[i]:
                 continue
+            voice = strength * likeness[i, k] / friends
             for h in range(most):
                 s = held[j, h]
                 if s < 0:
@@ -88,7 +89,7 @@ def spread_round(
                 if place == count:
                     segment[place], weight[place] = s, 0
                     count += 1
-                weight[place] += each * share[j, h]
+                weight[place] += voice * share[j, h]
         for h in range(most):
             top = -1
             for k in range(count):

@@ -70,11 +70,16 @@ def associate(
     reporter.stage("Merging masks")
     levels = _settle_levels(votes, min(votes.levels, layout.levels), config, reporter)
     reporter.stage("Asking neighbours")
-    labels, confidence = spread(levels, scene.means, config.spread)
+    labels, confidence = spread(levels, scene.means, _sizes(scene), config.spread)
     codes = codes_from_segments(labels, layout, seed)
     children = [_mask_children(votes, levels, labels, codes, layout, k) for k in range(len(levels))]
     contradicted = [int((level.segment_of_mask < 0).sum()) for level in levels]
     return Association(codes, confidence.min(1), children, contradicted)
+
+
+def _sizes(scene: RasterScene) -> np.ndarray:
+    """Root mean square of each Gaussian's three standard deviations, float32 [N], scene units."""
+    return np.sqrt(np.maximum(scene.covs[:, [0, 3, 5]].sum(1) / 3, 1e-20))
 
 
 def _settle_levels(votes: Votes, count: int, config: AssociateConfig, reporter: Reporter) -> list[LevelSegments]:

@@ -118,7 +118,7 @@ def test_what_is_hardly_seen_follows_its_neighbours_and_what_is_well_seen_does_n
     """A row of Gaussians: the third saw a crack's light, the sixth is another thing in full view."""
     votes = [[9, 0], [9, 0], [0, 0.1], [9, 0], [9, 0], [0, 90], [9, 0], [0, 0]]
     means = np.stack([np.arange(8), np.zeros(8), np.zeros(8)], 1)
-    labels, confidence = spread([segments(votes, [-1, -1])], means, SpreadConfig(neighbours=4))
+    labels, confidence = spread([segments(votes, [-1, -1])], means, np.ones(8), SpreadConfig(neighbours=4))
     assert labels[:, 0].tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
     assert confidence[0, 0] > confidence[2, 0] > 0 and confidence[5, 0] > 0.7
 
@@ -127,7 +127,7 @@ def test_neighbours_across_a_coarser_border_say_nothing():
     coarse = segments([[9, 0], [9, 0], [0, 9], [0, 9]], [-1, -1])
     fine = segments([[9, 0, 0], [0, 0, 0], [0, 9, 0], [0, 0, 9]], [0, 1, 1])
     means = np.stack([np.array([0, 2, 2.1, 2.2]), np.zeros(4), np.zeros(4)], 1)
-    labels, _ = spread([coarse, fine], means, SpreadConfig(neighbours=2))
+    labels, _ = spread([coarse, fine], means, np.ones(4), SpreadConfig(neighbours=2))
     assert labels.tolist() == [[0, 0], [0, 0], [1, 1], [1, 2]]  # the second: far from the first, near the others
 
 
@@ -138,14 +138,17 @@ def test_spreading_matches_its_equation():
     votes = rng.random((n, s)).astype(np.float32) * (rng.random((n, s)) < 0.6)
     means = rng.random((n, 3))
     config = SpreadConfig(neighbours=5, rounds=3)
-    labels, confidence = spread([segments(votes.tolist(), [-1] * s)], means, config)
+    sizes = rng.uniform(0.5, 2, n)
+    labels, confidence = spread([segments(votes.tolist(), [-1] * s)], means, sizes, config)
     distance = np.linalg.norm(means[:, None] - means[None], axis=2)
     near = np.argsort(distance, axis=1)[:, 1:6]
+    like = (np.minimum(sizes[:, None], sizes[near]) / np.maximum(sizes[:, None], sizes[near])) ** 2
+    like /= like.sum(1, keepdims=True)
     weight = votes.sum(1)
     k = config.strength * np.median(weight[weight > 0])
     opinion = np.zeros((n, s))
     for _ in range(config.rounds):
-        opinion = (votes + k * opinion[near].mean(1)) / (weight + k)[:, None]
+        opinion = (votes + k * (opinion[near] * like[..., None]).sum(1)) / (weight + k)[:, None]
     assert (labels[:, 0] == opinion.argmax(1)).all()
     np.testing.assert_allclose(confidence[:, 0], opinion.max(1), rtol=1e-5)
 

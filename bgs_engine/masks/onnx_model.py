@@ -44,13 +44,8 @@ class OnnxSam:
         load_graph(encoder)  # for its plain error
         model = load_graph(decoder)
         graph, self._masks, self._scores = batched_decoder(model)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        once = onnxruntime.SessionOptions()  # one call an image: its activations must not stay allocated
-        once.intra_op_num_threads = threads
-        once.log_severity_level = 3
-        once.enable_cpu_mem_arena = False
+        options, once = self._options(threads), self._options(threads)
+        once.enable_cpu_mem_arena = False  # one call an image: its activations must not stay allocated
         self._encoder = self._session(str(encoder), once, encoder.name)
         self._decoder = self._session(graph, options, decoder.name)
         self._run_options = onnxruntime.RunOptions()
@@ -59,6 +54,14 @@ class OnnxSam:
         self._parts = self._find_parts(model, options)
         parts = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in (encoder, decoder))
         self.signature = "onnx:" + hashlib.sha256(parts.encode()).hexdigest()
+
+    def _options(self, threads: int) -> Any:
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that wait must not spin: the next image's threads need the processors (docs/masks.md has the cost).
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        return options
 
     def _session(self, model: str | bytes, options: Any, name: str) -> Any:
         providers = [p for p in self._runtime.get_available_providers() if p != "TensorrtExecutionProvider"]

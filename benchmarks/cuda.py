@@ -155,7 +155,7 @@ def objective_lines(device: Device, steps: DeviceSteps, config: TrainConfig, vie
 
 def take(steps: DeviceSteps, config: TrainConfig, step: int, number: int) -> None:
     """One training step."""
-    steps.take(number, np.random.default_rng(step), config.feature_rate, config.opacity_rate)
+    steps.take(number, np.random.default_rng(step), config.first_feature_rate, config.opacity_rate)
 
 
 def staged_step(
@@ -175,7 +175,7 @@ def staged_step(
     lap()
     grad = steps.objective(rendered, sample, steps._loss)
     lap()
-    steps.model.backward(grad, config.feature_rate, config.opacity_rate)
+    steps.model.backward(grad, config.first_feature_rate, config.opacity_rate)
     lap()
     return list(zip(("sample", "forward", "loss", "backward and Adam"), np.diff(times).tolist(), strict=True))
 

@@ -111,7 +111,7 @@ def million_lines(views: int) -> list[str]:
         t2 = time.perf_counter()
         _, grad = objective(rendered, labels, number)
         t3 = time.perf_counter()
-        model.backward(grad, config.feature_rate, config.opacity_rate)
+        model.backward(grad, config.first_feature_rate, config.opacity_rate)
         t4 = time.perf_counter()
         if step >= views:  # every view is cached by now
             for name, value in zip(stages, (t1 - t0, t2 - t1, t3 - t2, t4 - t3), strict=True):

@@ -35,7 +35,13 @@ class TrainConfig:
     uniform_pixels: int = field(default=2000, metadata={"help": "pixels drawn uniformly in each step"})
     balanced_pixels: int = field(default=8000, metadata={"help": "pixels drawn mask by mask in each step"})
     balanced_masks: int = field(default=64, metadata={"help": "masks that share the balanced pixels of a step"})
-    feature_rate: float = field(default=0.02, metadata={"help": "learning rate of the features, falling to a tenth"})
+    feature_rate: float = field(
+        default=-1.0,
+        metadata={
+            "help": "learning rate of the features, falling to a tenth; negative = what suits the objective: "
+            "0.01 for association, 0.02 for contrastive"
+        },
+    )
     opacity_rate: float = field(default=0.01, metadata={"help": "learning rate of the opacity logits; 0 = frozen"})
     regulariser: float = field(default=0.3, metadata={"help": "weight of the pull towards 0 and 1 (equation 8)"})
     virtual_negative: float = field(default=1.0, metadata={"help": "weight of the virtual negative (equation 7)"})
@@ -45,3 +51,10 @@ class TrainConfig:
     seed: int = field(default=0, metadata={"help": "seed of everything random"})
     cache_gb: float = field(default=DEFAULT_CACHE_GB, metadata={"help": "memory for views kept between steps, GB"})
     checkpoint_seconds: float = field(default=30.0, metadata={"help": "seconds between two checkpoints"})
+
+    @property
+    def first_feature_rate(self) -> float:
+        """Learning rate of the features at the first step: associated codes are mended, random ones have far to go."""
+        if self.feature_rate >= 0:
+            return self.feature_rate
+        return 0.01 if self.objective == "association" else 0.02

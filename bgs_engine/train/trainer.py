@@ -45,7 +45,7 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
             save_checkpoint(steps, step, checkpoint)
             raise
         rng = np.random.default_rng((config.seed, step))
-        feature_rate = config.feature_rate * 0.1 ** (step / config.iterations)
+        feature_rate = config.first_feature_rate * 0.1 ** (step / config.iterations)
         steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
         if (step + 1) % REPORT_EVERY == 0:
             loss = steps.loss()

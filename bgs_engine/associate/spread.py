@@ -1,0 +1,87 @@
+"""From votes to a label for every Gaussian: what was hardly seen asks its neighbours.
+
+A Gaussian's own votes count by their weight, the neighbours' opinion by a fixed one:
+    P_i = (V_i + k mean_j P_j) / (W_i + k)
+with V_i its votes by segment, W_i their sum, j its nearest neighbours inside the same coarser segment, those of its own
+size counting most. So a large, well seen
+Gaussian of a floor keeps its label beside a chair's leg, while one inside a wall, seen through a crack, follows those
+around it. A few rounds of Jacobi's iteration, level by level (harmonic label propagation with soft constraints; Zhu,
+Ghahramani and Lafferty, 2003).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from bgs_engine.associate.consensus import LevelSegments
+from bgs_engine.associate.kernels import spread_round
+
+LEAST_LIKE = 1e-3  # of a neighbour a thousand times as large: something, so that no Gaussian is left without any
+HELD = 4  # segments that a Gaussian keeps an opinion about
+
+
+@dataclass(frozen=True)
+class SpreadConfig:
+    """How much neighbours say."""
+
+    neighbours: int = 16
+    strength: float = 1.0  # weight of the neighbours' opinion, in median votes of a Gaussian
+    rounds: int = 8
+
+
+def spread(
+    levels: Sequence[LevelSegments], means: np.ndarray, sizes: np.ndarray, config: SpreadConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """(labels int32 [N, L], confidence float32 [N, L] in 0..1: the share of all opinion that agrees).
+
+    -1 only where a coarser segment has no finer ones at all.
+
+    Args:
+        levels: the consensus, coarse first.
+        means: float [N, 3], scene units.
+        sizes: float [N], the typical standard deviation of each Gaussian, scene units.
+        config: how much neighbours say.
+    """
+    n = len(means)
+    count = min(config.neighbours + 1, n)
+    _, near = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
+    near = near.astype(np.int32).reshape(n, count - 1)
+    likeness = _likeness(sizes.astype(np.float32), near)
+    labels, confidence = np.empty((n, len(levels)), np.int32), np.zeros((n, len(levels)), np.float32)
+    above = np.full(n, -1, np.int32)
+    for k, level in enumerate(levels):
+        votes = level.votes
+        weight = np.asarray(votes.sum(1)).ravel()
+        typical = float(np.median(weight[weight > 0])) if (weight > 0).any() else 1.0
+        strength = np.float32(max(config.strength * typical, 1e-6))
+        held, share = np.full((n, HELD), -1, np.int32), np.zeros((n, HELD), np.float32)
+        for _ in range(config.rounds):
+            held_next, share_next = np.empty_like(held), np.empty_like(share)
+            spread_round(
+                votes.indptr, votes.indices, votes.data, near, likeness, above, level.parent, strength,
+                held, share, held_next, share_next,
+            )  # fmt: skip
+            held, share = held_next, share_next
+        labels[:, k], confidence[:, k] = _with_nearest(held[:, 0], above, means), share[:, 0]
+        above = labels[:, k].copy()
+    return labels, confidence
+
+
+def _likeness(sizes: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """How alike in size neighbours are, float32 [N, K] in 0..1: those of one surface mostly are."""
+    own, other = sizes[:, None], sizes[near]
+    return np.maximum(np.minimum(own, other) / np.maximum(own, other), LEAST_LIKE) ** np.float32(2)
+
+
+def _with_nearest(labels: np.ndarray, above: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Gaussians that no opinion reached take the nearest label inside their coarser segment; int32 [N]."""
+    out = labels.copy()
+    missing = np.flatnonzero(labels < 0)
+    for segment in np.unique(above[missing]):
+        ask = missing[above[missing] == segment]
+        know = np.flatnonzero((above == segment) & (labels >= 0))
+        if len(know):
+            out[ask] = labels[know[cKDTree(means[know]).query(means[ask], workers=-1)[1]]]
+    return out

@@ -4,8 +4,8 @@
                                   [--splats FOLDER_OF_PLY] [--seeds 2] [--save NAME]
 
 Scenes are made once in the work folder. Columns, by level: click (IoU of the clicked class in held-out views),
-Gaussians (IoU of sets of opaque, seen ones), collisions (pairs of segments in one view with one class), shared (pairs of
-true labels anywhere in the scene whose Gaussians mostly have one class).
+Gaussians (IoU of sets of opaque, seen ones), collisions (segments of one view with the class of another one), shared
+(true labels anywhere in the scene whose Gaussians mostly have the class of another one).
 """
 
 import argparse

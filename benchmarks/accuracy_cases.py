@@ -53,7 +53,7 @@ def all_cases(splats: Path | None, seeds: int = 2) -> Iterator[Case]:
     for kind in ("room", "crowded", "repeated", "apart", "thin", "see_through"):
         bits = (8, 8, 8, 8) if kind == "crowded" else (12, 10, 10)
         for seed in range(1, seeds + 1):
-            yield Case(f"{kind}-{seed}", replace(base, kind=kind, seed=seed), bits)  # type: ignore[arg-type]
+            yield Case(f"{kind}-{seed}", replace(base, kind=kind, seed=seed), bits)
     for noise in (0, 1, 3):
         yield Case(f"room-1-noise-{noise}", replace(base, seed=1, noise=noise))
     yield Case("room-1-12-views", replace(base, seed=1, views=12))

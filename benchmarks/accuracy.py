@@ -42,7 +42,6 @@ VARIANTS: dict[str, TrainConfig] = {
     "codes frozen, opacity alone": TrainConfig(feature_rate=0),
     "600 steps": TrainConfig(iterations=600),
     "uniform pixels only": TrainConfig(balanced_pixels=0, uniform_pixels=10_000),
-    "crumbs removed": TrainConfig(remove_crumbs=True),
     "contrastive": PAPER,
     "contrastive, no virtual negative": replace(PAPER, virtual_negative=0),
     "contrastive, opacity frozen": replace(PAPER, opacity_rate=0),

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 import bgs_engine
-from bgs_engine.associate.crumbs import remove_crumbs
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
 from bgs_engine.associate.votes import VoteCollector, collect_votes
 from bgs_engine.cameras import Camera
@@ -213,8 +212,6 @@ def _train_into(
     else:
         codes = snap_to_used(features, first, layout)
         confidence = np.abs(features * 2 - 1).mean(1) if association is None else association.confidence
-    if config.remove_crumbs:
-        codes = remove_crumbs(codes, scene.raster.means, layout)
     _write(
         folder, scene, layout, config, device, codes, steps.opacities, confidence, source, dataset, cameras, reporter
     )

@@ -47,7 +47,6 @@ class TrainConfig:
     virtual_negative: float = field(default=1.0, metadata={"help": "weight of the virtual negative (equation 7)"})
     straight_through: bool = field(default=False, metadata={"help": "binarise in the forward pass (equation 3)"})
     progressive: bool = field(default=True, metadata={"help": "repel only inside the same coarser mask (equation 6)"})
-    remove_crumbs: bool = field(default=False, metadata={"help": "give single stray Gaussians their neighbours' code"})
     seed: int = field(default=0, metadata={"help": "seed of everything random"})
     cache_gb: float = field(default=DEFAULT_CACHE_GB, metadata={"help": "memory for views kept between steps, GB"})
     checkpoint_seconds: float = field(default=30.0, metadata={"help": "seconds between two checkpoints"})

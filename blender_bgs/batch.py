@@ -16,6 +16,7 @@ from . import clouds, importer, label_collections, labels, segmenting
 from .engine import SegmentConfig, command, find_engine
 from .exporter import ExportConfig, export_splats
 from .job import Job, Progress
+from .operator_base import counted
 from .typed import SplatObject, SplatScene
 
 REPORT_SECONDS = 2.0  # between two progress lines where nobody is at a terminal
@@ -80,7 +81,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
     say(f"{found} labels at level 1")
     if options.level:
         made = label_collections.make_tree(_scene(), obj, options.level)
-        say(f"{len(made)} objects at level {options.level}")
+        say(f"{counted(len(made), 'object')} at level {options.level}")
     _save(blend)
 
 
@@ -126,7 +127,7 @@ def collections(options: argparse.Namespace) -> None:
     """Labels to objects, and save."""
     obj = _open(options.scene, options.up)
     made = label_collections.make_tree(_scene(), obj, options.level, options.label)
-    say(f"{len(made)} objects at level {options.level}")
+    say(f"{counted(len(made), 'object')} at level {options.level}")
     _save(options.output)
 
 
@@ -148,7 +149,7 @@ def export(options: argparse.Namespace) -> None:
         name = bpy.path.clean_name(row.name)
         config = ExportConfig(plain=options.plain, codes=codes, only=frozenset({(row.level, row.label)}))
         export_splats([obj], options.output / f"{name}.ply", config)
-    say(f"{len(chosen)} files in {options.output}")
+    say(f"{counted(len(chosen), 'file')} in {options.output}")
 
 
 def render(options: argparse.Namespace) -> None:

@@ -42,6 +42,21 @@ def is_splat(obj: bpy.types.Object | None) -> TypeGuard[SplatObject]:
     return obj is not None and obj.type == "POINTCLOUD" and obj.bgs.is_splat
 
 
+def world_of(obj: bpy.types.Object) -> np.ndarray:
+    """Object to world, float64 [4, 4].
+
+    Blender computes `matrix_world` of what it shows: that of an object which is switched off (a whole cloud behind its
+    parts) is stale, and the identity after its file was opened. Then it is put together here from what is saved.
+    """
+    computed = obj.visible_get() or bool(obj.constraints) or (obj.parent is not None and obj.parent_type != "OBJECT")
+    if computed:
+        return np.array(obj.matrix_world, np.float64)
+    own = np.array(obj.matrix_basis, np.float64)
+    if obj.parent is None:
+        return own
+    return world_of(obj.parent) @ np.array(obj.matrix_parent_inverse, np.float64) @ own
+
+
 def new_cloud(name: str, count: int) -> bpy.types.PointCloud:
     """An empty point cloud with `count` points and no attribute but positions; a native splat where there are such."""
     cloud = _new_points(name, count)

@@ -5,7 +5,7 @@ import bpy
 
 from . import label_collections, merging
 from .label_operators import chosen_label
-from .operator_base import NeedsLabels, NeedsParts
+from .operator_base import NeedsLabels, NeedsParts, counted
 from .scene import need_splat, splat_of
 from .typed import Context, Returned
 
@@ -37,7 +37,7 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
             only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
         context.view_layer.update()
         made = label_collections.make_tree(context.scene, obj, level, only)
-        return f"{len(made)} objects at level {level}"
+        return f"{counted(len(made), 'object')} at level {level}"
 
 
 def _ask_first(operator: bpy.types.Operator, context: Context, event: bpy.types.Event) -> Returned:
@@ -79,7 +79,7 @@ class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
         context.view_layer.update()
         obj = need_splat(context)
         made = label_collections.update_tree(context.scene, obj)
-        return f"{len(made)} objects are as their labels are"
+        return f"{counted(len(made), 'object')} up to date"
 
 
 class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):
@@ -92,7 +92,7 @@ class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):
         return _ask_first(self, context, event)
 
     def work(self, context: Context) -> str:
-        return f"{label_collections.remove_tree(need_splat(context))} objects removed"
+        return f"{counted(label_collections.remove_tree(need_splat(context)), 'object')} removed"
 
 
 class BGS_OT_merge_back(NeedsParts, bpy.types.Operator):

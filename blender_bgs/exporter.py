@@ -47,7 +47,7 @@ def splat_rows(obj: SplatObject, config: ExportConfig, layout: Layout | None = N
         rows, numbers = rows[keep], None if numbers is None else numbers[keep]
     if numbers is not None and (np.diff(numbers) < 0).any():
         rows = rows[np.argsort(numbers, kind="stable")]
-    change = change_since_import(np.array(obj.matrix_world, np.float64), obj.bgs.imported_at)
+    change = change_since_import(clouds.world_of(obj), obj.bgs.imported_at)
     return rows if change is None or not config.transforms else transform_rows(rows, change)
 
 

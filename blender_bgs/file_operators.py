@@ -12,7 +12,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from . import importer
 from .exporter import ExportConfig, export_splats
 from .operator_base import NeedsSplat, SaysWhy
-from .properties import BGS_Splat
+from .properties import UP_AXES, BGS_Splat
 from .scene import make_active, need_splat, selected_splats
 from .typed import Context, Returned
 
@@ -27,13 +27,7 @@ class BGS_OT_import(SaysWhy, bpy.types.Operator, ImportHelper):
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
     up_axis: bpy.props.EnumProperty(
-        name="Up",
-        items=(
-            ("NEG_Y", "-Y Up (captures)", "Photographs and COLMAP: y points down. The usual case"),
-            ("Z", "Z Up", "The file is upright in Blender already"),
-            ("Y", "Y Up", "Game engines and many viewers"),
-        ),
-        default="NEG_Y",
+        name="Up", description="Which axis of the file points up", items=UP_AXES, default="NEG_Y"
     )
     level_bits: bpy.props.StringProperty(
         name="Level Bits", default="12,10,10", description="For a PLY that carries codes but lies in no run folder"

@@ -95,11 +95,12 @@ def _place(obj: SplatObject, matrix: np.ndarray) -> None:
 
 
 def turn_up(obj: SplatObject) -> None:
-    """Apply a changed up axis: the object's own later transforms stay on top of it."""
-    old, new = obj.bgs.imported_at, up_matrix(obj.bgs.up_axis)
-    world = np.array(obj.matrix_world, np.float64) @ np.linalg.inv(old) @ new
-    obj.matrix_world = Matrix(world.tolist())
-    obj.bgs.import_matrix = new.ravel().tolist()
+    """Apply a changed up axis to a cloud and its parts: their own later transforms stay on top of it."""
+    new = up_matrix(obj.bgs.up_axis)
+    for one in (obj, *labels.parts_of(obj)):
+        world = clouds.world_of(one) @ np.linalg.inv(one.bgs.imported_at) @ new
+        one.matrix_world = Matrix(world.tolist())
+        one.bgs.import_matrix = new.ravel().tolist()
 
 
 def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ class Running:
 
     `prepare` runs in a thread as soon as the process has ended well (reading files, sorting). `apply` then gets what
     it returned and gives back an iterator of what is to be done on the main thread, small steps between which the
-    window is drawn; `said` tells what has come of it.
+    window is drawn; `said` tells what has come of it. `tidy` is called at the end, however it came.
     """
 
     title: str
@@ -33,6 +33,7 @@ class Running:
     prepare: Callable[[Progress], object]
     apply: Callable[[object], Iterator[None]]
     said: Callable[[], str]
+    tidy: Callable[[], None] = lambda: None
     result: list[object] = field(default_factory=list)
     failure: list[BaseException] = field(default_factory=list)
     thread: threading.Thread | None = None
@@ -85,6 +86,7 @@ def stop_now() -> None:
     if current is not None:
         current.job.cancel()
         current.job.wait(3.0)
+        current.tidy()
 
 
 def tick() -> float | None:
@@ -140,6 +142,8 @@ def _take_steps(running: Running) -> bool:
         last_details = f"{traceback.format_exc()}\n{running.job.details()}"
         raise
     finally:
+        if current is None:
+            running.tidy()
         redraw()
     return False
 
@@ -153,6 +157,7 @@ def _end_badly(running: Running, state: Progress) -> None:
         message, hint = state.error or ("The engine ended unexpectedly.", "Copy the details.")
         last_message, last_failed = f"{message} {hint}".strip(), True
     last_details = running.job.details()
+    running.tidy()
     redraw()
 
 

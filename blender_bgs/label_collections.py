@@ -7,10 +7,12 @@ import bpy
 import numpy as np
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
+from mathutils import Matrix
 
 from . import clouds, labels
 from .logic import attributes as at
 from .logic.label_tree import Key
+from .logic.transforms import change_since_import
 from .properties import quietly, signed
 from .splats import stand_in
 from .typed import SplatObject, SplatScene
@@ -52,6 +54,7 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
         scene.collection.children.link(root)
         whole.bgs.part_collection = root
     rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
+    world = clouds.world_of(whole)
     homes = _Homes(root, whole, {key: row.name for key, row in rows_by_key.items()})
     parts: list[SplatObject] = []
     for label, rows in groups.items():
@@ -60,7 +63,7 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
         obj = old.get((level, label))
         if obj is None:
             obj = cast(SplatObject, bpy.data.objects.new(row.name, cloud))
-            obj.matrix_world = whole.matrix_world
+            obj.matrix_world = Matrix(world.tolist())
             for material in whole.data.materials:
                 cloud.materials.append(material)
             homes.of(level, label).objects.link(obj)
@@ -98,12 +101,13 @@ def update_tree(scene: SplatScene, whole: SplatObject, also: Some[int] = ()) -> 
 def lost_parts(whole: SplatObject) -> list[str]:
     """Names of parts that somebody moved and whose label is gone: they would go with the next tree."""
     table = labels.table_of(whole)
+    world = clouds.world_of(whole)
     there = {level: set(table.labels(level).tolist()) for level in range(1, whole.bgs.levels + 1)}
     return [
         part.name
         for part in labels.parts_of(whole)
         if part.bgs.part_key & 0xFFFFFFFF not in there.get(part.bgs.part_level, ())
-        and part.matrix_world != whole.matrix_world
+        and change_since_import(clouds.world_of(part), world) is not None
     ]
 
 

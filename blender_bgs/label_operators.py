@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from bgs_engine.errors import UsageError
 
-from . import clouds, label_collections, labels, run_files
+from . import clouds, label_collections, labels, run_files, selection
 from .logic.attributes import ROW, SELECTED
 from .logic.label_tree import free_label, grown
 from .operator_base import NeedsLabels, NoUndo
@@ -72,7 +72,7 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
         label = chosen_label(obj, self.index)
         rows = labels.table_of(obj).rows(label.level, label.label)
         if self.extend:
-            rows |= labels.selection(obj)
+            rows |= selection.selected(obj)
         labels.select(obj, rows)
         obj.bgs.picked_row, obj.bgs.picked_level = int(np.argmax(rows)), label.level
         return f"{int(rows.sum()):,} Gaussians selected"
@@ -123,7 +123,7 @@ def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
     """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
     label, rows = grown(labels.codes_of(obj), labels.layout_of(obj), row, level)
     if extend:
-        rows = rows | labels.selection(obj)
+        rows = rows | selection.selected(obj)
     obj.bgs.picked_row, obj.bgs.picked_level = row, level
     entry = labels.find(obj, level, label)
     if level == obj.bgs.shown_level and entry is not None:
@@ -170,7 +170,7 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
         obj = need_splat(context)
         level, layout = obj.bgs.shown_level, labels.layout_of(obj)
         parts = selected_parts(context, obj)
-        rows = _rows_of_parts(obj, parts) if parts else labels.selection(obj)
+        rows = _rows_of_parts(obj, parts) if parts else selection.selected(obj)
         if not rows.any():
             raise UsageError("No Gaussian is selected.", "Pick in the viewport, or select a label from the list.")
         if self.target == "NEW":

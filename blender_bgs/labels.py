@@ -15,7 +15,7 @@ from bgs_engine.errors import BgsError, UsageError
 from bgs_engine.gaussians import SH_C0
 from bgs_engine.labels import read_labels
 
-from . import clouds
+from . import clouds, selection
 from .logic import attributes as at
 from .logic.carry_over import Kept
 from .logic.framing import point_radii
@@ -24,8 +24,7 @@ from .logic.palette import confidence_colors, srgb_to_linear
 from .properties import BGS_Label, BGS_Splat, quietly, signed
 from .typed import SplatObject
 
-SELECTION_TINT = np.array([1.0, 0.35, 0.0], np.float32)  # linear; Blender's own orange for what is selected
-TINT_SHARE = 0.65  # of the tint in a selected or mixed colour: the picture still shows through
+TINT_SHARE = 0.65  # of the label's colour in a mixed one: the picture still shows through
 _LINEAR = np.array([srgb_to_linear(i / 1023) for i in range(1024)], np.float32)
 
 
@@ -146,7 +145,7 @@ def parts_of(whole: SplatObject) -> list[SplatObject]:
 
 
 def refresh(obj: SplatObject) -> None:
-    """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours, eyes and selection.
+    """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours and eyes.
 
     A part shows what its whole cloud is set to; refreshing the whole refreshes its parts.
     """
@@ -183,9 +182,6 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
             colors[:, :3] += np.float32(TINT_SHARE) * (tints[table.inverse] - colors[:, :3])
         hidden = hidden_codes(splat, table)
         hidden_rows = hidden[table.inverse] if hidden.any() else None
-    if cloud.attributes.get(at.SELECTED):
-        chosen = np.flatnonzero(selection(obj))
-        colors[chosen, :3] += np.float32(TINT_SHARE) * (SELECTION_TINT - colors[chosen, :3])
     _show_radii(cloud, base, hidden_rows)
     if hidden_rows is not None:
         colors[hidden_rows, 3] = 0
@@ -249,14 +245,8 @@ def isolate(obj: SplatObject, level: int, label: int) -> bool:
     return not alone
 
 
-def selection(obj: SplatObject) -> np.ndarray:
-    """Which Gaussians are selected, bool [N]."""
-    values = clouds.get_column(obj.data, at.SELECTED)
-    return values if values is not None and values.dtype == np.bool_ else np.zeros(len(obj.data.points), bool)
-
-
 def select(obj: SplatObject, rows: np.ndarray) -> None:
-    """Make `rows`, bool [N], the selection."""
+    """Make `rows`, bool [N], the selection. Parts are refreshed with it: the display looks at them again."""
     clouds.set_column(obj.data, at.Column(at.SELECTED, "BOOLEAN", rows))
     refresh(obj)
 
@@ -283,19 +273,14 @@ def pass_on_codes(whole: SplatObject, part: SplatObject) -> None:
 
     Which Gaussians the part has stays as it is until the objects are updated: `whole.bgs.parts_stale`.
     """
-    own, rows, codes = (clouds.get_column(o.data, n) for o, n in ((part, at.ROW), (whole, at.ROW), (whole, at.CODE)))
-    if own is None or rows is None or codes is None or not len(rows):
+    rows, codes = (clouds.get_column(whole.data, name) for name in (at.ROW, at.CODE))
+    place = selection.place_in(rows, part)
+    if place is None or codes is None:
         return
-    where = own if _is_counted(rows) and own.max(initial=0) < len(rows) else np.searchsorted(rows, own)
-    new = codes[where.clip(0, len(rows) - 1)]
+    new = codes[place]
     before = clouds.get_column(part.data, at.CODE)
     if before is None or not np.array_equal(new, before):
         with quietly():
             part.bgs.level_bits, part.bgs.levels = whole.bgs.level_bits, whole.bgs.levels
             whole.bgs.parts_stale = True
         clouds.set_column(part.data, at.Column(at.CODE, "INT", new))
-
-
-def _is_counted(rows: np.ndarray) -> bool:
-    """Whether the rows are 0, 1, 2, ... (nothing was deleted): by their ends, since they never repeat."""
-    return bool(rows[0] == 0 and rows[-1] == len(rows) - 1)

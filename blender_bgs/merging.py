@@ -25,7 +25,7 @@ def merge_back(whole: SplatObject) -> int:
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
     in_objects = clouds.get_column(whole.data, at.IN_OBJECTS)
-    world = np.array(whole.matrix_world, np.float64)
+    world = clouds.world_of(whole)
     pieces = [_baked(part, world) for part in parts]
     if in_objects is not None:
         pieces.append({c.name: (c.data_type, c.values[~in_objects]) for c in clouds.columns(whole.data)})
@@ -48,7 +48,7 @@ def merge_back(whole: SplatObject) -> int:
 def _baked(part: SplatObject, world: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
     """The part's attributes in the whole's space."""
     out = {c.name: (c.data_type, c.values) for c in clouds.columns(part.data)}
-    change = change_since_import(np.array(part.matrix_world, np.float64), world)
+    change = change_since_import(clouds.world_of(part), world)
     if change is None:
         return out
     # Through PLY rows: one place knows how a transform acts on a splat.

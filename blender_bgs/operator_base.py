@@ -9,6 +9,11 @@ from .scene import splat_of
 from .typed import Context, Returned
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things for people: 1 frame, 2 frames."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 class SaysWhy:
     """Mix-in: `work` does it and returns what to tell the user (or None for nothing); `execute` is the thin edge.
 

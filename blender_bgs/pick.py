@@ -5,7 +5,7 @@ from typing import cast
 import bpy
 from bgs_engine.errors import BgsError
 
-from . import labels
+from . import labels, selection
 from .label_operators import select_at
 from .operator_base import NeedsLabels
 from .scene import need_splat
@@ -23,7 +23,7 @@ def pick(obj: SplatObject, row: int, extend: bool) -> str:
     if 0 <= splat.picked_row < len(obj.data.points) and not extend:
         codes, layout = labels.codes_of(obj), labels.layout_of(obj)
         again = layout.labels(codes[[splat.picked_row, row]], max(1, splat.picked_level))
-        if again[0] == again[1] and labels.selection(obj)[row]:
+        if again[0] == again[1] and selection.selected(obj)[row]:
             level = max(1, splat.picked_level - 1)
     return select_at(obj, row, level, extend)
 

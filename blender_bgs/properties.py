@@ -9,8 +9,13 @@ import numpy as np
 from bgs_engine.codes import BitLayout
 
 from .logic.attributes import Layout
-from .typed import Context, SplatObject
+from .typed import BLEND_RELATIVE, Context, SplatObject
 
+UP_AXES = (
+    ("NEG_Y", "-Y Up (captures)", "Photographs and COLMAP: y points down. The usual case"),
+    ("Z", "Z Up", "The file is upright in Blender already"),
+    ("Y", "Y Up", "Game engines and many viewers"),
+)
 _quiet = 0  # depth of `quietly` blocks: code that sets many properties refreshes once at its end
 
 
@@ -61,9 +66,18 @@ class BGS_Label(bpy.types.PropertyGroup):
     key: bpy.props.IntProperty()
     parent: bpy.props.IntProperty()
     count: bpy.props.IntProperty()
-    name: bpy.props.StringProperty(name="Name", update=_renamed)
+    name: bpy.props.StringProperty(
+        name="Name", description="Double-click to change it; kept in the run folder too", update=_renamed
+    )
     color: bpy.props.FloatVectorProperty(
-        name="Color", subtype="COLOR_GAMMA", size=3, min=0, max=1, default=(0.5, 0.5, 0.5), update=_refresh
+        name="Color",
+        description="What this label is shown in",
+        subtype="COLOR_GAMMA",
+        size=3,
+        min=0,
+        max=1,
+        default=(0.5, 0.5, 0.5),
+        update=_refresh,
     )
     hidden: bpy.props.BoolProperty(name="Hide", description="Hide these Gaussians", update=_refresh)
 
@@ -77,19 +91,15 @@ class BGS_Splat(bpy.types.PropertyGroup):
     """A splat cloud, whole or one label's part of it."""
 
     is_splat: bpy.props.BoolProperty()
-    source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH")
-    run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH")
+    source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH", options=BLEND_RELATIVE)
+    run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH", options=BLEND_RELATIVE)
     run_changed: bpy.props.BoolProperty()  # labels were mended since the run folder was read or written
     layout: bpy.props.StringProperty()
     import_matrix: bpy.props.FloatVectorProperty(size=16)
     up_axis: bpy.props.EnumProperty(
         name="Up",
         description="Which axis of the file points up",
-        items=(
-            ("NEG_Y", "-Y Up (captures)", "Photographs and COLMAP: y points down. The usual case"),
-            ("Z", "Z Up", "The file is upright in Blender already"),
-            ("Y", "Y Up", "Game engines and many viewers"),
-        ),
+        items=UP_AXES,
         default="NEG_Y",
         update=_up_changed,
     )
@@ -100,6 +110,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
     )
     color_mode: bpy.props.EnumProperty(
         name="Show",
+        description="What the 3D view and F12 show",
         items=(
             ("COLOR", "Color", "The captured colours"),
             ("LABEL", "Labels", "One colour per label of the level"),

@@ -174,6 +174,8 @@ def camera_entry(scene: SplatScene, width: int, height: int) -> dict[str, Any]:
 
 
 def _world(obj: SplatObject) -> np.ndarray:
+    if not obj.visible_get():
+        return clouds.world_of(obj)  # hidden here, shown in renders
     return np.array(obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world, np.float64)
 
 

@@ -4,7 +4,7 @@
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,9 +13,9 @@ from bgs_engine.errors import CancelledError, InputError, UsageError
 
 from . import batch, jobs, segmenting
 from .engine import find_engine
-from .operator_base import NoUndo
+from .operator_base import NoUndo, counted
 from .render_splats import PASSES, RenderConfig, renderable, start_render, write_shot
-from .typed import Context, SplatScene
+from .typed import BLEND_RELATIVE, Context, SplatScene
 
 NOTES = {
     "color": ("Color", "True splat colours with alpha"),
@@ -34,13 +34,18 @@ class BGS_RenderSettings(bpy.types.PropertyGroup):
     depth: bpy.props.BoolProperty(name=NOTES["depth"][0], description=NOTES["depth"][1])
     files: bpy.props.EnumProperty(
         name="Files",
+        description="What is written",
         items=(
             ("PNG", "PNG", "A folder of pictures for each pass"),
             ("EXR", "OpenEXR", "One multilayer file a frame, linear, for compositing"),
         ),
     )
     output: bpy.props.StringProperty(
-        name="Output", subtype="DIR_PATH", default="//splat_frames", description="Folder for the frames"
+        name="Output",
+        subtype="DIR_PATH",
+        default="//splat_frames",
+        description="Folder for the frames; // is the folder of the .blend",
+        options=BLEND_RELATIVE,
     )
 
     def config(self, frames: tuple[int, ...]) -> RenderConfig:
@@ -91,14 +96,13 @@ class BGS_OT_render_splats(NoUndo, bpy.types.Operator):
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-        def apply(_nothing: object) -> Iterator[None]:
-            shutil.rmtree(folder, ignore_errors=True)
-            return iter(())
-
         def said() -> str:
-            return f"{len(config.frames)} frames in {out}"
+            return f"{counted(len(config.frames), 'frame')} in {out}"
 
-        jobs.start(jobs.Running("Render Splats", job, lambda _state: None, apply, said))
+        def tidy() -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+        jobs.start(jobs.Running("Render Splats", job, lambda _state: None, lambda _nothing: iter(()), said, tidy))
         return "The engine has started"
 
 
@@ -174,7 +178,7 @@ def frames(options: argparse.Namespace) -> None:
         if not state.succeeded:
             message, hint = state.error or ("The engine was stopped.", "")
             raise batch.ERRORS.get(state.returncode, InputError)(message, hint)
-    batch.say(f"{len(numbers)} frames in {options.output}")
+    batch.say(f"{counted(len(numbers), 'frame')} in {options.output}")
 
 
 CLASSES = (BGS_RenderSettings, BGS_OT_render_splats, BGS_PT_render)

@@ -43,4 +43,7 @@ if TYPE_CHECKING:
 else:
     SplatObject, SplatScene, Context = bpy.types.Object, bpy.types.Scene, bpy.types.Context
 
+# Options of a property for a path that may start with "//". Blender 5 warns without it, 4.2 does not know it.
+_KNOWN = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+BLEND_RELATIVE: set[Any] = {"ANIMATABLE", *(["PATH_SUPPORTS_BLEND_RELATIVE"] if _KNOWN else [])}
 Returned: TypeAlias = set[Any]  # what an operator's methods return: the checker's own names differ between versions

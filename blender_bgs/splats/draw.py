@@ -15,12 +15,11 @@ from .. import clouds
 from ..typed import Context, SplatObject
 from . import atlas as atlases
 from . import look as looks
-from . import shaders, timing
+from . import placing, shaders, timing
 from .ordering import Request, Sorter
 from .timing import on_the_card
 from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, backdrop, slab
 
-OBJECT_TEXELS = 16  # 3 rows of the matrix to view space, eye, mode, 4 clipping planes; the rest is spare
 MOVING_LIMIT = 1_500_000  # Gaussians drawn while the view moves; more are thinned out until it rests
 HOVER_TINT, PICK_TINT = (1.0, 1.0, 1.0), (1.0, 0.35, 0.0)  # linear; Blender's own orange for what is selected
 SOLID = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "VOLUME", "GPENCIL", "GREASEPENCIL", "ARMATURE")
@@ -158,7 +157,7 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
     view.used_at = now
     _forget_closed(now)
     projection, to_view = np.array(region.window_matrix, np.float64), np.array(region.view_matrix, np.float64)
-    rows = _object_rows(atlas, objects, to_view, projection, region)
+    rows = placing.rows_of(atlas, objects, to_view, projection, region)
     slabs = tuple(slab(m.start, m.stop, rows[n].to_view) for n, m in enumerate(atlas.members) if n in rows)
     version = (display.atlas_number, display.look_number if look.hidden is not None else 0)
     view.sort(key, display.sorter, atlas, Request(atlas.means, slabs, look.hidden), version)
@@ -176,7 +175,7 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
             bpy.app.timers.register(_redraw_later, first_interval=MOVING_SECONDS + 0.05)
     left, bottom, width, height = gpu.state.active_framebuffer_get().viewport_get()
     solid = _anything_solid(context)
-    table = np.zeros((len(atlas.members), OBJECT_TEXELS, 4), np.float32)
+    table = np.zeros((len(atlas.members), placing.TEXELS, 4), np.float32)
     table[:, 4, 0] = -1
     for number, row in rows.items():
         table[number] = row.texels
@@ -193,43 +192,6 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
         _draw_splats(view, view.pictures, atlas, look, table, projection, depth, stride)
         view.drawn = drawn
     _composite(context, view.pictures, marked=look.any_picked or display.hover is not None)
-
-
-@dataclass
-class _Row:
-    to_view: np.ndarray
-    texels: np.ndarray
-
-
-def _object_rows(
-    atlas: atlases.Atlas, objects: list[SplatObject], to_view: np.ndarray, projection: np.ndarray,
-    region: bpy.types.RegionView3D,
-) -> dict[int, _Row]:  # fmt: skip
-    """By member number: matrix to view space and the object's texels."""
-    perspective = projection[3, 2] != 0
-    planes = np.array([tuple(p) for p in region.clip_planes][:4], np.float64) if region.use_clip_planes else None
-    numbers = {m.object_uid: n for n, m in enumerate(atlas.members)}
-    out = {}
-    for obj in objects:
-        number = numbers.get(obj.session_uid)
-        if number is None:
-            continue
-        world = np.array(obj.matrix_world, np.float64)
-        both = to_view @ world
-        scale = abs(np.linalg.det(both[:3, :3])) ** (1 / 3)
-        if scale < 1e-12:
-            continue  # flattened to nothing
-        texels = np.zeros((OBJECT_TEXELS, 4), np.float32)
-        texels[:3] = both[:3]
-        inverse = np.linalg.inv(both[:3, :3])
-        texels[3, :3] = -inverse @ both[:3, 3] if perspective else inverse @ (0, 0, -1)
-        texels[3, 3] = perspective
-        texels[4] = (looks.mode_of(obj), looks.LABEL_SHARE, scale, 0)
-        texels[5:9, 3] = 1
-        if planes is not None:
-            texels[5:9] = planes @ world
-        out[number] = _Row(both, texels)
-    return out
 
 
 def _anything_solid(context: Context) -> bool:
@@ -256,7 +218,7 @@ def _draw_splats(
     if name not in display.programs:
         display.programs[name] = shaders.splat_program(atlas.width)
     program = display.programs[name]
-    rows = atlases.texture(table, OBJECT_TEXELS, "RGBA32F")
+    rows = atlases.texture(table, placing.TEXELS, "RGBA32F")
     assert view.order is not None
     with pictures.buffer.bind():
         with on_the_card():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import gpu
 import numpy as np
 
-from .. import labels
+from .. import labels, selection
 from ..logic.attributes import CODE
 from ..properties import BGS_Splat
 from ..typed import SplatObject
@@ -48,10 +48,11 @@ def build(atlas: Atlas, objects: Mapping[int, SplatObject], hover: Hover | None)
     state = np.zeros((-(-len(atlas) // atlas.width) * atlas.width, 2), np.float32)
     hidden = np.zeros(len(atlas), bool)
     entries = []
+    marks = selection.Marks()
     first, any_picked = 0, False
     for member in atlas.members:
         obj = objects.get(member.object_uid)
-        part = _part(obj, member, hover)
+        part = _part(obj, member, hover, marks)
         rows = slice(member.start, member.stop)
         state[rows, 0] = first if part.inverse is None else part.inverse + np.float32(first)
         state[rows, 1] = part.picked
@@ -75,12 +76,12 @@ def _palette(entries: np.ndarray, width: int) -> gpu.types.GPUTexture:
     return texture(values, width, "RGBA32F")
 
 
-def _part(obj: SplatObject | None, member: Member, hover: Hover | None) -> _Part:
+def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: selection.Marks) -> _Part:
     nothing = np.zeros(member.stop - member.start, bool)
     if obj is None or len(obj.data.points) != len(nothing):
         return _Part(np.zeros((1, 8), np.float32), None, nothing)
     splat = (obj.bgs.whole or obj).bgs
-    picked = labels.selection(obj)
+    picked = marks.of(obj)
     if not splat.level_bits or obj.data.attributes.get(CODE) is None:
         return _Part(np.array([[*UNLABELLED, 1, 0, 0, 0, 0]], np.float32), None, picked)
     table = labels.table_of(obj)

@@ -36,13 +36,19 @@ def draw() -> None:
     if settings.legend:
         _legend(context, obj, scale)
     if settings.names:
-        picked = _picked(obj)
+        picked = _picked(context, obj)
         if picked is not None:
             row, place = picked
             at = location_3d_to_region_2d(context.region, context.region_data, place)
             if at is not None:
                 tag(row.name, row.color[:], at.x + 14 * scale, at.y + 14 * scale, scale)
         hover = display.hover
+        if (
+            hover is not None
+            and picked is not None
+            and (hover.level, hover.label) == (picked[0].level, picked[0].label)
+        ):
+            return  # one name is enough
         at_mouse = [place[1:] for place in follow if place[0] == context.region.as_pointer()]
         if hover is not None and at_mouse and hover.whole_uid == obj.session_uid:
             entry = labels.find(obj, hover.level, hover.label)
@@ -50,18 +56,30 @@ def draw() -> None:
                 tag(entry.name, entry.color[:], at_mouse[0][0] + 18 * scale, at_mouse[0][1] - 26 * scale, scale)
 
 
-def _picked(obj: SplatObject) -> tuple[BGS_Label, Vector] | None:
-    """The label that was picked last and where, while it is still selected."""
+def _picked(context: Context, obj: SplatObject) -> tuple[BGS_Label, Vector] | None:
+    """The label that was picked last and where, while it is still selected and to be seen."""
     row, level = obj.bgs.picked_row, max(1, obj.bgs.picked_level)
     if not 0 <= row < len(obj.data.points) or level > obj.bgs.levels or not _selected(obj, row):
         return None
     code = obj.data.attributes["bgs_code"].data[row].value
-    label = int(labels.layout_of(obj).labels(np.array([code], np.int32), level)[0])
-    entry = labels.find(obj, level, label)
-    position = obj.data.attributes.get(POSITION)
-    if entry is None or position is None:
+    layout = labels.layout_of(obj)
+    chain = [int(layout.labels(np.array([code], np.int32), n)[0]) for n in range(1, layout.levels + 1)]
+    entries = [labels.find(obj, n, label) for n, label in enumerate(chain, 1)]
+    entry, position = entries[level - 1], obj.data.attributes.get(POSITION)
+    carrier = _carrier(context, obj, chain)
+    if entry is None or position is None or carrier is None or any(e is not None and e.hidden for e in entries):
         return None
-    return entry, obj.matrix_world @ Vector(position.data[row].vector)
+    return entry, carrier.matrix_world @ Vector(position.data[row].vector)
+
+
+def _carrier(context: Context, whole: SplatObject, chain: list[int]) -> SplatObject | None:
+    """The object that shows a Gaussian in this view: the whole cloud, or the part of one of its labels; or none."""
+    mine = [whole]
+    if whole.bgs.part_collection is not None:
+        keys = set(enumerate(chain, 1))
+        mine += [o for o in labels.parts_of(whole) if (o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF) in keys]
+    here = context.view_layer.objects
+    return next((o for o in mine if o.name in here and o.visible_get(viewport=context.space_data)), None)
 
 
 def _selected(obj: SplatObject, row: int) -> bool:

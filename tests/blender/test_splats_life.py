@@ -59,4 +59,4 @@ def test_render_splats_is_a_job_with_an_end(lived: dict) -> None:
     assert lived["render_said"] == ["FINISHED"] and lived["frames"] == [f"000{n}.png" for n in (3, 4, 5, 6)]
     done, cancelled = lived["render_messages"]
     assert "4 frames" in done and cancelled == "Cancelled"
-    assert lived["shots_left"] <= 1  # that of the cancelled one stays until Blender ends
+    assert lived["shots_left"] == 0  # however it ended

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bgs_engine.codes import BitLayout
-from blender_bgs import clouds, label_collections, labels
+from blender_bgs import clouds, label_collections, labels, selection
 from blender_bgs.logic import attributes as at
 from blender_bgs.pick import pick
 
@@ -58,26 +58,26 @@ def test_pick_goes_to_the_parent_on_the_second_click(coded) -> None:
     counts = []
     for _ in range(4):
         pick(obj, 10, extend=False)
-        counts.append(int(labels.selection(obj).sum()))
+        counts.append(int(selection.selected(obj).sum()))
     table = labels.table_of(obj)
     own = [int(table.labels(level)[table.inverse[10]]) for level in (3, 2, 1)]
     wanted = [int(table.rows(level, label).sum()) for level, label in zip((3, 2, 1), own, strict=True)]
     assert counts == [*wanted, wanted[-1]]  # level 1 has no parent: it stays
     pick(obj, 5900, extend=True)
-    assert labels.selection(obj)[[10, 5900]].all()
+    assert selection.selected(obj)[[10, 5900]].all()
 
 
 def test_grow_and_shrink(coded) -> None:
     obj, _, _ = coded
     obj.bgs.level = 2
     pick(obj, 0, extend=False)
-    one = labels.selection(obj).sum()
+    one = selection.selected(obj).sum()
     bpy.ops.bgs.grow_selection()
-    assert labels.selection(obj).sum() == 1500 > one
+    assert selection.selected(obj).sum() == 1500 > one
     bpy.ops.bgs.grow_selection(shrink=True)
-    assert labels.selection(obj).sum() == one
+    assert selection.selected(obj).sum() == one
     bpy.ops.bgs.grow_selection(shrink=True)
-    assert 0 < labels.selection(obj).sum() < one
+    assert 0 < selection.selected(obj).sum() < one
 
 
 def test_reassign_to_an_existing_and_to_a_new_label(coded) -> None:

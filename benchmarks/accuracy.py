@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,25 +93,29 @@ def measure(case: Case, config: TrainConfig, work: Path) -> dict[str, Any]:
         run = train_run(dataset, Path(scratch) / "run", BitLayout(case.level_bits), config, Reporter())
         seconds = time.perf_counter() - started
         found = evaluate_run(run, dataset / "gt", Reporter())
-        shared = shared_labels(run, dataset / "gt" / "labels.npz")
+        opened = open_run(run)
+        labels = [opened.layout.labels(opened.codes, level) for level in (1, 2, 3)]
+        opacities = load_gaussians(opened.ply, colors=False).opacities
+        return as_row(found, shared_labels(labels, opacities, dataset / "gt" / "labels.npz"), seconds)
+
+
+def as_row(found: dict[str, Any], shared: list[int], seconds: float) -> dict[str, Any]:
+    """One row's figures from an evaluation of three levels."""
     levels = [found[f"level_{k}"] for k in (1, 2, 3)]
-    return {
-        "click": np.array([level["click"] for level in levels]),
-        "gaussians": np.array([level["gaussians"] for level in levels]),
-        "collisions": np.array([level["collisions"] for level in levels]),
-        "shared": np.array(shared),
-        "seconds": seconds,
-    }
+    columns = {name: np.array([level[name] for level in levels]) for name in ("click", "gaussians", "collisions")}
+    return {**columns, "shared": np.array(shared), "seconds": seconds}
 
 
-def shared_labels(run_folder: Path, labels_file: Path) -> list[int]:
-    """By level, how many true labels have the majority class of another one, seen together or not."""
-    run = open_run(run_folder)
+def shared_labels(labels: Sequence[np.ndarray], opacities: np.ndarray, labels_file: Path) -> list[int]:
+    """By level, how many true labels have the majority class of another one, seen together or not.
+
+    labels: per level int [N]; opacities float32 [N].
+    """
     truth = np.load(labels_file)["labels"]
-    solid = load_gaussians(run.ply, colors=False).opacities >= 0.1
+    solid = opacities >= 0.1
     counts = []
     for k in range(3):
-        classes = run.layout.labels(run.codes, k + 1).astype(np.int64)[solid]
+        classes = labels[k].astype(np.int64)[solid]
         ids = truth[solid, k]
         pairs, number = np.unique(np.stack([ids, classes], 1)[ids > 0], axis=0, return_counts=True)
         order = np.lexsort((-number, pairs[:, 0]))

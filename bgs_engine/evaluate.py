@@ -13,13 +13,14 @@ and snapped: the share of covered pixels whose blended code no Gaussian has.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from bgs_engine.cameras import Camera
 from bgs_engine.errors import InputError
 from bgs_engine.events import Reporter
 from bgs_engine.gaussians import load_gaussians
@@ -39,6 +40,10 @@ SOLID_OPACITY = 0.1
 NOTHING = -1  # class of a pixel without label
 
 
+ClassMaps = Callable[[Camera], Sequence[np.ndarray]]
+"""From a camera to the class of each pixel, one int64 [H * W] a level, coarse to fine; NOTHING = no label."""
+
+
 def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str, Any]:
     """Measure a run; the result holds plain numbers only.
 
@@ -48,27 +53,47 @@ def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str,
     run = open_run(run_folder)
     gaussians = load_gaussians(run.ply, colors=False)
     scene = RasterScene.from_gaussians(gaussians)
+    maps = _RunMaps(run, scene)
+    labels = [run.layout.labels(run.codes, level) for level in range(1, run.layout.levels + 1)]
+    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter)
+    result["snapped"] = round(maps.strange / max(maps.covered, 1), 5)
+    return result
+
+
+def score_classes(
+    scene: RasterScene,
+    opacities: np.ndarray,
+    class_maps: ClassMaps,
+    labels: Sequence[np.ndarray],
+    truth: Path,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """The scores of any partition of a scene, however its maps are drawn; where it has fewer levels its finest counts.
+
+    Args:
+        scene: what the truth is of.
+        opacities: float32 [N], file order, of the source.
+        class_maps: draws the classes in a view.
+        labels: per level int [N], file order, the class of each Gaussian.
+        truth: folder of true labels.
+        reporter: told after each view.
+
+    Raises:
+        InputError: a truth folder that is incomplete or does not fit.
+    """
     cameras = read_transforms(truth / "transforms_test.json")[0]
     levels = _truth_levels(truth)
-    builder = ViewBuilder(scene)
-    codes, opacities = scene.from_file_order(run.codes), scene.from_file_order(run.opacities)
-    in_use = np.unique(codes.view(np.uint32))
     rng = np.random.default_rng(0)
     scores: list[defaultdict[str, list[float]]] = [defaultdict(list) for _ in levels]
     collisions = [0] * len(levels)
-    covered = strange = 0
-    seen = np.zeros(len(gaussians), bool)
+    seen = np.zeros(len(opacities), bool)
     reporter.stage("Evaluating")
     for camera in reporter.track(cameras, len(cameras)):
-        found = label_map(builder.build(camera), opacities, codes, run.layout.total)
+        found = class_maps(camera)
         seen |= seen_weights(scene, camera) > 0
-        caught = found != EMPTY_CODE
-        covered += int(caught.sum())
-        strange += int((caught & ~np.isin(found, in_use)).sum())
         for k, folder in enumerate(levels):
-            classes = _classes(run, found, k + 1)
             true = read_label_png(folder / f"{camera.name}.png", (camera.width, camera.height))
-            collisions[k] += _score_view(classes, true, scores[k], rng)
+            collisions[k] += _score_view(found[min(k, len(found) - 1)], true, scores[k], rng)
     result: dict[str, Any] = {
         f"level_{k + 1}": {
             **{name: round(float(np.mean(values)), 4) for name, values in scores[k].items()},
@@ -77,14 +102,33 @@ def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str,
         }
         for k in range(len(levels))
     }
-    true_labels = _true_labels(truth, len(gaussians))
+    true_labels = _true_labels(truth, len(opacities))
     if true_labels is not None:
-        solid = seen & (gaussians.opacities >= SOLID_OPACITY)
+        solid = seen & (opacities >= SOLID_OPACITY)
         for k in range(min(len(levels), true_labels.shape[1])):
-            labels = run.layout.labels(run.codes, min(k + 1, run.layout.levels))
-            result[f"level_{k + 1}"]["gaussians"] = round(_gaussian_iou(labels[solid], true_labels[solid, k]), 4)
-    result["snapped"] = round(strange / max(covered, 1), 5)
+            own = labels[min(k, len(labels) - 1)]
+            result[f"level_{k + 1}"]["gaussians"] = round(_gaussian_iou(own[solid], true_labels[solid, k]), 4)
     return result
+
+
+class _RunMaps:
+    """Classes of a run's label maps; counts covered pixels and those with a blended code that no Gaussian has."""
+
+    def __init__(self, run: Run, scene: RasterScene) -> None:
+        self.covered = self.strange = 0
+        self._layout, self._builder = run.layout, ViewBuilder(scene)
+        self._codes, self._opacities = scene.from_file_order(run.codes), scene.from_file_order(run.opacities)
+        self._in_use = np.unique(self._codes.view(np.uint32))
+
+    def __call__(self, camera: Camera) -> list[np.ndarray]:
+        found = label_map(self._builder.build(camera), self._opacities, self._codes, self._layout.total)
+        caught = found != EMPTY_CODE
+        self.covered += int(caught.sum())
+        self.strange += int((caught & ~np.isin(found, self._in_use)).sum())
+        return [
+            np.where(caught, self._layout.labels(found, level).astype(np.int64), NOTHING).ravel()
+            for level in range(1, self._layout.levels + 1)
+        ]
 
 
 def as_table(result: dict[str, Any]) -> str:
@@ -121,12 +165,6 @@ def _true_labels(truth: Path, count: int) -> np.ndarray | None:
     if labels.ndim != 2 or len(labels) != count:
         raise InputError(f"{path} is not for this scene of {count:,} Gaussians.", "Check which scene the run is of.")
     return labels
-
-
-def _classes(run: Run, codes: np.ndarray, level: int) -> np.ndarray:
-    """Class of each pixel at `level` (the finest where the run has fewer levels), int64 [H * W]; NOTHING if empty."""
-    labels = run.layout.labels(codes, min(level, run.layout.levels)).astype(np.int64)
-    return np.where(codes == EMPTY_CODE, NOTHING, labels).ravel()
 
 
 def _score_view(

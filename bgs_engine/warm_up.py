@@ -11,6 +11,7 @@ from bgs_engine.raster.cpu.labels import label_map
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.pictures import render_frame
 from bgs_engine.raster.scene import RasterScene
+from bgs_engine.raster.semantics import ALPHA_MAX
 from bgs_engine.train.model import CpuModel
 
 
@@ -53,9 +54,12 @@ def _votes(scene: RasterScene, camera: Camera, px: np.ndarray, py: np.ndarray) -
     fragments = FragmentLister().list(ViewBuilder(scene).build(camera), px, py, scene.opacities)
     lists = fragments.by_gaussian()
     held = np.empty((len(lists.rows), NODES_HELD), np.int32)
-    weights = np.zeros(held.shape, np.float32)
+    weights, clear = np.zeros((2, *held.shape), np.float32)
     node = np.zeros(1, np.int32)
-    gaussian_votes(lists.offsets, lists.fragment, lists.pixel, fragments.weight, node, held, weights)
+    gaussian_votes(
+        lists.offsets, lists.fragment, lists.pixel, fragments.rank, fragments.falloff, fragments.weight,
+        fragments.opacity, np.float32(ALPHA_MAX), node, held, weights, clear,
+    )  # fmt: skip
 
 
 def _spread() -> None:

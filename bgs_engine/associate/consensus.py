@@ -88,15 +88,18 @@ def _without_lonely(segment_of_mask: np.ndarray, mask_view: np.ndarray, least_vi
     return np.where(keep, number[np.maximum(segment_of_mask, 0)], -1).astype(np.int32)
 
 
-def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarray | None) -> np.ndarray:
-    """The segment above that most of each segment's votes lie in, int32 [segments]."""
-    fold = _fold(segment_of_mask)
-    if above is None:
-        return np.full(fold.shape[1], -1, np.int32)
+def segment_around(masks: sp.csr_matrix, above: np.ndarray) -> np.ndarray:
+    """The segment of `above`, int32 [N], that most weight of each column of CSR [N, masks] lies in; int32 [masks]."""
     inside = np.flatnonzero(above >= 0)
     groups = int(above.max(initial=0)) + 1
     member = sp.csr_matrix((np.ones(len(inside), np.float32), (above[inside], inside)), (groups, masks.shape[0]))
-    return np.asarray((member @ (masks @ fold)).toarray().argmax(0), np.int32)
+    return np.asarray((member @ masks).toarray().argmax(0), np.int32)
+
+
+def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarray | None) -> np.ndarray:
+    """The segment above that most of each segment's votes lie in, int32 [segments]."""
+    fold = _fold(segment_of_mask)
+    return np.full(fold.shape[1], -1, np.int32) if above is None else segment_around(masks @ fold, above)
 
 
 def _vote(votes: sp.csr_matrix, parent: np.ndarray, above: np.ndarray | None) -> np.ndarray:

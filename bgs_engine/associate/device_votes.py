@@ -7,7 +7,7 @@ import numpy as np
 import warp as wp
 
 from bgs_engine.associate import warp_kernels
-from bgs_engine.associate.votes import MIN_WEIGHT, STRIDE, LevelMaps, Votes, _as_votes
+from bgs_engine.associate.votes import MIN_WEIGHT, STRIDE, LevelMaps, Votes, as_bytes, as_votes
 from bgs_engine.cameras import Camera
 from bgs_engine.events import Reporter
 from bgs_engine.raster.cpu.fragments import tile_order
@@ -27,6 +27,7 @@ def collect_votes_on(
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     values: list[np.ndarray] = []
+    through: list[np.ndarray] = []
     node_ids: list[np.ndarray] = []
     node_view: list[np.ndarray] = []
     nodes = 0
@@ -38,14 +39,15 @@ def collect_votes_on(
         combinations, node = _combinations(maps[:, py, px], device)
         places = to_device(px, wp.int32, device), to_device(py, wp.int32, device)
         fragments = lister.list(builder.build(camera), *places, geometry.opacities, measure=True)
-        who, where, weight = _votes(fragments, node, device)
+        who, where, weight, clear = _votes(fragments, node, device)
         rows.append(who)
         columns.append(where + nodes)
         values.append(weight)
+        through.append(as_bytes(clear / weight))
         node_ids.append(combinations)
         node_view.append(np.full(len(combinations), number, np.int32))
         nodes += len(combinations)
-    return _as_votes(len(scene), rows, columns, values, node_ids, node_view)
+    return as_votes(len(scene), rows, columns, values, through, node_ids, node_view)
 
 
 @lru_cache(maxsize=4)  # views of one scene have few sizes
@@ -75,25 +77,25 @@ def _combinations(ids: np.ndarray, device: str) -> tuple[np.ndarray, wp.array]:
     return np.concatenate([none, labels.numpy()]), node
 
 
-def _votes(fragments: DeviceFragments, node: wp.array, device: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(scene numbers, nodes, pixels) of all votes of one view; waits for the device."""
+def _votes(fragments: DeviceFragments, node: wp.array, device: str) -> tuple[np.ndarray, ...]:
+    """(scene numbers, nodes, pixels, pixels times transmittance) of all votes of one view; waits for the device."""
     size = fragments.capacity
     fragments.sort()
     nodes, counts, places = (wp.empty(size, dtype=wp.int32, device=device) for _ in range(3))
-    values = wp.empty(size, dtype=wp.float32, device=device)
+    values, clear = (wp.empty(size, dtype=wp.float32, device=device) for _ in range(2))
     wp.launch(
         warp_kernels.vote,
         size,
         [
             fragments.ends, size, fragments.sort_row, fragments.sort_fragment, fragments.pixel, fragments.weight,
-            node, float(STRIDE**2), MIN_WEIGHT,
+            fragments.raw, node, float(STRIDE**2), MIN_WEIGHT,
         ],
-        [nodes, values, counts],
+        [nodes, values, clear, counts],
         device=device,
     )  # fmt: skip
     wp.utils.array_scan(counts, places, inclusive=True)
     total = int(places[-1:].numpy()[0])
-    packed = [wp.empty(total, dtype=kind, device=device) for kind in (wp.int32, wp.int32, wp.float32)]
-    wp.launch(warp_kernels.pack, size, [counts, places, fragments.sort_row, nodes, values], packed, device=device)
-    who, where, weight = (array.numpy().copy() for array in packed)
-    return who, where, weight
+    packed = [wp.empty(total, dtype=kind, device=device) for kind in (wp.int32, wp.int32, wp.float32, wp.float32)]
+    made = [counts, places, fragments.sort_row, nodes, values, clear]
+    wp.launch(warp_kernels.pack, size, made, packed, device=device)
+    return tuple(array.numpy().copy() for array in packed)

@@ -9,14 +9,17 @@ NODES_HELD = 16  # different masks one Gaussian can show in one view; a Gaussian
 
 
 @parallel
-def gaussian_votes(offsets, fragment, pixel, weight, node_of_pixel, nodes, weights):
+def gaussian_votes(
+    offsets, fragment, pixel, rank, falloff, weight, opacity, alpha_max, node_of_pixel, nodes, weights, clear
+):  # fmt: skip
     """Per touched Gaussian the masks it contributes to, heaviest not sorted.
 
-    nodes int32 [R, NODES_HELD] (-1 = none) and weights float32 [R, NODES_HELD] are filled; node_of_pixel [P], -1 = no
-    mask. A contribution counts in pixels.
+    nodes int32 [R, NODES_HELD] (-1 = none), weights and clear float32 [R, NODES_HELD] are filled; node_of_pixel [P],
+    -1 = no mask. A contribution counts in pixels; in `clear` times the transmittance of all that lies before it.
     """
     for j in prange(offsets.size - 1):
         count = 0
+        own = opacity[rank[fragment[offsets[j]]]]
         for e in range(offsets[j], offsets[j + 1]):
             node = node_of_pixel[pixel[e]]
             if node < 0:
@@ -29,8 +32,11 @@ def gaussian_votes(offsets, fragment, pixel, weight, node_of_pixel, nodes, weigh
                     continue
                 nodes[j, k] = node
                 weights[j, k] = 0
+                clear[j, k] = 0
                 count += 1
-            weights[j, k] += weight[fragment[e]]
+            f = fragment[e]
+            weights[j, k] += weight[f]
+            clear[j, k] += weight[f] * weight[f] / min(alpha_max, own * falloff[f])
         for k in range(count, NODES_HELD):
             nodes[j, k] = -1
 

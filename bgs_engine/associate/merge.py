@@ -20,21 +20,22 @@ class MergeConfig:
     iou: float = 0.25  # least agreement of two groups that are merged (measured in docs/method.md)
     min_shared: int = 20  # Gaussians both groups could have labelled; fewer prove nothing
     min_overlap: float = 0.05  # of the smaller group's Gaussians that both could have labelled
-    faint: float = 0.1  # of a Gaussian's best view: where less of it shows, it shines through what hides it
-    max_gaussians: int = 300_000  # that take part, evenly drawn: bounds the cost for any scene
 
 
-def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig) -> np.ndarray:
+def merge_masks(
+    member: sp.csr_matrix, mask_view: np.ndarray, within: np.ndarray | None, config: MergeConfig
+) -> np.ndarray:
     """Segment number of each mask, int32 [masks], 0 = most masks.
 
     Args:
-        masks: CSR [N, masks], weight of each Gaussian in each mask.
+        member: CSR float32 [G, masks] of zeros and ones, which Gaussians make up each mask: at most one mask a view
+            (`members.members`).
         mask_view: int [masks], the camera of each.
+        within: int [masks], the coarser segment of each; only masks of the same one merge. None at level 1.
         config: thresholds.
     """
-    member = _best_mask_per_view(masks, mask_view, config)
     views = int(mask_view.max()) + 1
-    count = masks.shape[1]
+    count = member.shape[1]
     of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)), (count, views))
     seen = (member @ of_view).tocsr()  # [G, views]: is the Gaussian labelled in the view
     group = np.arange(count)
@@ -43,8 +44,12 @@ def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig
         fold = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), group)), (count, groups))
         shares = (member @ fold).tocsr()
         both = (shares.T @ shares).tocoo()
-        off = both.row < both.col
-        a, b, inter = both.row[off], both.col[off], both.data[off]
+        pairs = both.row < both.col
+        if within is not None:
+            of_group = np.empty(groups, within.dtype)
+            of_group[group] = within
+            pairs &= of_group[both.row] == of_group[both.col]
+        a, b, inter = both.row[pairs], both.col[pairs], both.data[pairs]
         reach = (shares.T @ seen).toarray()  # [groups, views]: members' Gaussians labelled in each view
         parts = (fold.T @ of_view).toarray()  # [groups, views]: member masks in each view
         could = np.einsum("ev,ev->e", reach[a], parts[b]) + np.einsum("ev,ev->e", reach[b], parts[a]) - inter
@@ -61,25 +66,6 @@ def merge_masks(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig
     rank = np.empty(len(sizes), np.int32)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
     return rank[group]
-
-
-def _best_mask_per_view(masks: sp.csr_matrix, mask_view: np.ndarray, config: MergeConfig) -> sp.csr_matrix:
-    """Binary CSR [G, masks]: the mask that each Gaussian contributes to most, in each view that shows it clearly."""
-    voting = np.flatnonzero(np.diff(masks.indptr))
-    step = -(-len(voting) // config.max_gaussians)
-    coo = masks[voting[::step]].tocoo()
-    row, col, data = coo.row, coo.col, coo.data
-    order = np.lexsort((-data, mask_view[col], row))
-    row, col, data = row[order], col[order], data[order]
-    view = mask_view[col]
-    first = np.ones(len(row), bool)
-    first[1:] = (row[1:] != row[:-1]) | (view[1:] != view[:-1])
-    row, col, data = row[first], col[first], data[first]
-    clearest = np.zeros(coo.shape[0], np.float32)
-    np.maximum.at(clearest, row, data)
-    clear = data >= config.faint * clearest[row]
-    shape = (coo.shape[0], masks.shape[1])
-    return sp.csr_matrix((np.ones(int(clear.sum()), np.float32), (row[clear], col[clear])), shape)
 
 
 def _mutual_best(

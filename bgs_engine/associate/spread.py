@@ -8,7 +8,6 @@ wall, seen through a crack, follows those around it. A few rounds of Jacobi's it
 propagation with soft constraints; Zhu, Ghahramani and Lafferty, 2003).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,29 +29,27 @@ class SpreadConfig:
     rounds: int = 8
 
 
-def spread(
-    levels: Sequence[LevelSegments], means: np.ndarray, sizes: np.ndarray, config: SpreadConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """(labels int32 [N, L], confidence float32 [N, L] in 0..1: the share of all opinion that agrees).
+class Neighbours:
+    """The nearest neighbours of every Gaussian and how alike in size they are: found once for all levels."""
 
-    -1 only where a coarser segment has no finer ones at all.
+    def __init__(self, means: np.ndarray, sizes: np.ndarray, config: SpreadConfig) -> None:
+        """means: float [N, 3]; sizes: float [N], the typical standard deviation of each Gaussian; scene units."""
+        n = len(means)
+        count = min(config.neighbours + 1, n)
+        _, found = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
+        self.near = np.asarray(found, np.int32).reshape(n, count - 1)
+        del found  # twice as large, and not needed any more
+        self.likeness = _likeness(sizes.astype(np.float32), self.near)
+        self.means = means
+        self.config = config
 
-    Args:
-        levels: the consensus, coarse first.
-        means: float [N, 3], scene units.
-        sizes: float [N], the typical standard deviation of each Gaussian, scene units.
-        config: how much neighbours say.
-    """
-    n = len(means)
-    count = min(config.neighbours + 1, n)
-    _, found = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
-    near = np.asarray(found, np.int32).reshape(n, count - 1)
-    del found  # twice as large, and not needed any more
-    likeness = _likeness(sizes.astype(np.float32), near)
-    labels, confidence = np.empty((n, len(levels)), np.int32), np.zeros((n, len(levels)), np.float32)
-    above = np.full(n, -1, np.int32)
-    for k, level in enumerate(levels):
-        votes = level.votes
+    def spread(self, level: LevelSegments, above: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """(labels int32 [N], confidence float32 [N] in 0..1: the share of all opinion that agrees) of one level.
+
+        -1 only where the segment above (int32 [N]; None at level 1) has no finer ones at all.
+        """
+        n, votes, config = len(self.near), level.votes, self.config
+        above = np.full(n, -1, np.int32) if above is None else above
         weight = np.asarray(votes.sum(1)).ravel()
         typical = float(np.median(weight[weight > 0])) if (weight > 0).any() else 1.0
         strength = np.float32(max(config.strength * typical, 1e-6))
@@ -60,13 +57,11 @@ def spread(
         for _ in range(config.rounds):
             held_next, share_next = np.empty_like(held), np.empty_like(share)
             spread_round(
-                votes.indptr, votes.indices, votes.data, near, likeness, above, level.parent, strength,
+                votes.indptr, votes.indices, votes.data, self.near, self.likeness, above, level.parent, strength,
                 held, share, held_next, share_next,
             )  # fmt: skip
             held, share = held_next, share_next
-        labels[:, k], confidence[:, k] = _with_nearest(held[:, 0], above, means), share[:, 0]
-        above = labels[:, k].copy()
-    return labels, confidence
+        return _with_nearest(held[:, 0], above, self.means), share[:, 0].copy()
 
 
 def _likeness(sizes: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
-from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
+from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, segment_around, settle
+from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
-from bgs_engine.associate.spread import SpreadConfig, spread
+from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.votes import LevelMaps, VoteCollector, Votes, collect_votes
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
@@ -22,6 +23,7 @@ from bgs_engine.raster.scene import RasterScene
 class AssociateConfig:
     """Thresholds of the association, with the measurements behind them in docs/method.md."""
 
+    members: MemberConfig = field(default_factory=MemberConfig)
     merge: MergeConfig = field(default_factory=MergeConfig)
     consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
     spread: SpreadConfig = field(default_factory=SpreadConfig)
@@ -68,9 +70,8 @@ def associate(
             "Check that the poses, the masks and the splat belong together.",
         )
     reporter.stage("Merging masks")
-    levels = _settle_levels(votes, min(votes.levels, layout.levels), config, reporter)
-    reporter.stage("Asking neighbours")
-    labels, confidence = spread(levels, scene.means, _sizes(scene), config.spread)
+    neighbours = Neighbours(scene.means, _sizes(scene), config.spread)
+    levels, labels, confidence = _settle_levels(votes, min(votes.levels, layout.levels), neighbours, config, reporter)
     codes = codes_from_segments(labels, layout, seed)
     children = [_mask_children(votes, levels, labels, codes, layout, k) for k in range(len(levels))]
     contradicted = [int((level.segment_of_mask < 0).sum()) for level in levels]
@@ -82,18 +83,26 @@ def _sizes(scene: RasterScene) -> np.ndarray:
     return np.sqrt(np.maximum(scene.covs[:, [0, 3, 5]].sum(1) / 3, 1e-20))
 
 
-def _settle_levels(votes: Votes, count: int, config: AssociateConfig, reporter: Reporter) -> list[LevelSegments]:
+def _settle_levels(
+    votes: Votes, count: int, neighbours: Neighbours, config: AssociateConfig, reporter: Reporter
+) -> tuple[list[LevelSegments], np.ndarray, np.ndarray]:
+    """(The consensus, labels int32 [N, L], confidence float32 [N, L]), each level inside the one above."""
     levels: list[LevelSegments] = []
+    labels, confidence = [], []
+    above: np.ndarray | None = None
     for level in range(1, count + 1):
         reporter.progress(level - 1, count)
         masks, view = votes.mask_matrix(level), votes.mask_view[level - 1]
-        above = levels[-1].labels if levels else None
-        merged = merge_masks(masks, view, config.merge)
+        within = None if above is None else segment_around(masks, above)
+        merged = merge_masks(members(votes, masks, level, config.members), view, within, config.merge)
         trust = np.where(votes.undivided(level), config.consensus.undivided_weight, 1).astype(np.float32)
         levels.append(settle((masks @ sp.diags(trust)).tocsr(), view, merged, above, config.consensus))
+        above, sure = neighbours.spread(levels[-1], above)
+        labels.append(above)
+        confidence.append(sure)
         reporter.metric(f"segments_level_{level}", len(levels[-1].parent))
     reporter.progress(count, count)
-    return levels
+    return levels, np.stack(labels, 1), np.stack(confidence, 1)
 
 
 def _mask_children(

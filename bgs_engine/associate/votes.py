@@ -2,7 +2,7 @@
 
 Masks nest, so one view's masks of all levels are counted together: a node is one combination of level-1..L ids that
 occurs in the view, and a mask of level l is the sum of its nodes. Memory is bounded by pixels, not by masks: about
-12 bytes for each (Gaussian, node) pair that weighs at least `MIN_WEIGHT`.
+13 bytes for each (Gaussian, node) pair that weighs at least `MIN_WEIGHT`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from bgs_engine.events import Reporter
 from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
+from bgs_engine.raster.semantics import ALPHA_MAX
 
 STRIDE = 2  # px: every second pixel in both directions votes; a quarter of the time, the same segments
 UNDIVIDED_SHARE = 0.9  # of the coarser mask's pixels: leaves room for a shaken border
@@ -31,11 +32,14 @@ class Votes:
     """All views' votes.
 
     matrix: CSR float32 [N, nodes], N in scene order, entries in pixels.
+    through: uint8 [entries of matrix], the mean transmittance of what lies before the Gaussian there, 255 = 1: how
+        clearly it is seen.
     node_masks: int32 [nodes, L]: the scene-wide number of the node's mask at each level, -1 where unlabelled.
     mask_view, mask_id: per level int32 [masks]: which camera and which id in its level map a mask is.
     """
 
     matrix: sp.csr_matrix
+    through: np.ndarray
     node_masks: np.ndarray
     mask_view: list[np.ndarray]
     mask_id: list[np.ndarray]
@@ -47,11 +51,20 @@ class Votes:
 
     def mask_matrix(self, level: int) -> sp.csr_matrix:
         """CSR float32 [N, masks of `level`]: each Gaussian's weight in each mask, pixels."""
+        return (self.matrix @ self._fold(level)).tocsr()
+
+    def clear_matrix(self, level: int, rows: np.ndarray) -> sp.csr_matrix:
+        """As `mask_matrix` of the Gaussians `rows` [G], each entry times the mean transmittance before the Gaussian."""
+        part = self.matrix[rows]
+        entry = np.arange(part.nnz) + np.repeat(self.matrix.indptr[rows] - part.indptr[:-1], np.diff(part.indptr))
+        part.data *= self.through[entry] / np.float32(255)
+        return (part @ self._fold(level)).tocsr()
+
+    def _fold(self, level: int) -> sp.csr_matrix:
         of = self.node_masks[:, level - 1]
         keep = np.flatnonzero(of >= 0)
         shape = (len(of), len(self.mask_view[level - 1]))
-        fold = sp.csr_matrix((np.ones(len(keep), np.float32), (keep, of[keep])), shape)
-        return (self.matrix @ fold).tocsr()
+        return sp.csr_matrix((np.ones(len(keep), np.float32), (keep, of[keep])), shape)
 
     def undivided(self, level: int) -> np.ndarray:
         """Which masks of `level` fill (nearly) all of the coarser mask around them, bool [masks]."""
@@ -86,6 +99,7 @@ def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: Lev
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
     values: list[np.ndarray] = []
+    through: list[np.ndarray] = []
     node_ids: list[np.ndarray] = []
     node_view: list[np.ndarray] = []
     nodes = 0
@@ -100,16 +114,20 @@ def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: Lev
         combinations, node = _combinations(maps[:, py, px])
         lists = (fragments := lister.list(builder.build(camera), px, py, scene.opacities)).by_gaussian()
         held = np.empty((len(lists.rows), NODES_HELD), np.int32)
-        weights = np.zeros((len(lists.rows), NODES_HELD), np.float32)
-        gaussian_votes(lists.offsets, lists.fragment, lists.pixel, fragments.weight, node, held, weights)
+        weights, clear = np.zeros((2, len(lists.rows), NODES_HELD), np.float32)
+        gaussian_votes(
+            lists.offsets, lists.fragment, lists.pixel, fragments.rank, fragments.falloff, fragments.weight,
+            fragments.opacity, np.float32(ALPHA_MAX), node, held, weights, clear,
+        )  # fmt: skip
         who, slot = np.nonzero((held >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
         rows.append(lists.rows[who])
         columns.append(held[who, slot] + nodes)
         values.append(weights[who, slot] * np.float32(STRIDE**2))
+        through.append(as_bytes(clear[who, slot] / weights[who, slot]))
         node_ids.append(combinations)
         node_view.append(np.full(len(combinations), number, np.int32))
         nodes += len(combinations)
-    return _as_votes(len(scene), rows, columns, values, node_ids, node_view)
+    return as_votes(len(scene), rows, columns, values, through, node_ids, node_view)
 
 
 def _combinations(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,17 +145,26 @@ def _combinations(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return combinations, node
 
 
-def _as_votes(
+def as_bytes(share: np.ndarray) -> np.ndarray:
+    """Shares in 0..1 as uint8."""
+    return np.minimum(np.rint(share * 255), 255).astype(np.uint8)
+
+
+def as_votes(
     n: int,
     rows: list[np.ndarray],
     columns: list[np.ndarray],
     values: list[np.ndarray],
+    through: list[np.ndarray],
     node_ids: list[np.ndarray],
     node_view: list[np.ndarray],
 ) -> Votes:
+    """Votes from the lists of all views: Gaussians, nodes, pixels, transmittances; and each node's ids and view."""
     ids, view = np.concatenate(node_ids), np.concatenate(node_view)
-    coo = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    matrix = sp.csr_matrix(coo, (n, len(ids)), dtype=np.float32)
+    places = np.concatenate(rows), np.concatenate(columns)
+    matrix = sp.csr_matrix((np.concatenate(values), places), (n, len(ids)), dtype=np.float32)
+    # The same places make the same order of entries; a sum of bytes cannot overflow, as no place comes twice.
+    clear = sp.csr_matrix((np.concatenate(through), places), (n, len(ids)), dtype=np.uint8).data
     node_masks = np.full(ids.shape, -1, np.int32)
     mask_view, mask_id = [], []
     for level in range(ids.shape[1]):
@@ -146,4 +173,4 @@ def _as_votes(
         node_masks[labelled, level] = number.ravel()
         mask_view.append(pairs[:, 0].astype(np.int32))
         mask_id.append(pairs[:, 1].astype(np.int32))
-    return Votes(matrix, node_masks, mask_view, mask_id)
+    return Votes(matrix, clear, node_masks, mask_view, mask_id)

@@ -3,7 +3,7 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.composite import fragment_total
+from bgs_engine.raster.warp.kernels.composite import ALPHA_MAX, fragment_total
 
 wp.set_module_options(NO_ADJOINT)
 
@@ -33,16 +33,19 @@ def vote(
     sort_fragment: wp.array[wp.int32],
     pixel: wp.array[wp.int32],
     weight: wp.array[wp.float32],
+    raw: wp.array[wp.float32],
     node_of_pixel: wp.array[wp.int32],
     pixel_area: wp.float32,
     least: wp.float32,
     nodes: wp.array[wp.int32],
     values: wp.array[wp.float32],
+    clear: wp.array[wp.float32],
     counts: wp.array[wp.int32],
 ):
     """Thread k, if fragment k is the first of its Gaussian: what the Gaussian contributes to each node, in pixels.
 
-    A Gaussian's votes of at least `least` go to nodes, values [k : k + counts[k]]: never more than its fragments.
+    A Gaussian's votes of at least `least` go to nodes, values and clear [k : k + counts[k]]: never more than its
+    fragments.
     """
     k = wp.tid()
     total = fragment_total(ends, capacity)
@@ -54,6 +57,7 @@ def vote(
         return
     held = Nodes()
     sums = Weights()
+    sums_clear = Weights()
     count = wp.int32(0)
     e = k
     while e < total and sort_row[e] == i:
@@ -71,11 +75,13 @@ def vote(
             held[j] = node
             count += 1
         sums[j] = sums[j] + weight[f]
+        sums_clear[j] = sums_clear[j] + weight[f] * weight[f] / wp.min(ALPHA_MAX, raw[f])
     kept = wp.int32(0)
     for j in range(count):
         if sums[j] * pixel_area >= least:
             nodes[k + kept] = held[j]
             values[k + kept] = sums[j] * pixel_area
+            clear[k + kept] = sums_clear[j] * pixel_area
             kept += 1
     counts[k] = kept
 
@@ -87,9 +93,11 @@ def pack(
     sort_row: wp.array[wp.int32],
     nodes: wp.array[wp.int32],
     values: wp.array[wp.float32],
+    clear: wp.array[wp.float32],
     packed_rows: wp.array[wp.int32],
     packed_nodes: wp.array[wp.int32],
     packed_values: wp.array[wp.float32],
+    packed_clear: wp.array[wp.float32],
 ):
     """Votes without the gaps; places: inclusive sum of counts."""
     k = wp.tid()
@@ -98,3 +106,4 @@ def pack(
         packed_rows[start + j] = sort_row[k]
         packed_nodes[start + j] = nodes[k + j]
         packed_values[start + j] = values[k + j]
+        packed_clear[start + j] = clear[k + j]

@@ -6,8 +6,9 @@ import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
+from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
-from bgs_engine.associate.spread import SpreadConfig, spread
+from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.votes import Votes, _combinations
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
@@ -31,7 +32,7 @@ def test_masks_of_one_thing_become_one_segment():
         [range(105, 200), range(0, 90)],
     ]
     masks, view = votes_of(views, 200)
-    segment = merge_masks(masks, view, MergeConfig())
+    segment = merge_masks(masks, view, None, MergeConfig())
     things = [0 if rows.start < 100 else 1 for masks_ in views for rows in masks_]
     assert len(set(segment)) == 2
     assert all(segment[i] == segment[j] for i in range(7) for j in range(7) if things[i] == things[j])
@@ -40,7 +41,7 @@ def test_masks_of_one_thing_become_one_segment():
 def test_disjoint_masks_of_one_view_stay_apart():
     """Both halves overlap the lump of a third view alike; it may join one of them, but not bring them together."""
     masks, view = votes_of([[range(0, 50), range(50, 100)]] * 2 + [[range(0, 100)]], 100)
-    segment = merge_masks(masks, view, MergeConfig())
+    segment = merge_masks(masks, view, None, MergeConfig())
     assert segment[0] == segment[2] != segment[1] == segment[3]
 
 
@@ -49,7 +50,7 @@ def test_a_lump_is_outvoted_and_contradicted():
     views = [[range(0, 50), range(50, 100)]] * 3 + [[range(0, 100)]]
     masks, view = votes_of(views, 100)
     config = ConsensusConfig(least_fit=0.6)  # the lump fits each half by 0.5
-    result = settle(masks, view, merge_masks(masks, view, MergeConfig()), None, config)
+    result = settle(masks, view, merge_masks(masks, view, None, MergeConfig()), None, config)
     assert len(set(result.labels[:50])) == 1 and len(set(result.labels[50:])) == 1
     assert result.labels[0] != result.labels[99]
     assert result.segment_of_mask[-1] == -1 and (result.segment_of_mask[:-1] >= 0).all()
@@ -59,7 +60,7 @@ def test_finer_segments_stay_inside_coarser_ones():
     above = np.repeat([0, 1], 50).astype(np.int32)
     views = [[range(0, 25), range(25, 60)]] * 3  # the second mask leaks ten Gaussians over the coarse border
     masks, view = votes_of(views, 100)
-    result = settle(masks, view, merge_masks(masks, view, MergeConfig()), above, ConsensusConfig())
+    result = settle(masks, view, merge_masks(masks, view, None, MergeConfig()), above, ConsensusConfig())
     assert (result.labels[50:] == -1).all()
     assert result.parent.tolist() == [0, 0]
 
@@ -75,9 +76,33 @@ def test_undivided_masks_are_found():
     matrix = sp.csr_matrix(np.array([[10, 0, 0], [0, 6, 4]], np.float32))
     node_masks = np.array([[0, 0], [1, 1], [1, 2]], np.int32)
     view = [np.zeros(2, np.int32), np.zeros(3, np.int32)]
-    votes = Votes(matrix, node_masks, view, view)
+    votes = Votes(matrix, np.full(4, 255, np.uint8), node_masks, view, view)
     assert votes.undivided(2).tolist() == [True, False, False]
     assert not votes.undivided(1).any()
+
+
+def two_views() -> Votes:
+    """Four Gaussians, views 0 and 1 with two masks each, one level; view 1 shows the third through another."""
+    matrix = sp.csr_matrix(np.array([[9, 0, 9, 0], [9, 1, 0.5, 0], [0, 9, 9, 0], [0, 9, 0, 9]], np.float32))
+    through = np.full(matrix.nnz, 255, np.uint8)
+    through[matrix.indptr[2] + 1] = 60
+    view = [np.array([0, 0, 1, 1], np.int32)]
+    return Votes(matrix, through, np.arange(4, dtype=np.int32)[:, None], view, view)
+
+
+@pytest.mark.parametrize("least_through, third", [(0.0, [0, 1, 1, 0]), (0.2, [0, 1, 1, 0]), (0.5, [0, 1, 0, 0])])
+def test_members_are_seen_clearly(least_through: float, third: list[int]):
+    """The second has one mask a view, and view 1 shows it too faintly to count."""
+    votes = two_views()
+    found = members(votes, votes.mask_matrix(1), 1, MemberConfig(least_through=(least_through,)))
+    assert found.toarray().tolist() == [[1, 0, 1, 0], [1, 0, 0, 0], third, [0, 1, 0, 1]]
+
+
+def test_masks_of_different_coarser_segments_do_not_merge():
+    masks, view = votes_of([[range(0, 50)], [range(0, 50)], [range(0, 50)]], 100)
+    segment = merge_masks(masks, view, np.array([0, 1, 0]), MergeConfig())
+    assert segment[0] == segment[2] != segment[1]
+    assert len(set(merge_masks(masks, view, None, MergeConfig()))) == 1
 
 
 def test_combinations_are_the_distinct_columns():
@@ -117,17 +142,20 @@ def test_what_is_hardly_seen_follows_its_neighbours_and_what_is_well_seen_does_n
     """A row of Gaussians: the third saw a crack's light, the sixth is another thing in full view."""
     votes = [[9, 0], [9, 0], [0, 0.1], [9, 0], [9, 0], [0, 90], [9, 0], [0, 0]]
     means = np.stack([np.arange(8), np.zeros(8), np.zeros(8)], 1)
-    labels, confidence = spread([segments(votes, [-1, -1])], means, np.ones(8), SpreadConfig(neighbours=4))
-    assert labels[:, 0].tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
-    assert confidence[0, 0] > confidence[2, 0] > 0 and confidence[5, 0] > 0.7
+    neighbours = Neighbours(means, np.ones(8), SpreadConfig(neighbours=4))
+    labels, confidence = neighbours.spread(segments(votes, [-1, -1]), None)
+    assert labels.tolist() == [0, 0, 0, 0, 0, 1, 0, 0]
+    assert confidence[0] > confidence[2] > 0 and confidence[5] > 0.7
 
 
 def test_neighbours_across_a_coarser_border_say_nothing():
     coarse = segments([[9, 0], [9, 0], [0, 9], [0, 9]], [-1, -1])
     fine = segments([[9, 0, 0], [0, 0, 0], [0, 9, 0], [0, 0, 9]], [0, 1, 1])
     means = np.stack([np.array([0, 2, 2.1, 2.2]), np.zeros(4), np.zeros(4)], 1)
-    labels, _ = spread([coarse, fine], means, np.ones(4), SpreadConfig(neighbours=2))
-    assert labels.tolist() == [[0, 0], [0, 0], [1, 1], [1, 2]]  # the second: far from the first, near the others
+    neighbours = Neighbours(means, np.ones(4), SpreadConfig(neighbours=2))
+    above, _ = neighbours.spread(coarse, None)
+    assert above.tolist() == [0, 0, 1, 1]
+    assert neighbours.spread(fine, above)[0].tolist() == [0, 0, 1, 2]  # the second: far from the first, near the others
 
 
 def test_spreading_matches_its_equation():
@@ -138,7 +166,7 @@ def test_spreading_matches_its_equation():
     means = rng.random((n, 3))
     config = SpreadConfig(neighbours=5, rounds=3)
     sizes = rng.uniform(0.5, 2, n)
-    labels, confidence = spread([segments(votes.tolist(), [-1] * s)], means, sizes, config)
+    labels, confidence = Neighbours(means, sizes, config).spread(segments(votes.tolist(), [-1] * s), None)
     distance = np.linalg.norm(means[:, None] - means[None], axis=2)
     near = np.argsort(distance, axis=1)[:, 1:6]
     like = (np.minimum(sizes[:, None], sizes[near]) / np.maximum(sizes[:, None], sizes[near])) ** 2
@@ -148,5 +176,5 @@ def test_spreading_matches_its_equation():
     opinion = np.zeros((n, s))
     for _ in range(config.rounds):
         opinion = (votes + k * (opinion[near] * like[..., None]).sum(1)) / (weight + k)[:, None]
-    assert (labels[:, 0] == opinion.argmax(1)).all()
-    np.testing.assert_allclose(confidence[:, 0], opinion.max(1), rtol=1e-5)
+    assert (labels == opinion.argmax(1)).all()
+    np.testing.assert_allclose(confidence, opinion.max(1), rtol=1e-5)

@@ -36,7 +36,8 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
         elif self.only == "SHOWN":
             only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
         context.view_layer.update()
-        made = label_collections.make_tree(context.scene, obj, level, only)
+        gone = set() if only is None else label_collections.deleted_labels(obj, level) - only
+        made = label_collections.make_tree(context.scene, obj, level, only, gone)
         return f"{counted(len(made), 'object')} at level {level}"
 
 

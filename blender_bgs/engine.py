@@ -114,7 +114,8 @@ def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
             lines.append(f"{name}: {detail or 'works'}")
         else:
             state = "is needed" if check.get("needed") else "not here"
-            lines.append(" ".join(part for part in (f"{name} {state}:", detail + ".", check.get("hint", "")) if part))
+            said = f"{detail.removesuffix('.')}."
+            lines.append(" ".join(part for part in (f"{name} {state}:", said, check.get("hint", "")) if part))
     ready = "Everything that segmenting needs is here." if report.get("ok") else "Segmenting does not work yet."
     return [ready, *_device_in_words(checks, device), *lines]
 

@@ -20,16 +20,18 @@ from .typed import SplatObject, SplatScene
 SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
 
 
-# On the whole cloud: the level that parts were made of, and the labels, when not all were made into parts.
-LEVEL, ONLY = "bgs_part_level", "bgs_only"
+# On the whole cloud: the level and labels that parts were made of, and the labels wanted, when that is not all of them.
+LEVEL, MADE, ONLY = "bgs_part_level", "bgs_made", "bgs_only"
 NOBODY: Key = (0, 0)  # of a part whose label is not there any more; there is no level 0
 
 
-def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None) -> list[SplatObject]:
+def make_tree(
+    scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None, gone: Some[int] = ()
+) -> list[SplatObject]:
     """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
 
     Made again after labels changed, objects of labels that are still there keep transform, name, materials and
-    collection. Returns the parts.
+    collection. Labels `gone` get none, because somebody deleted theirs. Returns the parts.
 
     Raises:
         UsageError: no labels, or none of the chosen ones exists.
@@ -40,7 +42,8 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
     old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in labels.parts_of(whole)}
     if only is not None:
         wanted = {*only, *(label for at_level, label in old if at_level == level)}  # those that are there stay
-        groups = {label: rows for label, rows in groups.items() if label in wanted}
+        groups = {label: rows for label, rows in groups.items() if label in wanted or label in gone}
+    deleted = {label: groups.pop(label) for label in gone if label in groups}
     ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
     groups = dict(sorted(groups.items(), key=lambda item: _place(layout, ranks, level, item[0])))
     if not groups:
@@ -76,8 +79,8 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
     _fill(parts, whole, list(groups.values()))
     for part in parts:
         stand_in.attach(part)
-    whole[LEVEL] = level
-    _remember_only(whole, groups if only is not None else None)
+    whole[LEVEL], whole[MADE] = level, [signed(label) for label in (*groups, *deleted)]
+    _remember_only(whole, groups if only is not None else None, deleted)
     whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = True
     for part in parts:
@@ -90,12 +93,24 @@ def make_tree(scene: SplatScene, whole: SplatObject, level: int, only: Some[int]
 def update_tree(scene: SplatScene, whole: SplatObject, also: Some[int] = ()) -> list[SplatObject]:
     """Make the tree again after labels changed: the same level and labels as before, and the labels `also`.
 
+    An object that was deleted stays deleted.
+
     Raises:
         UsageError: none of the labels exists any more.
     """
     made: Any = whole.get(ONLY)
     only = None if made is None else {int(key) & 0xFFFFFFFF for key in made} | set(also)
-    return make_tree(scene, whole, min(whole[LEVEL], whole.bgs.levels), only)
+    level = min(whole[LEVEL], whole.bgs.levels)
+    return make_tree(scene, whole, level, only, deleted_labels(whole, level).difference(also))
+
+
+def deleted_labels(whole: SplatObject, level: int) -> set[int]:
+    """The labels of `level` whose objects were made and do not exist any more."""
+    made: Any = whole.get(MADE)
+    if made is None or whole[LEVEL] != level:
+        return set()
+    there = {o.bgs.part_key & 0xFFFFFFFF for o in labels.parts_of(whole) if o.bgs.part_level == level}
+    return {int(key) & 0xFFFFFFFF for key in made} - there
 
 
 def lost_parts(whole: SplatObject) -> list[str]:
@@ -111,8 +126,10 @@ def lost_parts(whole: SplatObject) -> list[str]:
     ]
 
 
-def _remember_only(whole: SplatObject, groups: dict[int, np.ndarray] | None) -> None:
-    """Which labels were made into parts, and which Gaussians these hold, where that is not all of them."""
+def _remember_only(
+    whole: SplatObject, groups: dict[int, np.ndarray] | None, deleted: dict[int, np.ndarray] | None = None
+) -> None:
+    """Which labels were made into parts, and which Gaussians these hold or held, where that is not all of them."""
     held = whole.data.attributes.get(at.IN_OBJECTS)
     if groups is None:
         if whole.get(ONLY) is not None:
@@ -122,7 +139,7 @@ def _remember_only(whole: SplatObject, groups: dict[int, np.ndarray] | None) -> 
         return
     whole[ONLY] = [signed(label) for label in groups]
     inside = np.zeros(len(whole.data.points), bool)
-    inside[np.concatenate(list(groups.values()))] = True
+    inside[np.concatenate([*groups.values(), *(deleted or {}).values()])] = True
     clouds.set_column(whole.data, at.Column(at.IN_OBJECTS, "BOOLEAN", inside))
 
 
@@ -142,10 +159,11 @@ def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
                 at_level, key = collection["bgs_label"]
                 level, label = partners.get((at_level, key & 0xFFFFFFFF), NOBODY)
                 collection["bgs_label"] = [level, signed(label)]
-    made: Any = whole.get(ONLY)
-    if made is not None:
-        found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NOBODY) for key in made)
-        whole[ONLY] = [signed(label) for level, label in found if level]
+    for name in (MADE, ONLY):
+        made: Any = whole.get(name)
+        if made is not None:
+            found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NOBODY) for key in made)
+            whole[name] = [signed(label) for level, label in found if level]
 
 
 def _place(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> tuple[int, ...]:
@@ -236,6 +254,8 @@ def remove_tree(whole: SplatObject) -> int:
             bpy.data.collections.remove(root)
         whole.bgs.part_collection = None
     _remember_only(whole, None)
+    if whole.get(MADE) is not None:
+        del whole[MADE]
     whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = False
     labels.refresh(whole)

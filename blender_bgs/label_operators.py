@@ -12,7 +12,7 @@ from .logic.attributes import ROW, SELECTED
 from .logic.label_tree import free_label, grown
 from .operator_base import NeedsLabels, NoUndo
 from .properties import BGS_Label, quietly
-from .scene import need_splat, selected_parts, splat_of
+from .scene import deselect_parts, need_splat, selected_parts, splat_of
 from .typed import Context, Returned, SplatObject
 
 INDEX = "Row in the label list; -1: the chosen one"
@@ -74,6 +74,7 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
         if self.extend:
             rows |= selection.selected(obj)
         labels.select(obj, rows)
+        deselect_parts(context, obj)
         obj.bgs.picked_row, obj.bgs.picked_level = int(np.argmax(rows)), label.level
         return f"{int(rows.sum()):,} Gaussians selected"
 
@@ -116,6 +117,7 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
         level = obj.bgs.picked_level + (1 if self.shrink else -1)
         if not 1 <= level <= obj.bgs.levels:
             raise UsageError(f"There is no {'finer' if self.shrink else 'coarser'} level.")
+        deselect_parts(context, obj)
         return select_at(obj, obj.bgs.picked_row, level, extend=False)
 
 

@@ -8,8 +8,9 @@ from bgs_engine.errors import BgsError
 from . import labels, selection
 from .label_operators import select_at
 from .operator_base import NeedsLabels
-from .scene import need_splat
+from .scene import deselect_parts, need_splat
 from .splats import tags
+from .splats.draw import display
 from .splats.hover import Follower, row_under_mouse
 from .typed import Context, Returned, SplatObject
 
@@ -62,6 +63,7 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
                     cast(Context, bpy.context), obj, (event.mouse_x - region.x, event.mouse_y - region.y)
                 )
             said = "Nothing there" if row is None else pick(obj, row, event.shift)
+            deselect_parts(context, obj)
         except BgsError as error:
             said = str(error)
         else:
@@ -86,6 +88,10 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         self._follower.look()
         place = (event.mouse_x, event.mouse_y)
         found = _region_at(context, *place)
+        if found is None and display.hover is not None:
+            self._follower.stop()  # the mouse has left the view
+            tags.follow.clear()
+            self._asked = (0, 0)
         if found is None or place == self._asked:
             return
         area, region = found

@@ -40,6 +40,12 @@ def selected_parts(context: Context, whole: SplatObject) -> list[SplatObject]:
     return [o for o in selected_splats(context) if o.bgs.whole == whole]
 
 
+def deselect_parts(context: Context, whole: SplatObject) -> None:
+    """Gaussians were selected: what is done next is about them, and not about label objects selected before."""
+    for part in selected_parts(context, whole):
+        part.select_set(False)
+
+
 def make_active(context: Context, obj: SplatObject) -> None:
     """Select one object alone."""
     for other in context.view_layer.objects:

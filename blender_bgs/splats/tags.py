@@ -19,6 +19,7 @@ from ..typed import Context, SplatObject
 from .draw import display
 
 LINES = 14  # of the legend; more would cover the view
+LINE, ABOVE = 17, 90  # pixels at scale 1: of a line, and what Blender writes itself at the top of a view
 FONT = 0
 
 
@@ -98,13 +99,14 @@ def tag(text: str, color: tuple[float, ...], x: float, y: float, scale: float) -
 
 def _legend(context: Context, obj: SplatObject, scale: float) -> None:
     rows = [row for row in obj.bgs.labels if row.level == obj.bgs.shown_level and not row.hidden]
-    more = len(rows) - LINES
-    rows = rows[:LINES]
+    fitting = max(1, min(LINES, int((context.region.height / scale - ABOVE) / LINE) - 1))  # one says how many more
+    more = len(rows) - fitting
+    rows = rows[:fitting]
     blf.size(FONT, 11 * scale)
     texts = [row.name for row in rows] + ([f"and {more} more"] if more > 0 else [])
     if not texts:
         return
-    line = 17 * scale
+    line = LINE * scale
     width = max(blf.dimensions(FONT, text)[0] for text in texts) + 34 * scale
     bar = next((r.width for r in context.area.regions if r.type == "TOOLS"), 0)
     overlap = context.preferences.system.use_region_overlap

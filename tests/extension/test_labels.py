@@ -151,6 +151,47 @@ def test_merge_keeps_moves_and_deletions(coded) -> None:
     assert np.allclose(clouds.get_column(obj.data, at.POSITION)[where] - old, (7, 0, 0), atol=1e-5)
 
 
+@pytest.mark.parametrize("only", ["ALL", "SHOWN"])
+def test_a_deleted_object_stays_deleted_until_it_is_asked_for(coded, only: str) -> None:
+    obj, _, _ = coded
+    obj.bgs.labels[3].hidden = True  # SHOWN leaves it out
+    bpy.ops.bgs.make_collections(only=only)
+    count = len(labels.parts_of(obj))
+    doomed, source, target = labels.parts_of(obj)[:3]
+    key = doomed.bgs.part_key
+    label_collections.remove_part(doomed)
+    rows = labels.table_of(obj).rows(1, source.bgs.part_key & 0xFFFFFFFF)
+    labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, target.bgs.part_key & 0xFFFFFFFF)
+    assert bpy.ops.bgs.update_collections() == {"FINISHED"}
+    assert len(labels.parts_of(obj)) == count - 1
+    assert key not in [p.bgs.part_key for p in labels.parts_of(obj)]
+    bpy.ops.bgs.merge_back()
+    assert len(obj.data.points) == 4500
+    assert key not in [row.key for row in obj.bgs.labels if row.level == 1]
+
+
+def test_a_deleted_object_comes_back_when_asked_for(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    label_collections.remove_part(labels.parts_of(obj)[0])
+    bpy.ops.bgs.make_collections()
+    assert len(labels.parts_of(obj)) == 4
+
+
+def test_a_pick_after_selecting_objects_is_what_counts(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    part, other = labels.parts_of(obj)[:2]
+    part.select_set(True)
+    bpy.context.view_layer.objects.active = part
+    index = next(i for i, row in enumerate(obj.bgs.labels) if row.level == 1 and row.key == other.bgs.part_key)
+    bpy.ops.bgs.select_label(index=index)
+    bpy.ops.bgs.reassign(target="NEW", name="Picked")
+    named = next(row for row in obj.bgs.labels if row.name == "Picked")
+    rows = labels.table_of(obj).rows(1, named.label)
+    assert set(clouds.get_column(obj.data, at.ROW)[rows]) == set(clouds.get_column(other.data, at.ROW))
+
+
 def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
     obj, _, _ = coded
     obj.bgs.label_index = 3

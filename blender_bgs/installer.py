@@ -7,6 +7,7 @@ import argparse
 import ctypes.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,21 @@ def fetch_mask_model(runner: Runner, python: Path) -> None:
         say("warning", message="The mask model could not be fetched: Segment will try again, and say what it needs.")
 
 
+def older_warp(advice: str) -> str:
+    """The package that the engine advises where NVIDIA's driver or card is too old for the newest Warp; or nothing."""
+    found = re.search(r"warp-lang==[\d.]+\*", advice)
+    return found[0] if found else ""
+
+
+def fit_the_driver(runner: Runner, python: Path) -> None:
+    """Drivers before R580 and cards before Turing need an older Warp: the engine, just installed, is asked."""
+    ask = "from bgs_engine.devices import cuda_facts, trouble; print((trouble(cuda_facts()) or ('', ''))[1])"
+    answer = subprocess.run([str(python), "-c", ask], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    package = older_warp(answer.stdout)
+    if package:
+        runner.run([str(python), *PIP, package])
+
+
 def install(runner: Runner, options: argparse.Namespace) -> None:
     """Environment, torch, engine, check."""
     folder = Path(options.folder).absolute()
@@ -214,6 +230,8 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
     wheel = options.wheel + (f"[{extras}]" if extras else "")
     again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
     add("installing the engine", [*pip, wheel], again)
+    if extras != options.extras:
+        steps.append(("fitting the driver", lambda: fit_the_driver(runner, python)))
     if "masks" in options.extras:
         steps.append(("fetching the mask model", lambda: fetch_mask_model(runner, python)))
     add("checking", [str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"])

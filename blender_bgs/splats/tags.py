@@ -19,7 +19,7 @@ from ..typed import Context, SplatObject
 from .draw import display
 
 LINES = 14  # of the legend; more would cover the view
-LINE, ABOVE = 17, 90  # pixels at scale 1: of a line, and what Blender writes itself at the top of a view
+LINE, ABOVE = 17, 130  # pixels at scale 1: of a line, and what Blender writes itself at the top of a view
 FONT = 0
 
 

@@ -96,6 +96,21 @@ def test_torch_fits_the_machine(
     assert ("warning" in capsys.readouterr().out) == (len(unreachable.commands) > 1)
 
 
+@pytest.mark.parametrize(("driver", "wanted"), [((12, 4), "warp-lang==1.17.*"), ((13, 0), ""), (None, "")])
+def test_an_older_driver_gets_the_warp_that_works_with_it(driver: tuple[int, int] | None, wanted: str) -> None:
+    from bgs_engine.devices import CudaFacts, trouble
+
+    problem = trouble(CudaFacts(driver, "1.19.0", "NVIDIA RTX", 86))
+    assert installer.older_warp(problem[1] if problem else "") == wanted
+
+
+def test_where_no_driver_is_nothing_is_fitted() -> None:
+    pytest.importorskip("torch", reason="asks the engine of this Python")
+    runner = Recorder()
+    installer.fit_the_driver(runner, Path(sys.executable))
+    assert runner.commands == []
+
+
 def report(**checks: tuple[bool, str]) -> dict:
     rows = [
         {"name": n.replace("_", "-"), "ok": ok, "detail": d, "hint": "", "needed": False}

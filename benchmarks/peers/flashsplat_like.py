@@ -25,7 +25,7 @@ def flashsplat_like(scene: PeerScene, ids: IdMaps) -> Partition:
     """Labels from ids that agree across views."""
     levels = len(ids[0])
     count = [max(int(maps[k].max()) for maps in ids) + 1 for k in range(levels)]
-    total = [sp.coo_matrix((len(scene.raster), n), dtype=np.float32).tocsr() for n in count]
+    total = [_empty(len(scene.raster), n) for n in count]
     lister = FragmentLister()
     for number, camera in enumerate(scene.cameras):
         ys, xs = np.mgrid[0 : camera.height, 0 : camera.width]
@@ -50,6 +50,11 @@ def flashsplat_like(scene: PeerScene, ids: IdMaps) -> Partition:
         return heaviest_label(view, scene.raster.opacities, labels[level - 1])
 
     return Partition(labels, draw, BYTES, tuple(len(np.unique(own[own >= 0])) for own in labels))
+
+
+def _empty(rows: int, columns: int) -> sp.csr_matrix:
+    nothing = np.zeros(0, np.int32)
+    return sp.csr_matrix((np.zeros(0, np.float32), (nothing, nothing)), (rows, columns))
 
 
 def _heaviest_column(matrix: sp.csr_matrix) -> np.ndarray:

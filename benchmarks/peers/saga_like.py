@@ -4,12 +4,12 @@ After Jiazhong Cen et al., Segment Any 3D Gaussians, AAAI 2025 (arXiv:2312.00860
 
 Kept: 32 float features of unit length; a sigmoid gate over them that depends on the scale, one feature for all
 scales; cosine of rendered, gated features, same mask pulled to 1, different masks pushed to 0 and not further; 1,000
-pixels a step, all pairs; the rendered length pulled to 1; features averaged over 16 neighbours; clusters found on a
-sample of Gaussians, everything else goes to the nearest centre.
-Left out: continuous scales (there are three levels, so three gates), the averaging over neighbours while training,
-their mining of pairs and weights by mask size (pixels are drawn mask by mask instead and pairs averaged per pixel),
-HDBSCAN (average linkage from SciPy, cut where two features are nearer to one another than to being strangers; so the
-number of clusters is found, not given), 10,000 steps (STEPS here: the loss is flat by then).
+pixels a step, all pairs, and strangers that look alike (cosine over 0.5) averaged once more; the rendered length
+pulled to 1; features averaged over 16 neighbours; clusters found on a sample of Gaussians, everything else goes to the
+nearest centre.
+Left out: continuous scales (there are three levels, so three gates); the averaging over neighbours while training;
+weights by mask size (half of the pixels are drawn mask by mask instead); HDBSCAN (average linkage from SciPy with a
+cut in cosine distance, so the number of clusters is found, not given); 10,000 steps (STEPS here, with a larger rate).
 Judged by what it draws: each pixel's blended feature goes to the nearest centre.
 """
 
@@ -28,6 +28,7 @@ PIXELS = 1000
 STEPS = 1500
 RATE = 0.02  # falls to a tenth; 0.0025 over 10,000 steps in the original
 GATE_RATE = 0.01
+HARD = 0.5  # cosine: pairs of strangers nearer than this are averaged once more among themselves
 LENGTH_WEIGHT = 1.0  # of the rendered length's distance from 1
 NEIGHBOURS = 16
 SAMPLE = 6000  # Gaussians that are clustered: the linkage needs all their pairs
@@ -39,12 +40,27 @@ BYTES = CHANNELS * 4
 
 def saga_like(scene: PeerScene, seed: int = 0) -> Partition:
     """Train, smooth, cluster each level."""
+    field, gates = train(scene, seed)
+    features = _smooth(field.features, scene.raster.means)
+    worth = np.flatnonzero(field.touched & (scene.raster.opacities >= SOLID))
+    chosen = np.random.default_rng(seed).choice(worth, min(SAMPLE, len(worth)), replace=False)
+    centres = [_centres(_unit(features[chosen] * gate)) for gate in gates]
+    labels = [_nearest(features * gate, own) for gate, own in zip(gates, centres, strict=True)]
+
+    def draw(view: View, level: int) -> np.ndarray:
+        image, caught = blend(view, scene.raster.opacities, features)
+        flat = image.reshape(-1, CHANNELS) * gates[level - 1]
+        return np.where(caught > 0.5, _nearest(flat, centres[level - 1]).reshape(caught.shape), NONE)
+
+    return Partition(labels, draw, BYTES, tuple(len(own) for own in centres))
+
+
+def train(scene: PeerScene, seed: int) -> tuple[FeatureField, np.ndarray]:
+    """(The trained features, gates float32 [L, C])."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(seed)
-    start = rng.standard_normal((len(scene.raster), CHANNELS), np.float32)
-    field = FeatureField(scene, start / np.linalg.norm(start, axis=1, keepdims=True), unit=True)
-    levels = len(scene.maps[0])
-    gate_logits = torch.zeros(levels, CHANNELS, requires_grad=True)
+    start = np.random.default_rng(seed).standard_normal((len(scene.raster), CHANNELS), np.float32)
+    field = FeatureField(scene, _unit(start), unit=True)
+    gate_logits = torch.zeros(len(scene.maps[0]), CHANNELS, requires_grad=True)
     gate_optimiser = torch.optim.Adam([gate_logits], GATE_RATE)
     batches = Batches(scene, lambda k: scene.maps[k], PIXELS, seed)
     for step in range(STEPS):
@@ -54,26 +70,14 @@ def saga_like(scene: PeerScene, seed: int = 0) -> Partition:
         rendered = torch.from_numpy(field.forward(number, px, py)).requires_grad_()
         ids = torch.from_numpy(labels)
         loss = LENGTH_WEIGHT * (1 - rendered.norm(dim=1).mean()) ** 2
-        for level in range(levels):
-            loss = loss + _contrast(rendered * torch.sigmoid(gate_logits[level]), ids[:, level])
+        for level, gate in enumerate(torch.sigmoid(gate_logits)):
+            loss = loss + _contrast(rendered * gate, ids[:, level])
         gate_optimiser.zero_grad()
         loss.backward()
         gate_optimiser.step()
         assert rendered.grad is not None
         field.backward(rendered.grad.numpy(), RATE * 0.1 ** (step / STEPS))
-    features = _smooth(field.features, scene.raster.means)
-    gates = torch.sigmoid(gate_logits).detach().numpy()
-    worth = np.flatnonzero(field.touched & (scene.raster.opacities >= SOLID))
-    chosen = rng.choice(worth, min(SAMPLE, len(worth)), replace=False)
-    centres = [_centres(_unit(features[chosen] * gate)) for gate in gates]
-    labels_of = [_nearest(features * gate, own) for gate, own in zip(gates, centres, strict=True)]
-
-    def draw(view: View, level: int) -> np.ndarray:
-        image, caught = blend(view, scene.raster.opacities, features)
-        flat = image.reshape(-1, CHANNELS) * gates[level - 1]
-        return np.where(caught > 0.5, _nearest(flat, centres[level - 1]).reshape(caught.shape), NONE)
-
-    return Partition(labels_of, draw, BYTES, tuple(len(own) for own in centres))
+    return field, torch.sigmoid(gate_logits).detach().numpy()
 
 
 def _contrast(x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -87,7 +91,9 @@ def _contrast(x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     other = 1 - same
     pull = ((1 - cosine) * same).sum(1) / same.sum(1)
     push = (cosine.clamp(min=0) * other).sum(1) / other.sum(1).clamp(min=1)
-    return (pull + push).mean()
+    hard = other * (cosine.detach() > HARD)
+    mined = (cosine * hard).sum() / hard.sum().clamp(min=1)
+    return (pull + push).mean() + mined
 
 
 def _smooth(features: np.ndarray, means: np.ndarray) -> np.ndarray:

@@ -35,10 +35,9 @@ BYTES = 3 * CHANNELS * 4
 def grouping_like(scene: PeerScene, ids: IdMaps, seed: int = 0) -> Partition:
     """Train each level on ids that agree across views."""
     torch.set_num_threads(1)
-    _, near = cKDTree(scene.raster.means).query(scene.raster.means, NEIGHBOURS + 1, workers=-1)
-    trained = [
-        _train(scene, [maps[level : level + 1] for maps in ids], near[:, 1:], seed) for level in range(len(ids[0]))
-    ]
+    _, found = cKDTree(scene.raster.means).query(scene.raster.means, NEIGHBOURS + 1, workers=-1)
+    near = np.asarray(found)[:, 1:]
+    trained = [_train(scene, [maps[k : k + 1] for maps in ids], near, seed) for k in range(len(ids[0]))]
     labels = [_classes(features, weight, bias) for features, weight, bias in trained]
 
     def draw(view: View, level: int) -> np.ndarray:

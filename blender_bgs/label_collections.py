@@ -38,6 +38,7 @@ def make_tree(
     """
     layout = labels.layout_of(whole)
     layout.bits_to(level)
+    labels.stand_alone(whole)
     groups = labels.table_of(whole).groups(level)
     old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in labels.parts_of(whole)}
     if only is not None:

@@ -133,6 +133,13 @@ def list_labels(obj: SplatObject, keep: Kept | None = None) -> None:
         splat.label_index = min(splat.label_index, max(0, len(splat.labels) - 1))
 
 
+def stand_alone(obj: SplatObject) -> None:
+    """A part whose whole was deleted is a splat of its own from now on: its list gets all labels it has."""
+    if obj.bgs.whole is None and obj.bgs.part_level:
+        obj.bgs.part_level = 0
+        list_labels(obj)
+
+
 def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:
     """The list entry of a label."""
     key = signed(label)

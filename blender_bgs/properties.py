@@ -42,6 +42,10 @@ def _level_changed(self: "BGS_Splat", context: Context) -> None:
     if not _quiet and self.level_bits and self.color_mode == "COLOR":
         with quietly():
             self.color_mode = "LABEL"  # moving the slider is asking to see labels
+    if not _quiet and self.level_bits:
+        from . import labels
+
+        labels.stand_alone(cast(SplatObject, self.id_data))
     _refresh(self, context)
 
 

@@ -170,6 +170,18 @@ def test_a_deleted_object_stays_deleted_until_it_is_asked_for(coded, only: str) 
     assert key not in [row.key for row in obj.bgs.labels if row.level == 1]
 
 
+def test_an_object_outlives_its_splat(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    part = labels.parts_of(obj)[0]
+    bpy.data.objects.remove(obj)
+    bpy.context.view_layer.objects.active = part
+    part.bgs.level = 2
+    assert [len(rows_of(part, level)) for level in (1, 2, 3)] == [1, 2, 4]
+    bpy.ops.bgs.make_collections()
+    assert sorted(len(p.data.points) for p in labels.parts_of(part)) == sorted(r.count for r in rows_of(part, 2))
+
+
 def test_a_deleted_object_comes_back_when_asked_for(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()

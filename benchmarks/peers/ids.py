@@ -16,11 +16,11 @@ from bgs_engine.codes import BitLayout
 from bgs_engine.events import Reporter
 from bgs_engine.raster.cpu.frame import blend
 
-MEMORY = 5  # views looked back at, the newest first
+MEMORY = 10  # views looked back at
 SAME_DEPTH = 0.03  # of the depth: two views see the same surface
 STRIDE = 2  # px, of the pixels that overlaps are counted over
 LEAST_IOU = 0.25  # of a mask with what is handed on, to go on with its id
-LEAST_VIEWS = 3  # ids in fewer views are dropped, as a tracker's consensus of neighbouring frames would
+LEAST_VIEWS = 2  # ids in fewer views are dropped, as a tracker's consensus of neighbouring frames would
 
 
 def tracked(scene: PeerScene) -> IdMaps:
@@ -35,10 +35,8 @@ def tracked(scene: PeerScene) -> IdMaps:
         places = [_same_surface(camera, depths[number], scene.cameras[k], depths[k]) for k in back]
         ids = np.zeros_like(scene.maps[number])
         for level, masks in enumerate(scene.maps[number]):
-            handed = np.zeros(masks[::STRIDE, ::STRIDE].size, np.int32)
-            for k, place in zip(back, places, strict=True):
-                fetched = np.append(result[k][level].ravel(), 0)[place]  # the last entry serves -1
-                handed = np.where(handed > 0, handed, fetched)
+            # the last entry serves -1
+            handed = [np.append(result[k][level].ravel(), 0)[place] for k, place in zip(back, places, strict=True)]
             ids[level], following[level] = _hand_on(masks, handed, int(following[level]))
         result.append(ids)
     return _drop_rare(result, following)
@@ -81,18 +79,26 @@ def _same_surface(camera: Camera, depth: np.ndarray, other: Camera, other_depth:
     return np.where(known, place, -1)
 
 
-def _hand_on(masks: np.ndarray, handed: np.ndarray, following: int) -> tuple[np.ndarray, int]:
-    """(ids int32 [H, W] of masks [H, W], the next new id); handed int32: what earlier views say every STRIDE-th is."""
+def _hand_on(masks: np.ndarray, handed: list[np.ndarray], following: int) -> tuple[np.ndarray, int]:
+    """(ids int32 [H, W] of masks [H, W], the next new id).
+
+    handed: per remembered view int32, what it says every STRIDE-th pixel is. Intersections and unions are summed over
+    the views that know an id, so one view's faulty mask does not end a track.
+    """
     names = np.unique(masks[masks > 0])
     ids = np.zeros(int(masks.max(initial=0)) + 1, np.int32)
-    old = np.unique(handed[handed > 0])
+    old = np.unique(np.concatenate([np.zeros(0, np.int32), *handed]))
+    old = old[old > 0]
     if len(names) and len(old):
         own = masks[::STRIDE, ::STRIDE].ravel()
-        both = (own > 0) & (handed > 0)
-        table = np.zeros((len(names), len(old)))
-        np.add.at(table, (np.searchsorted(names, own[both]), np.searchsorted(old, handed[both])), 1)
-        union = table.sum(1)[:, None] + table.sum(0)[None] - table
-        iou = table / np.maximum(union, 1)
+        shared, union = np.zeros((2, len(names), len(old)))
+        for said in handed:
+            both = (own > 0) & (said > 0)
+            rows, columns = np.searchsorted(names, own[both]), np.searchsorted(old, said[both])
+            table = np.bincount(rows * len(old) + columns, minlength=shared.size).reshape(shared.shape)
+            shared += table
+            union += (table.sum(1)[:, None] + table.sum(0)[None] - table) * (table.sum(0) > 0)
+        iou = shared / np.maximum(union, 1)
         rows, columns = linear_sum_assignment(iou, maximize=True)
         good = iou[rows, columns] >= LEAST_IOU
         ids[names[rows[good]]] = old[columns[good]]

@@ -25,14 +25,14 @@ from bgs_engine.raster.cpu.view import View
 
 CHANNELS = 32
 PIXELS = 1000
-STEPS = 1500
+STEPS = 1000
 RATE = 0.02  # falls to a tenth; 0.0025 over 10,000 steps in the original
 GATE_RATE = 0.01
 HARD = 0.5  # cosine: pairs of strangers nearer than this are averaged once more among themselves
 LENGTH_WEIGHT = 1.0  # of the rendered length's distance from 1
 NEIGHBOURS = 16
 SAMPLE = 6000  # Gaussians that are clustered: the linkage needs all their pairs
-CUT = 0.5  # cosine distance: halfway between same (0) and strangers (1)
+CUTS = (0.65, 0.6, 0.55)  # cosine distance, by level; same is 0, strangers are 1; what was best on room-1
 LEAST_MEMBERS = 4  # of the sample in a cluster
 SOLID = 0.1  # opacity of Gaussians worth clustering
 BYTES = CHANNELS * 4
@@ -44,7 +44,7 @@ def saga_like(scene: PeerScene, seed: int = 0) -> Partition:
     features = _smooth(field.features, scene.raster.means)
     worth = np.flatnonzero(field.touched & (scene.raster.opacities >= SOLID))
     chosen = np.random.default_rng(seed).choice(worth, min(SAMPLE, len(worth)), replace=False)
-    centres = [_centres(_unit(features[chosen] * gate)) for gate in gates]
+    centres = [_centres(_unit(features[chosen] * gate), cut) for gate, cut in zip(gates, CUTS, strict=True)]
     labels = [_nearest(features * gate, own) for gate, own in zip(gates, centres, strict=True)]
 
     def draw(view: View, level: int) -> np.ndarray:
@@ -105,9 +105,9 @@ def _smooth(features: np.ndarray, means: np.ndarray) -> np.ndarray:
     return _unit(total)
 
 
-def _centres(points: np.ndarray) -> np.ndarray:
-    """Cluster centres float32 [K, C] of unit vectors [S, C]."""
-    member = fcluster(linkage(points, "average", "cosine"), CUT, "distance")
+def _centres(points: np.ndarray, cut: float) -> np.ndarray:
+    """Cluster centres float32 [K, C] of unit vectors [S, C]; `cut` in cosine distance."""
+    member = fcluster(linkage(points, "average", "cosine"), cut, "distance")
     names, count = np.unique(member, return_counts=True)
     large = names[count >= LEAST_MEMBERS]
     return _unit(np.stack([points[member == name].mean(0) for name in (large if len(large) else names)]))

@@ -26,7 +26,7 @@ from bgs_engine.events import Reporter
 from bgs_engine.gaussians import load_gaussians
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.run_folder import Run, open_run
-from bgs_engine.io.transforms import read_transforms
+from bgs_engine.io.transforms import read_views
 from bgs_engine.raster.cpu.labels import label_map
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.pictures import seen_weights
@@ -81,7 +81,7 @@ def score_classes(
     Raises:
         InputError: a truth folder that is incomplete or does not fit.
     """
-    cameras = read_transforms(truth / "transforms_test.json")[0]
+    cameras = read_views(truth / "transforms_test.json")
     levels = _truth_levels(truth)
     rng = np.random.default_rng(0)
     scores: list[defaultdict[str, list[float]]] = [defaultdict(list) for _ in levels]

@@ -15,7 +15,7 @@ from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.files import write_json, writing
 from bgs_engine.io.images import write_label_png
 from bgs_engine.io.run_folder import Run
-from bgs_engine.io.transforms import read_transforms
+from bgs_engine.io.transforms import read_views
 from bgs_engine.orbit import orbit_cameras
 from bgs_engine.pictures import overlay, save_png, to_bytes
 from bgs_engine.previews import label_picture
@@ -107,4 +107,4 @@ def _read(views: str) -> list[Camera]:
     path = Path(views)
     if path.suffix != ".json":
         raise UsageError(f"'{views}' is no way to place cameras.", "Give --views orbit or a transforms.json.")
-    return read_transforms(path)[0]
+    return read_views(path)

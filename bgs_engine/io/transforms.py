@@ -39,6 +39,22 @@ def read_transforms(path: Path) -> tuple[list[Camera], dict[str, Any]]:
     return cameras, shared
 
 
+def read_views(path: Path) -> list[Camera]:
+    """As `read_transforms`, for drawing: every camera has a size.
+
+    Raises:
+        InputError: as `read_transforms`; a frame whose size nothing says.
+    """
+    cameras, _ = read_transforms(path)
+    for camera in cameras:
+        if not camera.width:
+            raise InputError(
+                f"Frame {camera.name!r} of {path.name} has no size, and no readable image to take it from.",
+                "Give it w and h in pixels.",
+            )
+    return cameras
+
+
 def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int) -> Camera:
     if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
         raise InputError(f"Frame {number} of {path.name} has no file_path.", "Export the file again.")

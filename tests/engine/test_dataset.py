@@ -25,7 +25,7 @@ from bgs_engine.errors import InputError
 from bgs_engine.events import Reporter
 from bgs_engine.io.dataset import Dataset, level_folder, open_dataset
 from bgs_engine.io.masks import load_level_maps, masked_cameras, with_levels, write_level_maps
-from bgs_engine.io.transforms import read_transforms, write_transforms
+from bgs_engine.io.transforms import read_transforms, read_views, write_transforms
 
 
 def make_dataset(folder: Path, kind: str = "binary", scale: float = 1.0, images: str = "images") -> Path:
@@ -140,6 +140,16 @@ def test_lens_distortion_is_refused_by_name(tmp_path: Path, number: int, name: s
             open_dataset(tmp_path)
         for file in files:
             (tmp_path / "sparse" / "0" / file).unlink()
+
+
+def test_views_to_draw_have_a_size(tmp_path: Path) -> None:
+    frame = {"file_path": "images/gone.png", "transform_matrix": np.eye(4).tolist()}
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps({"camera_angle_x": 1.0, "frames": [frame]}))
+    with pytest.raises(InputError, match="'gone' of t.json has no size"):
+        read_views(file)
+    file.write_text(json.dumps({"camera_angle_x": 1.0, "w": 40, "h": 30, "frames": [frame]}))
+    assert read_views(file)[0].width == 40
 
 
 def test_zero_distortion_is_a_pinhole(tmp_path: Path) -> None:

@@ -22,12 +22,13 @@ def blend_channels(width, height, tiles_x, tile, offsets, ranks, records, opacit
     half, one = t(0.5), t(1)
     channels = features.shape[1]
     for cell in prange(offsets.size - 1):
+        sums = np.empty(channels, records.dtype)
         y0, x0 = (cell // tiles_x) * tile, (cell % tiles_x) * tile
         for y in range(y0, min(height, y0 + tile)):
             for x in range(x0, min(width, x0 + tile)):
                 through = one
                 for d in range(channels):
-                    image[y, x, d] = 0
+                    sums[d] = 0
                 for k in range(offsets[cell], offsets[cell + 1]):
                     r = ranks[k]
                     q = mahalanobis(records, r, x + half, y + half)
@@ -41,7 +42,9 @@ def blend_channels(width, height, tiles_x, tile, offsets, ranks, records, opacit
                     through = after
                     i = order[r]
                     for d in range(channels):
-                        image[y, x, d] += weight * features[i, d]
+                        sums[d] += weight * features[i, d]
+                for d in range(channels):
+                    image[y, x, d] = sums[d]
                 caught[y, x] = one - through
 
 

@@ -10,7 +10,8 @@ nearest centre.
 Left out: continuous scales (there are three levels, so three gates); the averaging over neighbours while training;
 weights by mask size (half of the pixels are drawn mask by mask instead); HDBSCAN (average linkage from SciPy with a
 cut in cosine distance, so the number of clusters is found, not given: on the same features of room-1 it gave sets of
-Gaussians with IoU 0.83 / 0.74 / 0.59, scikit-learn's HDBSCAN with clusters of 10 and more 0.67 / 0.66 / 0.52); 10,000 steps (STEPS here, with a larger rate).
+Gaussians with IoU 0.83 / 0.74 / 0.59, scikit-learn's HDBSCAN with clusters of 10 and more 0.67 / 0.66 / 0.52);
+10,000 steps (STEPS here, with a larger rate).
 Judged by what it draws: each pixel's blended feature goes to the nearest centre.
 """
 

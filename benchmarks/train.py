@@ -1,6 +1,6 @@
 """Training speed on the CPU: a dataset from start to end, and a made scene of a million Gaussians step by step.
 
-    python benchmarks/train.py --dataset SCENE_DIR [--truth SCENE_DIR/gt] [--iterations 1500] [--save]
+    python benchmarks/train.py --dataset SCENE_DIR [--truth SCENE_DIR/gt] [--iterations N] [--save]
     python benchmarks/train.py --million [--views 200] [--save]
 
 `--save` keeps the table in benchmarks/results/.
@@ -76,7 +76,8 @@ def dataset_lines(dataset: Path, truth: Path | None, iterations: int, objective:
         started = time.perf_counter()
         run = train_run(dataset, Path(scratch) / "run", BitLayout(), config, reporter)
         seconds = time.perf_counter() - started
-        lines = [f"{dataset.name}, {objective}, {iterations} steps: {seconds:.1f} s from reading to written run"]
+        given = f", {iterations} steps" if iterations >= 0 else ""
+        lines = [f"{dataset.name}, {objective}{given}: {seconds:.1f} s from reading to written run"]
         lines += [f"  {stage}: {value:.1f} s" for stage, value in reporter.timings.items()]
         if truth:
             lines.append(as_table(evaluate_run(run, truth, Reporter())))

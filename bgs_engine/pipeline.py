@@ -211,7 +211,7 @@ def _train_into(
         codes, confidence = layout.from_features(features), np.abs(features * 2 - 1).mean(1)
     else:
         codes = snap_to_used(features, first, layout)
-        confidence = np.abs(features * 2 - 1).mean(1) if association is None else association.confidence
+        confidence = np.abs(features * 2 - 1).mean(1) if association is None else association.confidence_of(codes)
     _write(
         folder, scene, layout, config, device, codes, steps.opacities, confidence, source, dataset, cameras, reporter
     )

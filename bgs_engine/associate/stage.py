@@ -45,6 +45,10 @@ class Association:
     mask_children: list[dict[tuple[int, int], int]]
     contradicted: list[int]
 
+    def confidence_of(self, codes: np.ndarray) -> np.ndarray:
+        """Confidence, float32 [N], in other codes [N]: what speaks against the own ones at most."""
+        return np.where(codes == self.codes, self.confidence, 1 - self.confidence)
+
 
 def associate(
     scene: RasterScene,

@@ -38,14 +38,15 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
     reporter.stage("Training")
     first = load_checkpoint(steps, checkpoint)
     saved = time.monotonic()
-    for step in range(first, config.iterations):
+    total = config.steps(views)
+    for step in range(first, total):
         try:
-            reporter.progress(step, config.iterations)
+            reporter.progress(step, total)
         except CancelledError:
             save_checkpoint(steps, step, checkpoint)
             raise
         rng = np.random.default_rng((config.seed, step))
-        feature_rate = config.first_feature_rate * 0.1 ** (step / config.iterations)
+        feature_rate = config.first_feature_rate * 0.1 ** (step / total)
         steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
         if (step + 1) % REPORT_EVERY == 0:
             loss = steps.loss()
@@ -54,7 +55,7 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
         if time.monotonic() - saved > checkpoint.seconds:
             save_checkpoint(steps, step + 1, checkpoint)
             saved = time.monotonic()
-    reporter.progress(config.iterations, config.iterations)
+    reporter.progress(total, total)
 
 
 def view_of_step(step: int, views: int, seed: int) -> int:

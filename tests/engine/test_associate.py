@@ -9,6 +9,7 @@ from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settl
 from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
+from bgs_engine.associate.stage import Association
 from bgs_engine.associate.votes import Votes, _combinations
 from bgs_engine.codes import BitLayout
 from bgs_engine.errors import UsageError
@@ -178,3 +179,8 @@ def test_spreading_matches_its_equation():
         opinion = (votes + k * (opinion[near] * like[..., None]).sum(1)) / (weight + k)[:, None]
     assert (labels == opinion.argmax(1)).all()
     np.testing.assert_allclose(confidence, opinion.max(1), rtol=1e-5)
+
+
+def test_confidence_in_another_code_is_what_speaks_against_the_own():
+    found = Association(np.array([5, 6], np.int32), np.array([0.9, 0.7], np.float32), [], [])
+    np.testing.assert_allclose(found.confidence_of(np.array([5, 7], np.int32)), [0.9, 0.3], rtol=1e-6)

@@ -146,7 +146,7 @@ def test_views_to_draw_have_a_size(tmp_path: Path) -> None:
     frame = {"file_path": "images/gone.png", "transform_matrix": np.eye(4).tolist()}
     file = tmp_path / "t.json"
     file.write_text(json.dumps({"camera_angle_x": 1.0, "frames": [frame]}))
-    with pytest.raises(InputError, match="'gone' of t.json has no size"):
+    with pytest.raises(InputError, match=r"'gone' of t\.json has no size"):
         read_views(file)
     file.write_text(json.dumps({"camera_angle_x": 1.0, "w": 40, "h": 30, "frames": [frame]}))
     assert read_views(file)[0].width == 40

@@ -172,3 +172,9 @@ def test_the_process_stops_when_asked(small_scene: Path, tmp_path: Path, how: st
     assert process.returncode == 130
     assert json.loads(rest.splitlines()[-1]) == {"event": "error", "code": 130, "message": "Cancelled.", "hint": ""}
     assert (partial_folder(tmp_path / "run") / "checkpoint.npz").is_file()
+
+
+def test_few_views_are_not_looked_at_too_often():
+    assert TrainConfig().steps(12) == 96 and TrainConfig().steps(100) == 300
+    assert TrainConfig(iterations=7).steps(100) == 7
+    assert TrainConfig(objective="contrastive").steps(2) == 1500

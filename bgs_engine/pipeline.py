@@ -13,15 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bgs_engine
-from bgs_engine.associate.stage import AssociateConfig, Association, associate
-from bgs_engine.associate.votes import VoteCollector, collect_votes
 from bgs_engine.cameras import Camera
 from bgs_engine.codes import BitLayout
 from bgs_engine.devices import Device, resolve
@@ -39,11 +36,10 @@ from bgs_engine.previews import write_previews
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.self_test import usable
+from bgs_engine.train.start import first_codes, first_features
 from bgs_engine.train.steps import make_steps
 from bgs_engine.train.trainer import Checkpoint, snap_to_used, train
 from bgs_engine.warm_up import warm_up
-
-START_SPREAD = 0.6  # first features are 0.5 +- half of this: decided, yet free to change their mind
 
 
 @dataclass(frozen=True)
@@ -192,8 +188,10 @@ def _train_into(
     warm_up(reporter)
     device = usable(device, config.device, reporter)
     reporter.metric("device", device.choice)
-    first, association = _first_codes(scene, cameras, level_maps, layout, config, device, reporter)
-    features = _first_features(first, scene.raster, layout, config)
+    first, association = first_codes(
+        scene.raster, scene.ply.count, cameras, level_maps, layout, config, device, reporter
+    )
+    features = first_features(first, len(scene.raster), layout, config)
     mask_codes = None
     if config.objective == "association":
         assert association is not None
@@ -216,59 +214,6 @@ def _train_into(
         folder, scene, layout, config, device, codes, steps.opacities, confidence, source, dataset, cameras, reporter
     )
     checkpoint.path.unlink(missing_ok=True)  # type: ignore[union-attr]
-
-
-def _first_codes(
-    scene: Scene,
-    cameras: list[Camera],
-    level_maps: Any,
-    layout: BitLayout,
-    config: TrainConfig,
-    device: Device,
-    reporter: Reporter,
-) -> tuple[np.ndarray | None, Association | None]:
-    """(codes int32 [N] in scene order or None for random features, the association where one was made)."""
-    init = config.init
-    if init == "auto":
-        init = "associate" if config.objective == "association" else "random"
-    association = None
-    if init == "associate" or config.objective == "association":
-        association = associate(
-            scene.raster, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter, _vote_collector(device)
-        )
-    if init == "associate":
-        assert association is not None
-        return association.codes, association
-    if init == "random":
-        return None, association
-    return scene.raster.from_file_order(_read_codes(Path(init), scene.ply.count)), association
-
-
-def _vote_collector(device: Device) -> VoteCollector:
-    if device.kind != "cuda":
-        return collect_votes
-    from bgs_engine.associate.device_votes import collect_votes_on
-
-    return partial(collect_votes_on, device.name)
-
-
-def _read_codes(path: Path, count: int) -> np.ndarray:
-    try:
-        codes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read ({error}).", "Give --init random or a codes.npy.") from None
-    if codes.shape != (count,) or codes.dtype not in (np.int32, np.uint32):
-        raise InputError(
-            f"{path} holds {codes.dtype} {list(codes.shape)}; the scene needs int32 [{count}].",
-            "Use codes of the same scene.",
-        )
-    return codes.view(np.int32)
-
-
-def _first_features(codes: np.ndarray | None, scene: RasterScene, layout: BitLayout, config: TrainConfig) -> np.ndarray:
-    if codes is None:  # uniform: features that all start on one side of 0.5 deadlock
-        return np.random.default_rng(config.seed).random((len(scene), layout.total), np.float32)
-    return (layout.to_bits(codes) - np.float32(0.5)) * np.float32(START_SPREAD) + np.float32(0.5)
 
 
 def _fingerprint(source: str, layout: BitLayout, config: TrainConfig, device: Device, cameras: list[Camera]) -> str:

@@ -34,12 +34,14 @@ class LevelSegments:
     votes: CSR float32 [N, segments], trusted weight of each Gaussian's votes by segment, pixels.
     segment_of_mask: int32 [masks], -1 = contradicted.
     parent: int32 [segments], segment one level up, -1 = none (level 1).
+    agreement: the share of all trusted votes that agree with their Gaussian's segment, 0..1, as merged and at the end.
     """
 
     labels: np.ndarray
     votes: sp.csr_matrix
     segment_of_mask: np.ndarray
     parent: np.ndarray
+    agreement: tuple[float, float]
 
 
 def settle(
@@ -59,15 +61,23 @@ def settle(
         config: rounds and thresholds.
     """
     trusted = masks
+    agreement = []
     for last in [False] * config.rounds + [True]:
         segment_of_mask = _without_lonely(segment_of_mask, mask_view, config.least_views)
         parent = _parents(trusted, segment_of_mask, above)
         votes = (trusted @ _fold(segment_of_mask)).tocsr()
         labels = _vote(votes, parent, above)
+        agreement.append(_agreement(votes, labels, trusted))
         if not last:
             segment_of_mask, lumps = _reassign(masks, mask_view, labels, len(parent), config)
             trusted = (masks @ sp.diags(np.where(lumps, np.float32(config.lump_weight), np.float32(1)))).tocsr()
-    return LevelSegments(labels, votes, segment_of_mask, parent)
+    return LevelSegments(labels, votes, segment_of_mask, parent, (agreement[0], agreement[-1]))
+
+
+def _agreement(votes: sp.csr_matrix, labels: np.ndarray, masks: sp.csr_matrix) -> float:
+    """Share of the masks' weight that lies where a Gaussian's label is the mask's segment, 0..1."""
+    found = votes.tocoo()
+    return float(found.data[labels[found.row] == found.col].sum() / max(float(masks.data.sum()), 1e-9))
 
 
 def _fold(segment_of_mask: np.ndarray) -> sp.csr_matrix:

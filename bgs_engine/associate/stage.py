@@ -105,6 +105,8 @@ def _settle_levels(
         labels.append(above)
         confidence.append(sure)
         reporter.metric(f"segments_level_{level}", len(levels[-1].parent))
+        for when, share in zip(("before", "after"), levels[-1].agreement, strict=True):
+            reporter.metric(f"agreement_level_{level}_{when}", round(share, 4))
     reporter.progress(count, count)
     return levels, np.stack(labels, 1), np.stack(confidence, 1)
 

@@ -55,6 +55,7 @@ def test_a_lump_is_outvoted_and_contradicted():
     assert len(set(result.labels[:50])) == 1 and len(set(result.labels[50:])) == 1
     assert result.labels[0] != result.labels[99]
     assert result.segment_of_mask[-1] == -1 and (result.segment_of_mask[:-1] >= 0).all()
+    assert result.agreement == (pytest.approx(350 / 400), pytest.approx(300 / 330))  # the lump counts 0.3
 
 
 def test_finer_segments_stay_inside_coarser_ones():
@@ -136,7 +137,7 @@ def test_too_few_bits_say_how_many_are_needed():
 def segments(votes: list[list[float]], parent: list[int]) -> LevelSegments:
     matrix = sp.csr_matrix(np.array(votes, np.float32))
     labels = np.where(matrix.sum(1).A1 > 0, np.asarray(matrix.argmax(1)).ravel(), -1).astype(np.int32)
-    return LevelSegments(labels, matrix, np.zeros(0, np.int32), np.array(parent, np.int32))
+    return LevelSegments(labels, matrix, np.zeros(0, np.int32), np.array(parent, np.int32), (1, 1))
 
 
 def test_what_is_hardly_seen_follows_its_neighbours_and_what_is_well_seen_does_not():

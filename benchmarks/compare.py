@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import RESULTS, as_line, as_row, shared_labels
+from benchmarks.accuracy import HEAD, RESULTS, as_line, as_row, shared_labels
 from benchmarks.accuracy_cases import all_cases
 from benchmarks.peers.flashsplat_like import flashsplat_like
 from benchmarks.peers.grouping_like import grouping_like
@@ -101,10 +101,7 @@ def main() -> None:
 def table(scenes: list[Scene], names: list[str]) -> Iterator[str]:
     """Lines: the machine, a head, one for each scene and method, the mean of each method."""
     yield f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start"
-    yield (
-        f"{'':38}{'click 1/2/3':>18}{'Gaussians 1/2/3':>20}{'collisions':>12}{'shared':>11}{'seconds':>9}"
-        f"{'bytes':>7}{'frames/s':>10}{'classes 1/2/3':>20}"
-    )
+    yield f"{HEAD}{'bytes':>7}{'frames/s':>10}{'classes 1/2/3':>20}"
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for scene in scenes:
         for name in names:

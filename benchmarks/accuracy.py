@@ -30,7 +30,7 @@ from bgs_engine.train.config import TrainConfig
 from bgs_engine.warm_up import warm_up
 
 RESULTS = Path(__file__).parent / "results"
-HEAD = f"{'':48}{'click 1/2/3':>23}{'Gaussians 1/2/3':>23}{'collisions':>18}{'shared':>18}{'seconds':>8}"
+HEAD = f"{'':48}{'click 1/2/3':>23}{'Gaussians 1/2/3':>23}{'collisions':>24}{'shared':>24}{'seconds':>8}"
 PAPER = TrainConfig(objective="contrastive", iterations=1500, opacity_rate=0.001)
 VARIANTS: dict[str, TrainConfig] = {
     "default": TrainConfig(),
@@ -130,7 +130,7 @@ def as_line(name: str, row: dict[str, Any]) -> str:
     """One row of the table."""
     ious = [" / ".join(f"{value:.3f}" for value in row[key]) for key in ("click", "gaussians")]
     counts = [" / ".join(f"{value:.3g}" for value in row[key]) for key in ("collisions", "shared")]
-    return f"{name:<48}{ious[0]:>23}{ious[1]:>23}{counts[0]:>18}{counts[1]:>18}{row['seconds']:>8.0f}"
+    return f"{name:<48}{ious[0]:>23}{ious[1]:>23}{counts[0]:>24}{counts[1]:>24}{row['seconds']:>8.0f}"
 
 
 def _wanted(case: Case, names: list[str] | None) -> bool:

@@ -44,6 +44,7 @@ class Reporter:
         self.sinks = list(sinks)
         self.timings: dict[str, float] = {}
         self.warnings: list[str] = []
+        self.metrics: dict[str, float | int | str] = {}
         self._clock = clock
         self._started = self._stage_started = clock()
         self._last_progress = float("-inf")
@@ -90,7 +91,8 @@ class Reporter:
             self.progress(done, total)
 
     def metric(self, name: str, value: float | int | str) -> None:
-        """Report a measured figure."""
+        """Report a measured figure; the last one of each name is kept in `metrics`."""
+        self.metrics[name] = value
         self.send("metric", name=name, value=value)
 
     def artifact(self, kind: str, path: Path) -> None:

@@ -266,7 +266,7 @@ def _write(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "timings": reporter.timings,
         "warnings": reporter.warnings,
-        "metrics": {},
+        "metrics": reporter.metrics,
     }
     write_run(folder, scene.ply, in_file, to_file(opacities), table, info, to_file(confidence.astype(np.float32)))
     write_previews(open_run(folder), scene.raster, cameras, folder / "preview", reporter)

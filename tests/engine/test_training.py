@@ -41,6 +41,8 @@ def test_run_folder_is_complete(trained: Path):
     assert info["format"] == 1 and len(info["source"]["sha256"]) == 64
     assert info["configuration"]["iterations"] == QUICK.iterations
     assert "Training" in info["timings"] and info["labels_per_level"][0] >= 2
+    assert info["metrics"]["labels_level_1"] == info["labels_per_level"][0]
+    assert 0.5 < info["metrics"]["agreement_level_1_after"] <= 1
     assert [json.loads(line)["event"] for line in (trained / "events.jsonl").read_text().splitlines()]
 
 

@@ -2,6 +2,9 @@
 
     python benchmarks/train.py --dataset SCENE_DIR [--truth SCENE_DIR/gt] [--iterations N] [--save]
     python benchmarks/train.py --million [--views 200] [--save]
+    python benchmarks/train.py --million-scene FOLDER [--save]
+
+The last makes a whole scene of a million Gaussians with 100 views in FOLDER, if it is not there yet, and trains on it.
 
 `--save` keeps the table in benchmarks/results/.
 """
@@ -23,6 +26,7 @@ from bgs_engine.codes import BitLayout
 from bgs_engine.evaluate import as_table, evaluate_run
 from bgs_engine.events import Reporter
 from bgs_engine.gaussians import Gaussians
+from bgs_engine.made_scenes import SceneConfig, make_scene
 from bgs_engine.made_scenes.cameras import ring_cameras
 from bgs_engine.made_scenes.layout import furnished_room
 from bgs_engine.made_scenes.splat import make_splat
@@ -49,12 +53,19 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=TrainConfig().iterations)
     parser.add_argument("--objective", default=TrainConfig().objective, choices=("association", "contrastive"))
     parser.add_argument("--million", action="store_true")
+    parser.add_argument("--million-scene", type=Path, metavar="FOLDER")
     parser.add_argument("--views", type=int, default=40)
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     warm_up(Reporter())
     lines = [f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start"]
     name = "train"
+    if options.million_scene:
+        name, scene = "train_million_scene", options.million_scene
+        if not (scene / "gt").is_dir():
+            config = SceneConfig(gaussians=MILLION, views=100, test_views=4, size=SIZE, noise=2, seed=5)
+            make_scene(scene, config, Reporter())
+        lines += dataset_lines(scene, scene / "gt", options.iterations, options.objective)
     if options.dataset:
         name = f"train_{options.objective}"
         lines += dataset_lines(options.dataset, options.truth, options.iterations, options.objective)

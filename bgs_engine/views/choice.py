@@ -54,27 +54,22 @@ def try_cameras(
     return trials
 
 
-def choose(trials: list[Trial], count: int, taken: list[Trial]) -> list[Trial]:
-    """`taken` and further trials up to `count`, each the one that adds most (greedy: within 1 - 1/e of the best).
+def choose(trials: list[Trial], count: int) -> list[Trial]:
+    """`count` of the trials (all, if there are fewer), each the one that adds most: greedy, within 1 - 1/e of the best.
 
     What a Gaussian still needs shrinks with every view that sees it; past `VIEWS_WANTED` it counts little, not
     nothing, so that the last views spread over everything too.
     """
-    chosen = list(taken)
-    rest = [trial for trial in trials if not any(trial is one for one in chosen)]
-    if not rest:
-        return chosen
-    seen = np.stack([trial.seen for trial in rest])
+    chosen: list[Trial] = []
+    seen = np.stack([trial.seen for trial in trials])
     times = np.zeros(seen.shape[1], np.int32)
-    for trial in chosen:
-        times += trial.seen
-    free = np.ones(len(rest), bool)
+    free = np.ones(len(trials), bool)
     while len(chosen) < count and free.any():
         need = np.maximum(1 - times / VIEWS_WANTED, 0) + 0.05 / (1 + times)
         gain = np.where(free, seen @ need.astype(np.float32), -1)
         best = int(np.argmax(gain))
         free[best] = False
-        chosen.append(rest[best])
+        chosen.append(trials[best])
         times += seen[best]
     return chosen
 

@@ -23,7 +23,8 @@ from bgs_engine.views.placement import Lens, aimed_cameras, close_cameras, insid
 from bgs_engine.views.up import given_up, guess_up
 
 ENCLOSED = 0.9  # of the pixels of the median inside view show matter: we are in a room
-FIRST_SHARE = 0.75  # of the views are chosen before looking for what they miss
+FIRST_SHARE = 0.75  # of the views are chosen to see what they miss
+LOOKS = 3  # at most, for what is missed: each adds some 50 cameras to choose from
 PROBE_PLACES = 2  # free places at which to look round and decide between room and object
 INSIDE_PLACES = 12
 WANTED_COVERAGE = 0.95
@@ -122,16 +123,22 @@ def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, re
         raise InputError(
             "No place was found from which a camera sees this splat.", "Give photos with poses (--dataset) instead."
         )
-    chosen = choose(trials, max(1, round(FIRST_SHARE * config.count)), [])
-    _, times = coverage(chosen)
-    missed = solid[(times < VIEWS_WANTED) & (np.linalg.norm(solid - bulk.center, axis=1) < 2 * bulk.radius)]
-    if len(missed):
+    near = np.linalg.norm(solid - bulk.center, axis=1) < 2 * bulk.radius
+    for look in range(LOOKS):
+        _, times = coverage(choose(trials, max(1, round(FIRST_SHARE * config.count))))
+        missed = near & (times < VIEWS_WANTED)
+        if look > 0:  # what even the cameras aimed at it never showed is buried
+            missed &= coverage(trials)[1] > 0
+        if not missed.any():
+            break
         if inside:
-            cameras = aimed_cameras(missed, bulk, up, lens, solid, INSIDE_PLACES)
+            cameras = aimed_cameras(solid[missed], bulk, up, lens, solid, INSIDE_PLACES)
         else:
-            cameras = close_cameras(missed, bulk, up, lens, config.seed)
+            cameras = close_cameras(solid[missed], bulk, up, lens, config.seed + look)
         trials += try_cameras(scene, cameras, targets, bulk.radius, reporter)
-    chosen = choose(trials, config.count, chosen)
+        if coverage(trials)[0] >= WANTED_COVERAGE:
+            break
+    chosen = choose(trials, config.count)
     covered_all, times = coverage(chosen)
     visible = np.any([trial.seen for trial in trials], axis=0)
     covered = float((times[visible] >= VIEWS_WANTED).mean()) if visible.any() else 0.0

@@ -31,6 +31,7 @@ from bgs_engine.io.masks import load_level_maps, masked_cameras
 from bgs_engine.io.ply import SplatPly, read_ply
 from bgs_engine.io.run_folder import finish, open_run, partial_folder, write_run
 from bgs_engine.labels import build_label_table
+from bgs_engine.masks.output import announce
 from bgs_engine.masks.pipeline import MasksConfig, make_masks
 from bgs_engine.previews import write_previews
 from bgs_engine.raster.scene import RasterScene
@@ -152,6 +153,8 @@ def segment_run(
         dataset = open_dataset(dataset_folder, ply, reporter)
         if not dataset.mask_levels:
             make_masks(dataset, replace(masks(), levels=layout.levels), reporter, scene.raster)
+            if partial not in dataset_folder.parents:
+                announce(dataset_folder, reporter)
             dataset = open_dataset(dataset_folder, ply)
         _train_into(partial, scene, dataset, layout, config, device, reporter)
     return _deliver(out, reporter)
@@ -160,8 +163,9 @@ def segment_run(
 def _deliver(out: Path, reporter: Reporter) -> Path:
     """Move the finished run into place and say what is there."""
     finish(out)
-    for picture in sorted((out / "preview").glob("*.png")):
-        reporter.artifact("preview", picture)
+    for folder in (out / "dataset" / "preview", out / "preview"):
+        for picture in sorted(folder.glob("*.png")):
+            reporter.artifact("preview", picture)
     reporter.artifact("run", out)
     return out
 
@@ -257,7 +261,7 @@ def _write(
     info = {
         "source": {"path": str(scene.ply.path), "sha256": source, "gaussians": scene.ply.count},
         "left_out": int((~scene.gaussians.valid).sum()),
-        "dataset": str(dataset.folder),
+        "dataset": _dataset_place(dataset.folder, folder),
         "views": len(cameras),
         "configuration": asdict(config),
         "seed": config.seed,
@@ -270,6 +274,12 @@ def _write(
     }
     write_run(folder, scene.ply, in_file, to_file(opacities), table, info, to_file(confidence.astype(np.float32)))
     write_previews(open_run(folder), scene.raster, cameras, folder / "preview", reporter)
+
+
+def _dataset_place(dataset: Path, run: Path) -> str:
+    """Relative to the run folder where the dataset is part of it (the run folder is moved when done), else absolute."""
+    dataset = dataset.resolve()
+    return dataset.relative_to(run.resolve()).as_posix() if run.resolve() in dataset.parents else str(dataset)
 
 
 def versions() -> dict[str, str]:

@@ -95,12 +95,11 @@ def label_places(codes: np.ndarray, run: Run, level: int, legend: np.ndarray) ->
 
 def _up_of(run: Run) -> np.ndarray:
     """The up axis that the run's dataset was written with, else the usual one of captures."""
-    for folder in (run.folder / "dataset", Path(str(run.info.get("dataset", "")))):
-        if (folder / "transforms.json").is_file():
-            up = open_dataset(folder).up
-            if up is not None:
-                return up
-    return DEFAULT_UP
+    folder = run.folder / str(run.info.get("dataset", "dataset"))
+    if not (folder / "transforms.json").is_file():
+        return DEFAULT_UP
+    up = open_dataset(folder).up
+    return DEFAULT_UP if up is None else up
 
 
 def _read(views: str) -> list[Camera]:

@@ -98,6 +98,8 @@ def _views(arguments: argparse.Namespace, reporter: Reporter) -> None:
         seed=arguments.seed,
     )
     make_views(arguments.scene, arguments.output, config, reporter)
+    reporter.artifact("views", arguments.output / "preview" / "views.png")
+    reporter.artifact("dataset", arguments.output)
 
 
 def _masks_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,13 +113,14 @@ def _masks_arguments(parser: argparse.ArgumentParser) -> None:
 def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.io.dataset import open_dataset
     from bgs_engine.masks.fetch import resolve
+    from bgs_engine.masks.output import announce
     from bgs_engine.masks.pipeline import MasksConfig, make_masks
     from bgs_engine.pipeline import load_scene
 
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
     make_masks(dataset, config_from(arguments, MasksConfig, model=resolve(arguments.model)), reporter, scene)
-    reporter.artifact("masks", arguments.dataset / "masks")
+    announce(arguments.dataset, reporter)
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -66,12 +67,17 @@ def write_results(
         replace_folder(partial / "masks", final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    reporter.artifact("masks", final)
     for level, row in enumerate(tiles, 1):
         path = dataset.folder / "preview" / f"masks_level_{level}.png"
         save_png(path, contact_sheet(row, SHEET_COLUMNS, TILE_WIDTH))
-        reporter.artifact("preview", path)
     return written
+
+
+def announce(folder: Path, reporter: Reporter) -> None:
+    """Say where the label maps of a dataset folder are, and their contact sheets."""
+    reporter.artifact("masks", folder / "masks")
+    for sheet in sorted((folder / "preview").glob("masks_level_*.png")):
+        reporter.artifact("preview", sheet)
 
 
 def label_picture(image: np.ndarray, labels: np.ndarray, width: int = TILE_WIDTH) -> np.ndarray:

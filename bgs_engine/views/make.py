@@ -83,7 +83,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     if result.covered < WANTED_COVERAGE:
         reporter.warning(
             f"{result.covered:.0%} of the Gaussians that can be seen are seen by {VIEWS_WANTED} or more of the "
-            f"{len(result.cameras)} views; the rest needs more views (--count)."
+            f"{len(result.cameras)} views; more views show more (`bgs segment --views`, `bgs views --count`)."
         )
     reporter.stage("render views")
     small, cameras = [], []
@@ -97,8 +97,6 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     write_transforms(out_folder / "transforms.json", cameras, shared)
     preview = out_folder / "preview" / "views.png"
     save_png(preview, contact_sheet(small, SHEET_COLUMNS))
-    reporter.artifact("views", preview)
-    reporter.artifact("dataset", out_folder)
     return replace(result, cameras=tuple(cameras))
 
 

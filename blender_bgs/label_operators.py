@@ -8,7 +8,7 @@ import numpy as np
 from bgs_engine.errors import UsageError
 
 from . import clouds, label_collections, labels, run_files, selection
-from .logic.attributes import ROW, SELECTED
+from .logic.attributes import CONFIDENCE, ROW, SELECTED
 from .logic.label_tree import free_label, grown
 from .operator_base import NeedsLabels, NoUndo
 from .properties import BGS_Label, quietly
@@ -76,6 +76,34 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
         labels.select(obj, rows)
         deselect_parts(context, obj)
         obj.bgs.picked_row, obj.bgs.picked_level = int(np.argmax(rows)), label.level
+        return f"{int(rows.sum()):,} Gaussians selected"
+
+
+class BGS_OT_select_doubtful(NeedsLabels, bpy.types.Operator):
+    """Select the visible Gaussians that the segmentation was least sure of, to reassign or hide them."""
+
+    bl_idname = "bgs.select_doubtful"
+    bl_label = "Select Doubtful"
+    below: bpy.props.FloatProperty(
+        name="Below", description="How sure is too little: 0 selects nothing, 1 nearly everything",
+        default=0.4, min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None or obj.data.attributes.get(CONFIDENCE):
+            return reason
+        return "Nobody knows how sure these labels are: they did not come from a run folder"
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        sure, table = clouds.get_column(obj.data, CONFIDENCE), labels.table_of(obj)
+        rows = (sure < self.below) & ~labels.hidden_codes(obj.bgs, table)[table.inverse]
+        labels.select(obj, rows)
+        deselect_parts(context, obj)
+        obj.bgs.picked_row = -1
         return f"{int(rows.sum()):,} Gaussians selected"
 
 
@@ -221,6 +249,7 @@ CLASSES = (
     BGS_OT_isolate,
     BGS_OT_show_all,
     BGS_OT_select_label,
+    BGS_OT_select_doubtful,
     BGS_OT_select_none,
     BGS_OT_grow,
     BGS_OT_reassign,

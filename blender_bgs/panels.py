@@ -138,6 +138,7 @@ class BGS_PT_labels(_Sidebar, bpy.types.Panel):
         row.operator("bgs.grow_selection", text="Grow").shrink = False
         row.operator("bgs.grow_selection", text="Shrink").shrink = True
         row = column.row(align=True)
+        row.operator("bgs.select_doubtful", text="Doubtful")
         row.operator("bgs.select_none", text="Deselect")
         row.operator("bgs.show_all", text="Show All")
         row.operator("bgs.reassign", text="Reassign")
@@ -189,7 +190,8 @@ class BGS_MT_splat(bpy.types.Menu):
 MENU = (
     ("bgs.import_splat", "bgs.export_splat", "bgs.render_splats"),
     ("bgs.segment", "bgs.cancel_job", "bgs.copy_details", "bgs.install_engine", "bgs.check_engine"),
-    ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_none", "bgs.isolate_label", "bgs.show_all"),
+    ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_doubtful", "bgs.select_none"),
+    ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.reassign", "bgs.save_run"),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),
 )

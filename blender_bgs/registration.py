@@ -19,12 +19,14 @@ from . import (
     properties,
     render_splats_operators,
     run_files,
+    segment_settings,
 )
 from .splats import settings
 
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
+    *segment_settings.CLASSES,
     *engine_operators.CLASSES,
     *file_operators.CLASSES,
     *label_operators.CLASSES,
@@ -42,7 +44,7 @@ def register() -> None:
     """Classes, properties, menus, drawing, the `bgs` command."""
     _register_classes()
     properties.add_to_blender()
-    engine_operators.add_to_blender()
+    segment_settings.add_to_blender()
     render_splats_operators.add_to_blender()
     settings.add_to_blender()
     file_operators.add_menus()
@@ -62,7 +64,7 @@ def unregister() -> None:
     file_operators.remove_menus()
     settings.remove_from_blender()
     render_splats_operators.remove_from_blender()
-    engine_operators.remove_from_blender()
+    segment_settings.remove_from_blender()
     properties.remove_from_blender()
     _unregister_classes()
     labels.forget()

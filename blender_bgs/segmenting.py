@@ -20,7 +20,7 @@ from .job import Job
 from .logic import carry_over
 from .logic.attributes import CODE, CONFIDENCE, ROW, Column
 from .logic.label_tree import CodeTable, Key
-from .preferences import preferences
+from .preferred import preferences
 from .typed import SplatObject
 
 LOOK_SECONDS = 1.0  # between two looks at whether there is an engine

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import bpy
 
 if TYPE_CHECKING:
-    from .engine_operators import BGS_Settings
     from .properties import BGS_Splat
+    from .segment_settings import BGS_Settings
 
     class SplatObject(bpy.types.Object):
         """A point-cloud object with our property group."""

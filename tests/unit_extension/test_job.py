@@ -50,6 +50,21 @@ def wait_for(condition, seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+def test_the_engine_understands_every_setting(tmp_path: Path) -> None:
+    from bgs_engine.cli.main import build_parser
+
+    given = SegmentConfig(
+        level_bits="8,8", iterations=7, device="cpu", dataset="photos", views=40, masks_model="sam", seed=3
+    )
+    parsed = vars(build_parser().parse_args(given.arguments(tmp_path / "scene.ply", tmp_path / "run")))
+    parsed["masks_model"] = parsed.pop("model")
+    assert all(str(parsed[name]) == str(value) for name, value in vars(given).items())
+    plain = build_parser().parse_args(SegmentConfig().arguments(tmp_path / "scene.ply", tmp_path / "run"))
+    alone = build_parser().parse_args(["segment", "scene.ply", "-o", "run"])
+    for name in ("iterations", "dataset", "views", "model", "seed", "level_bits", "device"):
+        assert getattr(plain, name) == getattr(alone, name)  # the engine's own defaults hold
+
+
 def test_a_job_to_its_end(tmp_path: Path) -> None:
     job = start(tmp_path)
     seen = set()

@@ -23,7 +23,8 @@ class ConsensusConfig:
     undivided_weight: float = 0.1  # of votes by a mask that fills its coarser mask: it may merely have missed a border
     lump_weight: float = 0.3  # of votes by a mask that swallows another segment: others know better
     lump_cover: float = 0.5  # of a segment's weight in the view, from which on a mask swallows it
-    least_views: int = 2  # a segment seen in fewer views is noise, unless there are hardly more views at all
+    least_views: int = 2  # that show a segment: fewer are noise,
+    least_share: float = 0.5  # unless they are this share of all the views that see its Gaussians
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def settle(
     """
     trusted = masks
     agreement = []
+    seen = _views_that_see(masks, mask_view)
     for last in [False] * config.rounds + [True]:
-        segment_of_mask = _without_lonely(segment_of_mask, mask_view, config.least_views)
+        segment_of_mask = _without_lonely(segment_of_mask, mask_view, seen, config)
         parent = _parents(trusted, segment_of_mask, above)
         votes = (trusted @ _fold(segment_of_mask)).tocsr()
         labels = _vote(votes, parent, above)
@@ -86,14 +88,26 @@ def _fold(segment_of_mask: np.ndarray) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(keep), np.float32), (keep, segment_of_mask[keep])), shape)
 
 
-def _without_lonely(segment_of_mask: np.ndarray, mask_view: np.ndarray, least_views: int) -> np.ndarray:
-    """Drop segments that too few views show, and number the rest without gaps."""
+def _views_that_see(masks: sp.csr_matrix, mask_view: np.ndarray) -> np.ndarray:
+    """How many views see the Gaussians of each mask, mean over their weight in it, float [masks]."""
+    count = masks.shape[1]
+    of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)))
+    views = np.diff((masks @ of_view).tocsr().indptr).astype(np.float32)
+    return (masks.T @ views) / np.maximum(np.asarray(masks.sum(0)).ravel(), 1e-9)
+
+
+def _without_lonely(
+    segment_of_mask: np.ndarray, mask_view: np.ndarray, seen: np.ndarray, config: ConsensusConfig
+) -> np.ndarray:
+    """Drop segments that too few views show, and number the rest without gaps. seen: `_views_that_see`."""
     keep = segment_of_mask >= 0
-    pairs = np.unique(np.stack([segment_of_mask[keep], mask_view[keep]], 1), axis=0)
-    views = np.bincount(pairs[:, 0], minlength=int(segment_of_mask.max(initial=0)) + 1)
-    needed = min(least_views, int(views.max(initial=0)))
-    number = np.full(len(views), -1, np.int32)
-    alive = np.flatnonzero((views >= needed) & (views > 0))
+    segment = segment_of_mask[keep]
+    pairs = np.unique(np.stack([segment, mask_view[keep]], 1), axis=0)
+    count = int(segment_of_mask.max(initial=0)) + 1
+    views = np.bincount(pairs[:, 0], minlength=count)
+    seen_by = np.bincount(segment, seen[keep], count) / np.maximum(np.bincount(segment, minlength=count), 1)
+    number = np.full(count, -1, np.int32)
+    alive = np.flatnonzero((views >= np.minimum(config.least_views, config.least_share * seen_by)) & (views > 0))
     number[alive] = np.arange(len(alive))
     return np.where(keep, number[np.maximum(segment_of_mask, 0)], -1).astype(np.int32)
 

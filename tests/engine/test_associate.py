@@ -67,10 +67,13 @@ def test_finer_segments_stay_inside_coarser_ones():
     assert result.parent.tolist() == [0, 0]
 
 
-def test_lonely_segments_are_dropped():
-    masks, view = votes_of([[range(0, 50)], [range(0, 50), range(50, 100)], [range(0, 50)]], 100)
-    result = settle(masks, view, np.array([0, 0, 1, 0]), None, ConsensusConfig())
-    assert len(result.parent) == 1 and (result.labels[50:] == -1).all()
+@pytest.mark.parametrize(("lumps", "segments"), [(0, 2), (1, 2), (2, 1)])
+def test_what_one_view_shows_is_kept_only_where_few_see_it(lumps: int, segments: int) -> None:
+    """One view parts two things; so many others see both and show them as one."""
+    masks, view = votes_of([[range(0, 50), range(50, 100)], *[[range(0, 100)]] * lumps, *[[range(0, 50)]] * 2], 100)
+    merged = np.array([0, 1, *[0] * lumps, 0, 0])
+    result = settle(masks, view, merged, None, ConsensusConfig(rounds=0))
+    assert len(result.parent) == segments
 
 
 def test_undivided_masks_are_found():

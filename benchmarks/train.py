@@ -107,11 +107,9 @@ def million_lines(views: int) -> list[str]:
     cameras = ring_cameras(names, layout_of_room, SIZE, splat.means[::50], 0.0, rng)
     builder = ViewBuilder(scene)
     build = [timed(lambda c=camera: builder.build(c)) for camera in cameras[:10]]  # type: ignore[misc]
-    layout, config = BitLayout(), TrainConfig()
+    layout, config = BitLayout(), TrainConfig(objective="contrastive")
     model = CpuModel(scene, cameras, rng.random((MILLION, layout.total), np.float32), cache_bytes=int(4e9))
-    sampler = PixelSampler(
-        lambda _: blocks(), config.uniform_pixels, config.balanced_pixels, config.balanced_masks, int(1e9)
-    )
+    sampler = PixelSampler(lambda _: blocks(), *config.drawn, int(1e9))
     objective = ContrastiveObjective(layout, config)
     stages: dict[str, list[float]] = {"sample": [], "forward": [], "loss": [], "backward and Adam": []}
     for step in range(views + STEPS):

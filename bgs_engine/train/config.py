@@ -38,8 +38,19 @@ class TrainConfig:
         default="auto",
         metadata={"help": "first codes: associate, random, or a codes.npy; auto = what the objective is best with"},
     )
-    uniform_pixels: int = field(default=2000, metadata={"help": "pixels drawn uniformly in each step"})
-    balanced_pixels: int = field(default=8000, metadata={"help": "pixels drawn mask by mask in each step"})
+    uniform_pixels: int = field(
+        default=-1,
+        metadata={
+            "help": "pixels drawn anywhere in each step; negative = what suits the objective: 8,000 for association, "
+            "2,000 for contrastive"
+        },
+    )
+    balanced_pixels: int = field(
+        default=-1,
+        metadata={
+            "help": "pixels drawn mask by mask in each step; negative = 2,000 for association, 8,000 for contrastive"
+        },
+    )
     balanced_masks: int = field(default=64, metadata={"help": "masks that share the balanced pixels of a step"})
     feature_rate: float = field(
         default=-1.0,
@@ -62,6 +73,18 @@ class TrainConfig:
         if self.iterations >= 0:
             return self.iterations
         return min(300, 8 * views) if self.objective == "association" else 1500
+
+    @property
+    def drawn(self) -> tuple[int, int, int]:
+        """Pixels of a step drawn anywhere, pixels drawn mask by mask, and how many masks share those.
+
+        The paper's pairs need pixels of small masks. Where each pixel has a code to reach, drawing from small masks as
+        often as from large ones gives them what is beside them.
+        """
+        uniform, balanced = (8000, 2000) if self.objective == "association" else (2000, 8000)
+        uniform = self.uniform_pixels if self.uniform_pixels >= 0 else uniform
+        balanced = self.balanced_pixels if self.balanced_pixels >= 0 else balanced
+        return uniform, balanced, self.balanced_masks
 
     @property
     def first_feature_rate(self) -> float:

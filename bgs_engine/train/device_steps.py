@@ -57,8 +57,7 @@ class DeviceSteps:
         all_pixels = sum(camera.width * camera.height * PIXEL_BYTES + TABLE_BYTES for camera in cameras)
         for_pixels = int(min(all_pixels, left * PIXELS_AT_MOST))
         self.model.views.shrink(left - for_pixels)
-        drawn = (config.uniform_pixels, config.balanced_pixels, config.balanced_masks)
-        self.sampler = DevicePixelSampler(level_maps, *drawn, for_pixels, device)
+        self.sampler = DevicePixelSampler(level_maps, *config.drawn, for_pixels, device)
         self.objective: DeviceObjective = (
             DeviceContrastiveObjective(layout, config, device)
             if mask_codes is None

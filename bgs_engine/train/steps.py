@@ -136,8 +136,7 @@ def make_steps(
             device.name, scene, cameras, features, level_maps, layout, config, mask_codes, reporter.warning
         )
     cache = int(config.cache_gb * 1e9)
-    drawn = (config.uniform_pixels, config.balanced_pixels, config.balanced_masks)
-    sampler = PixelSampler(level_maps, *drawn, max_bytes=int(cache * PIXEL_SHARE))
+    sampler = PixelSampler(level_maps, *config.drawn, max_bytes=int(cache * PIXEL_SHARE))
     objective: Objective = (
         ContrastiveObjective(layout, config) if mask_codes is None else SegmentObjective(layout, mask_codes)
     )

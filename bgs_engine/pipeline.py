@@ -153,7 +153,7 @@ def segment_run(
         dataset = open_dataset(dataset_folder, ply, reporter)
         if not dataset.mask_levels:
             make_masks(dataset, replace(masks(), levels=layout.levels), reporter, scene.raster)
-            if partial not in dataset_folder.parents:
+            if not dataset_folder.is_relative_to(partial):  # what is made inside the run is announced where it ends up
                 announce(dataset_folder, reporter)
             dataset = open_dataset(dataset_folder, ply)
         _train_into(partial, scene, dataset, layout, config, device, reporter)
@@ -278,8 +278,8 @@ def _write(
 
 def _dataset_place(dataset: Path, run: Path) -> str:
     """Relative to the run folder where the dataset is part of it (the run folder is moved when done), else absolute."""
-    dataset = dataset.resolve()
-    return dataset.relative_to(run.resolve()).as_posix() if run.resolve() in dataset.parents else str(dataset)
+    dataset, run = dataset.resolve(), run.resolve()
+    return dataset.relative_to(run).as_posix() if dataset.is_relative_to(run) else str(dataset)
 
 
 def versions() -> dict[str, str]:

@@ -23,8 +23,8 @@ class ConsensusConfig:
     undivided_weight: float = 0.1  # of votes by a mask that fills its coarser mask: it may merely have missed a border
     lump_weight: float = 0.3  # of votes by a mask that swallows another segment: others know better
     lump_cover: float = 0.5  # of a segment's weight in the view, from which on a mask swallows it
-    least_views: int = 2  # that show a segment: fewer are noise,
-    least_share: float = 0.5  # unless they are this share of all the views that see its Gaussians
+    least_views: int = 2  # a segment shown by fewer views is noise,
+    least_share: float = 0.5  # unless they are this share of the views that see its Gaussians at all
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TORCH = "torch==2.13.0"
+CONSTRAINTS = ROOT / "constraints.txt"  # exact versions; the only file that states torch's
 BPY = {"4.2.23": "3.11", "4.5.15": "3.11", "5.2.3": "3.13"}  # wheel: the Python it is made for
 EXTENSION_PACKAGES = ("pytest>=8", "hypothesis>=6.100", "plyfile>=1.0")
 
@@ -30,14 +31,21 @@ def python_in(folder: Path) -> Path:
 def engine_python() -> Path:
     """The Python of .venv, with the engine (editable) and everything its tests need."""
     folder = ROOT / ".venv"
-    stamp = _stamp((ROOT / "pyproject.toml").read_text(encoding="utf-8"), TORCH, sys.version)
+    stamp = _engine_stamp()
     if not _is_ready(folder, stamp):
         _say("making .venv (a few minutes, about 2 GB)")
         python = _fresh(folder, sys.executable)
         _install_torch(python)
-        _pip(python, "-e", ".[dev]")
+        _pip(python, "-c", str(CONSTRAINTS), "-e", ".[dev]")
         _done(folder, stamp)
     return python_in(folder)
+
+
+def pins() -> dict[str, str]:
+    """The version of each package in constraints.txt; names are in lower case."""
+    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {name.lower(): version for name, version in pairs}
 
 
 def bpy_python(version: str) -> Path | None:
@@ -88,6 +96,17 @@ def _answers(python: str, version: str) -> bool:
     return run.returncode == 0 and run.stdout.strip() == version
 
 
+def _engine_stamp() -> str:
+    """Changes with what .venv is made of: the packages asked for, their versions, the Python."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = json.dumps([project["build-system"], project["project"]], sort_keys=True)
+    return _stamp(asked, json.dumps(pins(), sort_keys=True), sys.version)
+
+
+def _torch() -> str:
+    return f"torch=={pins()['torch']}"
+
+
 def _install_torch(python: Path) -> None:
     """Torch without gigabytes of CUDA packages on a machine that has no NVIDIA driver.
 
@@ -95,15 +114,15 @@ def _install_torch(python: Path) -> None:
     what pip finds if it is set up to find a CPU build; else uv, which knows where CPU builds are.
     """
     if shutil.which("nvidia-smi") or sys.platform != "linux" or _pip_finds_cpu_torch(python):
-        _pip(python, TORCH)
+        _pip(python, _torch())
         return
     _pip(python, "uv")
-    if call([python, "-m", "uv", "pip", "install", "--python", python, "--torch-backend", "cpu", TORCH]):
+    if call([python, "-m", "uv", "pip", "install", "--python", python, "--torch-backend", "cpu", _torch()]):
         raise SystemExit("uv could not install torch; it has said why.")
 
 
 def _pip_finds_cpu_torch(python: Path) -> bool:
-    command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", TORCH]
+    command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", _torch()]
     run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=ROOT)
     try:
         return json.loads(run.stdout)["install"][0]["metadata"]["version"].endswith("+cpu")

@@ -1,37 +1,49 @@
-"""The extension's zip: sources, manifest and the two pure-Python wheels it needs."""
+"""The extension's zip: sources, manifest, licence, exact versions of the engine's packages, two pure-Python wheels."""
 
 import re
 import shutil
 import sys
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from tools.environments import ROOT, call
+from tools.environments import CONSTRAINTS, ROOT, call
 
 WHEELS = ("plyfile",)  # from the package index; bgs_engine's own wheel is built here
-STAGED = ("*.py", "logic/*.py", "splats/*.py")
+SOURCES = ROOT / "blender_bgs"
 
 
 def make_zip() -> Path:
     """Build dist/binary_gaussian_segmentation-VERSION.zip and return its path."""
     wheels = make_wheels()
-    manifest = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
-    listed = ", ".join(f'"./wheels/{wheel.name}"' for wheel in wheels)
-    manifest, found = re.subn(r"^wheels = \[.*\]$", f"wheels = [{listed}]", manifest, flags=re.M)
-    if found != 1:
-        raise SystemExit("blender_manifest.toml has no `wheels = []` line.")
+    manifest = manifest_with(wheels)
     fields = tomllib.loads(manifest)
     target = ROOT / "dist" / f"{fields['id']}-{fields['version']}.zip"
+    write_zip(target, manifest, wheels)
+    return target
+
+
+def manifest_with(wheels: Sequence[Path]) -> str:
+    """The text of blender_manifest.toml with the bundled wheels listed."""
+    listed = ", ".join(f'"./wheels/{wheel.name}"' for wheel in wheels)
+    text = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
+    text, found = re.subn(r"^wheels = \[.*\]$", f"wheels = [{listed}]", text, flags=re.M)
+    if found != 1:
+        raise SystemExit("blender_manifest.toml has no `wheels = []` line.")
+    return text
+
+
+def write_zip(target: Path, manifest: str, wheels: Sequence[Path]) -> None:
+    """Write the zip. Install Engine finds constraints.txt beside the extension's code."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("blender_manifest.toml", manifest)
         archive.write(ROOT / "LICENSE", "LICENSE")
-        for pattern in STAGED:
-            for source in sorted((ROOT / "blender_bgs").glob(pattern)):
-                archive.write(source, source.relative_to(ROOT / "blender_bgs").as_posix())
+        archive.write(CONSTRAINTS, CONSTRAINTS.name)
+        for source in sorted(SOURCES.rglob("*.py")):
+            archive.write(source, source.relative_to(SOURCES).as_posix())
         for wheel in wheels:
             archive.write(wheel, f"wheels/{wheel.name}")
-    return target
 
 
 def make_wheels() -> list[Path]:
@@ -50,7 +62,7 @@ def make_wheels() -> list[Path]:
     readme = ROOT / "README.md"
     (staging / "README.md").write_text(readme.read_text(encoding="utf-8") if readme.is_file() else "", encoding="utf-8")
     try:
-        for command in ([*pip, "wheel", *quiet, *WHEELS], [*pip, "wheel", *quiet, staging]):
+        for command in ([*pip, "wheel", *quiet, "-c", CONSTRAINTS, *WHEELS], [*pip, "wheel", *quiet, staging]):
             if call(command):
                 raise SystemExit("A wheel could not be made; pip has said why.")
     finally:

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy_cases import Case, all_cases
-from bgs_engine.codes import BitLayout
-from bgs_engine.evaluate import evaluate_run
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.events import Reporter
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.run_folder import open_run
-from bgs_engine.pipeline import train_run
+from bgs_engine.output.evaluate import evaluate_run
+from bgs_engine.pipeline.runs import train_run
+from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.warm_up import warm_up
 
 RESULTS = Path(__file__).parent / "results"
 HEAD = f"{'':48}{'click 1/2/3':>23}{'Gaussians 1/2/3':>23}{'collisions':>24}{'shared':>24}{'seconds':>8}"

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.cameras import Camera, look_at
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import SH_C0, Gaussians, load_gaussians, logit
+from bgs_engine.core.cameras import Camera, look_at
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import level_folder
+from bgs_engine.io.gaussians import SH_C0, Gaussians, load_gaussians, logit
 from bgs_engine.io.images import write_label_png
+from bgs_engine.io.pictures import save_jpg
 from bgs_engine.io.ply import SPLAT_PROPERTIES, read_ply, write_ply
 from bgs_engine.io.transforms import write_transforms
 from bgs_engine.made_scenes import SceneConfig, make_scene
 from bgs_engine.made_scenes.faults import with_faults
 from bgs_engine.made_scenes.truth import TruthMaps
-from bgs_engine.pictures import save_jpg
-from bgs_engine.raster.pictures import render_color
+from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.scene import RasterScene
 
 GAUSSIANS = 60_000

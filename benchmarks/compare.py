@@ -33,20 +33,20 @@ from benchmarks.peers.ids import associated, tracked
 from benchmarks.peers.saga_like import saga_like
 from benchmarks.peers.scene import LEVELS, Partition, PeerScene, load
 from benchmarks.peers.warm_up import warm_up_peers
-from bgs_engine.cameras import Camera
-from bgs_engine.codes import BitLayout
-from bgs_engine.devices import resolve
-from bgs_engine.evaluate import evaluate_run, score_classes
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import resolve
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.run_folder import open_run
 from bgs_engine.io.transforms import read_transforms
-from bgs_engine.pipeline import train_run
+from bgs_engine.output.evaluate import evaluate_run, score_classes
+from bgs_engine.pipeline.runs import train_run
+from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.raster.cpu.view import ViewBuilder
-from bgs_engine.raster.label_renderer import label_renderer
+from bgs_engine.raster.label_maps import label_renderer
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.warm_up import warm_up
 
 CASES = ("room-1", "crowded-1", "repeated-1")
 OUR_BYTES = 4 + 4  # the code, and the opacity that is tuned in a copy

@@ -21,19 +21,19 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.associate.device_votes import collect_votes_on
-from bgs_engine.cameras import Camera, look_at
-from bgs_engine.codes import BitLayout
-from bgs_engine.devices import Device, resolve
-from bgs_engine.errors import BgsError
-from bgs_engine.evaluate import as_table, evaluate_run
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.cameras import Camera, look_at
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import BgsError
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import Device, resolve
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.made_scenes import SceneConfig, make_scene
-from bgs_engine.pipeline import train_run
+from bgs_engine.output.evaluate import as_table, evaluate_run
+from bgs_engine.pipeline.runs import train_run
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp import wp
 from bgs_engine.raster.warp.compiled import load_kernels
-from bgs_engine.raster.warp.labels import DeviceLabelRenderer
+from bgs_engine.raster.warp.label_maps import DeviceLabelRenderer
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_steps import DeviceSteps
 
@@ -182,7 +182,8 @@ def staged_step(
 
 def gsplat_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
     """The same work by gsplat: a whole picture of 32 channels, torch's autograd, dense fused Adam."""
-    from bgs_engine.raster.gsplat_backend import GsplatModel, check_gsplat
+    from bgs_engine.devices.gsplat import check_gsplat
+    from bgs_engine.train.gsplat_model import GsplatModel
 
     try:
         check_gsplat()

@@ -28,13 +28,14 @@ import bpy
 import numpy as np
 
 import blender_bgs
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.label_table import build_label_table
 from bgs_engine.io.layouts import plain_layout
 from bgs_engine.io.ply import read_ply, write_ply
 from bgs_engine.io.run_folder import finish, partial_folder, write_run
-from bgs_engine.labels import build_label_table
-from blender_bgs import clouds, labels, segmenting
-from blender_bgs.typed import SplatObject
+from blender_bgs.cloud import code_tables, point_clouds
+from blender_bgs.cloud.typed import SplatObject
+from blender_bgs.engine import segmenting
 
 RESULTS = Path(__file__).parent / "results" / "extension.txt"
 COARSE, FINE = 20, 10  # labels of level 1, and children of each: 200 labels at level 2
@@ -77,13 +78,13 @@ def peak() -> float:
 
 def splat() -> SplatObject:
     """The whole cloud."""
-    return next(o for o in bpy.data.objects if clouds.is_splat(o) and o.bgs.whole is None)
+    return next(o for o in bpy.data.objects if point_clouds.is_splat(o) and o.bgs.whole is None)
 
 
 def empty() -> None:
     """No objects, no clouds."""
     bpy.data.batch_remove([*bpy.data.objects, *bpy.data.pointclouds, *bpy.data.collections])
-    labels.forget()
+    code_tables.forget()
 
 
 def measure(folder: Path, rows: int, repeats: int, objects: bool) -> dict[str, float]:
@@ -122,7 +123,7 @@ def measure(folder: Path, rows: int, repeats: int, objects: bool) -> dict[str, f
     for _ in range(max(2, repeats // 2)):
         splat().bgs.level = 2
         made.append(timed(lambda: bpy.ops.bgs.make_collections()))
-        assert len(labels.parts_of(splat())) == COARSE * FINE
+        assert len(code_tables.parts_of(splat())) == COARSE * FINE
         shown += [timed(lambda level=level: setattr(splat().bgs, "level", level)) for level in (1, 2)]
         merged.append(timed(lambda: bpy.ops.bgs.merge_back()))
     out["200 collections"], out["level switch of 200 objects"], out["merge back"] = map(min, (made, shown, merged))

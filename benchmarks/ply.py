@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.layouts import plain_layout
 from bgs_engine.io.ply import read_ply, write_ply
 

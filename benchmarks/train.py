@@ -22,22 +22,22 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.evaluate import as_table, evaluate_run
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.events import Reporter
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.made_scenes import SceneConfig, make_scene
 from bgs_engine.made_scenes.cameras import ring_cameras
 from bgs_engine.made_scenes.layout import furnished_room
 from bgs_engine.made_scenes.splat import make_splat
-from bgs_engine.pipeline import train_run
+from bgs_engine.output.evaluate import as_table, evaluate_run
+from bgs_engine.pipeline.runs import train_run
+from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.model import CpuModel
 from bgs_engine.train.objectives import ContrastiveObjective
 from bgs_engine.train.sampling import PixelSampler
-from bgs_engine.warm_up import warm_up
 
 RESULTS = Path(__file__).parent / "results"
 MILLION = 1_000_000

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import bpy
 
-from . import drawing, jobs
-from .typed import Context
+from .cloud.typed import Context
+from .engine import status
+from .engine.preferred import ADDON
+from .engine.runner import runner
+from .interface.sidebar import wrapped_text
 
 
 class BGS_Preferences(bpy.types.AddonPreferences):
     """Edit > Preferences > Add-ons > Binary Gaussian Segmentation."""
 
-    bl_idname = __package__
+    bl_idname = ADDON
 
     engine_python: bpy.props.StringProperty(
         name="Engine Python",
@@ -46,14 +49,14 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         column.separator()
         for name in ("install_folder", "base_python", "device"):
             column.prop(self, name)
-        if jobs.current is not None:
-            drawing.job(self.layout.box().column(), jobs.current)
+        if runner.current is not None:
+            status.draw_job(self.layout.box().column(), runner.current)
             return
         if not bpy.app.online_access:
-            drawing.wrapped(self.layout, "Installing needs System > Allow Online Access.", context, icon="INFO")
+            wrapped_text(self.layout, "Installing needs System > Allow Online Access.", context, icon="INFO")
         self.layout.operator("bgs.install_engine", icon="IMPORT")
-        drawing.last_job(self.layout, context)
-        drawing.doctor(self.layout, context)
+        status.draw_last_job(self.layout, context)
+        status.draw_doctor(self.layout, context)
 
 
 CLASSES = (BGS_Preferences,)

@@ -4,67 +4,81 @@ from typing import Any
 
 import bpy
 
-from . import (
-    collection_operators,
-    command_line,
-    display,
-    engine_operators,
-    file_operators,
-    jobs,
-    label_operators,
-    labels,
-    panels,
-    pick,
-    preferences,
-    properties,
-    render_splats_operators,
-    run_files,
-    segment_settings,
-)
-from .splats import settings
+from . import preferences
+from .cloud import appearance, code_tables, labels, properties
+from .engine import operators as engine_operators
+from .engine import panel as engine_panel
+from .engine import settings as segment_settings
+from .engine.runner import runner
+from .files import importer, run_sync
+from .files import operators as file_operators
+from .files import panel as file_panel
+from .frames import operators as frame_operators
+from .frames import panel as frame_panel
+from .frames import settings as frame_settings
+from .headless import command_line
+from .interface import menu
+from .labelling import operators as label_operators
+from .labelling import panel as label_panel
+from .labelling import pick
+from .parts import operators as part_operators
+from .parts import panel as part_panel
+from .viewport import handlers
+from .viewport import settings as view_settings
 
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
     *segment_settings.CLASSES,
+    *frame_settings.CLASSES,
     *engine_operators.CLASSES,
     *file_operators.CLASSES,
     *label_operators.CLASSES,
-    *collection_operators.CLASSES,
+    *part_operators.CLASSES,
     *pick.CLASSES,
-    *panels.CLASSES,
-    *render_splats_operators.CLASSES,
-    *settings.CLASSES,
+    *frame_operators.CLASSES,
+    *menu.CLASSES,
+    # Blender shows panels in this order.
+    *file_panel.CLASSES,
+    *engine_panel.CLASSES,
+    *label_panel.CLASSES,
+    *part_panel.CLASSES,
+    *frame_panel.CLASSES,
+    *view_settings.CLASSES,
 )
+_SETTINGS = (properties, segment_settings, frame_settings, view_settings)
 _factory: Any = bpy.utils.register_classes_factory(CLASSES)
 _register_classes, _unregister_classes = _factory
 
 
 def register() -> None:
-    """Classes, properties, menus, drawing, the `bgs` command."""
+    """Classes, properties and their hooks, menus, drawing, the `bgs` command."""
     _register_classes()
-    properties.add_to_blender()
-    segment_settings.add_to_blender()
-    render_splats_operators.add_to_blender()
-    settings.add_to_blender()
+    for module in _SETTINGS:
+        module.add_to_blender()
+    properties.hooks = properties.Hooks(
+        appearance_changed=appearance.refresh,
+        level_changed=labels.level_changed,
+        name_changed=run_sync.keep_names,
+        up_axis_changed=importer.turn_up,
+    )
     file_operators.add_menus()
-    panels.add_menus()
-    display.start()
-    run_files.start()
+    menu.add_menus()
+    handlers.start()
+    run_sync.start()
     command_line.add_command()
 
 
 def unregister() -> None:
     """The same backwards; a running job is stopped."""
-    jobs.stop_now()
+    runner.stop_now()
     command_line.remove_command()
-    run_files.stop()
-    display.stop()
-    panels.remove_menus()
+    run_sync.stop()
+    handlers.stop()
+    menu.remove_menus()
     file_operators.remove_menus()
-    settings.remove_from_blender()
-    render_splats_operators.remove_from_blender()
-    segment_settings.remove_from_blender()
-    properties.remove_from_blender()
+    properties.hooks = properties.Hooks()
+    for module in reversed(_SETTINGS):
+        module.remove_from_blender()
     _unregister_classes()
-    labels.forget()
+    code_tables.forget()

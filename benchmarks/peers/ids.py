@@ -11,9 +11,9 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.peers.scene import IdMaps, PeerScene
 from bgs_engine.associate.stage import AssociateConfig, associate
-from bgs_engine.cameras import Camera
-from bgs_engine.codes import BitLayout
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.events import Reporter
 from bgs_engine.raster.cpu.frame import blend
 
 MEMORY = 10  # views looked back at

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.byte_cache import ByteCache
-from bgs_engine.cameras import Camera
-from bgs_engine.gaussians import Gaussians, load_gaussians
+from bgs_engine.core.byte_cache import ByteCache
+from bgs_engine.core.cameras import Camera
 from bgs_engine.io.dataset import open_dataset
+from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.masks import load_level_maps, masked_cameras
 from bgs_engine.io.ply import read_ply
 from bgs_engine.raster.cpu.view import View, ViewBuilder

@@ -5,9 +5,9 @@ import numpy as np
 from benchmarks.peers.field import FeatureField
 from benchmarks.peers.frames import blend, heaviest_label
 from benchmarks.peers.scene import PeerScene
-from bgs_engine.byte_cache import ByteCache
-from bgs_engine.cameras import Camera
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.byte_cache import ByteCache
+from bgs_engine.core.cameras import Camera
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.raster.cpu.view import View, ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 

@@ -6,8 +6,8 @@ heaviest. Numbers with few set bits (one bit a child) were tried and measured wo
 
 import numpy as np
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import UsageError
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
 
 
 def codes_from_segments(labels: np.ndarray, layout: BitLayout, seed: int) -> np.ndarray:

@@ -8,14 +8,14 @@ import warp as wp
 
 from bgs_engine.associate import warp_kernels
 from bgs_engine.associate.votes import MIN_WEIGHT, STRIDE, LevelMaps, Votes, as_bytes, as_votes
-from bgs_engine.cameras import Camera
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.events import Reporter
 from bgs_engine.raster.cpu.fragments import tile_order
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragments
+from bgs_engine.raster.warp.grouping import sort_by_labels
+from bgs_engine.raster.warp.kernels import grouping
 from bgs_engine.raster.warp.view import DeviceScene, DeviceViewBuilder, to_device
-from bgs_engine.train.device_sampling import sort_by_labels
-from bgs_engine.train.warp_kernels import sampling
 
 
 def collect_votes_on(
@@ -72,7 +72,7 @@ def _combinations(ids: np.ndarray, device: str) -> tuple[np.ndarray, wp.array]:
     at = to_device(labelled, wp.int32, device)
     scratch = wp.empty(count, dtype=wp.int32, device=device), wp.empty(nodes, dtype=wp.int32, device=device)
     labels = wp.empty((nodes, len(ids)), dtype=wp.int32, device=device)
-    wp.launch(sampling.write_nodes, count, [of_labelled, order, numbers, at], [*scratch, labels], device=device)
+    wp.launch(grouping.write_nodes, count, [of_labelled, order, numbers, at], [*scratch, labels], device=device)
     wp.launch(warp_kernels.nodes_of_pixels, count, [order, numbers, at, len(none)], [node], device=device)
     return np.concatenate([none, labels.numpy()]), node
 

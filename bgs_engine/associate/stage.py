@@ -12,10 +12,10 @@ from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.votes import LevelMaps, VoteCollector, Votes, collect_votes
-from bgs_engine.cameras import Camera
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import InputError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
 from bgs_engine.raster.scene import RasterScene
 
 

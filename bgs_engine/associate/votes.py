@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.associate.kernels import NODES_HELD, gaussian_votes
-from bgs_engine.cameras import Camera
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.events import Reporter
 from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene

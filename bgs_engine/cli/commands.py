@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgs_engine.cli.options import add_config, config_from
-from bgs_engine.codes import DEFAULT_LEVEL_BITS, BitLayout
-from bgs_engine.devices import CHOICES
-from bgs_engine.errors import EnvironmentLacksError, UsageError
-from bgs_engine.events import Reporter
+from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
+from bgs_engine.core.errors import EnvironmentLacksError, UsageError
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import CHOICES
 from bgs_engine.train.config import TrainConfig
 
 
@@ -60,7 +60,7 @@ def _segment_arguments(parser: argparse.ArgumentParser) -> None:
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.masks.fetch import resolve
     from bgs_engine.masks.pipeline import MasksConfig
-    from bgs_engine.pipeline import segment_run
+    from bgs_engine.pipeline.runs import segment_run
 
     segment_run(
         arguments.scene,
@@ -115,7 +115,7 @@ def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.masks.fetch import resolve
     from bgs_engine.masks.output import announce
     from bgs_engine.masks.pipeline import MasksConfig, make_masks
-    from bgs_engine.pipeline import load_scene
+    from bgs_engine.pipeline.runs import load_scene
 
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
@@ -131,7 +131,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.pipeline import train_run
+    from bgs_engine.pipeline.runs import train_run
 
     layout, config = BitLayout.parse(arguments.level_bits), config_from(arguments, TrainConfig)
     train_run(arguments.dataset, arguments.output, layout, config, reporter, arguments.ply, arguments.resume)
@@ -150,7 +150,7 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _render(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.io.run_folder import open_run
-    from bgs_engine.render import RenderConfig, render_run
+    from bgs_engine.output.render import RenderConfig, render_run
 
     config = RenderConfig(level=arguments.level, color=arguments.color, device=arguments.device)
     render_run(open_run(arguments.run_folder), arguments.views, arguments.output, config, reporter)
@@ -164,7 +164,7 @@ def _frames_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _frames(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.frames import FramesConfig, render_shot
+    from bgs_engine.output.frames import FramesConfig, render_shot
 
     config = FramesConfig(tuple(arguments.passes.split(",")), arguments.exr)
     render_shot(arguments.shot, arguments.output, config, reporter)
@@ -179,8 +179,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.export import export_run
     from bgs_engine.io.run_folder import open_run
+    from bgs_engine.output.export import export_run
 
     run = open_run(arguments.run_folder)
     export_run(run, arguments.output, arguments.level, arguments.label, arguments.plain, reporter)
@@ -193,7 +193,7 @@ def _eval_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _eval(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.evaluate import as_table, evaluate_run
+    from bgs_engine.output.evaluate import as_table, evaluate_run
 
     result = evaluate_run(arguments.run_folder, arguments.truth, reporter)
     _print(json.dumps(result) if arguments.json else as_table(result), arguments)
@@ -204,11 +204,11 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.doctor import as_json, as_text, examine
+    from bgs_engine.devices.doctor import as_json, as_text, examine
 
-    checks = examine()
-    _print(json.dumps(as_json(checks)) if arguments.json else as_text(checks), arguments)
-    missing = [check for check in checks if check.needed and not check.ok]
+    report = examine()
+    _print(json.dumps(as_json(report)) if arguments.json else as_text(report), arguments)
+    missing = [check for check in report.checks if check.needed and not check.ok]
     if missing:
         raise EnvironmentLacksError(f"{missing[0].name}: {missing[0].detail}.", missing[0].hint)
 
@@ -218,7 +218,7 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.demo import run_demo
+    from bgs_engine.pipeline.demo import run_demo
 
     run_demo(arguments.output, reporter)
 

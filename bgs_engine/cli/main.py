@@ -11,9 +11,9 @@ from typing import Any
 
 import bgs_engine
 from bgs_engine.cli import commands
-from bgs_engine.devices import is_out_of_memory
-from bgs_engine.errors import BgsError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
-from bgs_engine.events import PROTOCOL, Reporter, json_sink, watch_stdin
+from bgs_engine.core.errors import BgsError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
+from bgs_engine.core.events import PROTOCOL, Reporter, json_sink, watch_stdin
+from bgs_engine.devices.choice import is_out_of_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from bgs_engine.events import Sink
+from bgs_engine.core.events import Sink
 
 _SILENT_METRICS = ("loss",)  # of interest in the log, noise on a terminal
 

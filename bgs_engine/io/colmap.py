@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import InputError
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError
 from bgs_engine.io.images import find_image, view_name
 from bgs_engine.io.poses import checked_intrinsics, checked_pose, refuse_distortion
 

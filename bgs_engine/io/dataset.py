@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import InputError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.colmap import find_model, read_colmap
 from bgs_engine.io.images import image_size
 from bgs_engine.io.ply import read_ply

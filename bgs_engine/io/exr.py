@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.io.files import writing
+from bgs_engine.core.files import writing
 
 _MAGIC, _VERSION, _LONG_NAMES = 20000630, 2, 0x400
 _ZIP, _LINES = 3, 16  # ZIP compression works on blocks of 16 scan lines

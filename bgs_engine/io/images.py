@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageOps
 
-from bgs_engine.errors import InputError
-from bgs_engine.io.files import writing
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.files import writing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".PNG", ".JPG", ".JPEG")  # tried for a name without one
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # no other decoder is offered a stranger's file

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import InputError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset, find_levels, level_folder
 from bgs_engine.io.images import read_label_png, write_label_png
 

@@ -14,8 +14,8 @@ import numpy as np
 import plyfile
 from numpy.typing import DTypeLike
 
-from bgs_engine.errors import InputError
-from bgs_engine.io.files import writing
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.files import writing
 
 CHUNK_ROWS = 65536  # 16 MB at 62 floats a row: small beside the result, large beside the cost of a map
 BLOCK_ROWS = 2048  # 0.5 MB at 62 floats a row: stays in the second-level cache between reading and copying out

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bgs_engine.errors import InputError
+from bgs_engine.core.errors import InputError
 
 MAX_SIDE = 32768  # pixels; larger numbers come from damaged files and would ask for endless memory
 MAX_LENGTH = 1e9  # scene units, and pixels of a principal point

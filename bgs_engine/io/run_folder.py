@@ -14,12 +14,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bgs_engine.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
-from bgs_engine.errors import InputError, UsageError
-from bgs_engine.io.files import read_json, replace_folder, write_json
+from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.files import read_json, replace_folder, write_json
+from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
 from bgs_engine.io.layouts import row_layout
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
-from bgs_engine.labels import LabelTable, read_labels, write_labels
 
 RUN_FORMAT = 1
 

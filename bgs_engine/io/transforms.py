@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.cameras import Camera, viewmat_from_opengl
-from bgs_engine.errors import InputError
-from bgs_engine.io.files import read_json, write_json
+from bgs_engine.core.cameras import Camera, viewmat_from_opengl
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.files import read_json, write_json
 from bgs_engine.io.images import find_image, image_size, view_name
 from bgs_engine.io.poses import checked_intrinsics, checked_pose, refuse_distortion
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bgs_engine.cameras import Camera, look_at
+from bgs_engine.core.cameras import Camera, look_at
 from bgs_engine.made_scenes.layout import Layout
 
 RING = 0.4  # of the room's width and depth: cameras stand inside, a step from the walls

@@ -16,14 +16,15 @@ from typing import Literal
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import InputError, UsageError
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import check_writable, replace_folder, write_json
 from bgs_engine.io.dataset import UP_KEY, level_folder
-from bgs_engine.io.files import check_writable, replace_folder, write_json
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import write_label_png
 from bgs_engine.io.masks import check_nested
+from bgs_engine.io.pictures import save_jpg
 from bgs_engine.io.ply import read_ply, write_ply
 from bgs_engine.io.run_folder import partial_folder
 from bgs_engine.io.transforms import write_transforms
@@ -33,8 +34,7 @@ from bgs_engine.made_scenes.hard_cases import closed_rooms, repeated_room, see_t
 from bgs_engine.made_scenes.layout import crowded_room, furnished_room
 from bgs_engine.made_scenes.splat import Splat, make_splat, ply_rows
 from bgs_engine.made_scenes.truth import TruthMaps
-from bgs_engine.pictures import save_jpg
-from bgs_engine.raster.pictures import render_color
+from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.scene import RasterScene
 
 MARKER = "made_scene.json"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.gaussians import SH_C0, logit
+from bgs_engine.io.gaussians import SH_C0, logit
 from bgs_engine.io.ply import SPLAT_PROPERTIES
 from bgs_engine.made_scenes.builder import Piece
 from bgs_engine.made_scenes.layout import Layout

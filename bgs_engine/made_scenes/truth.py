@@ -3,7 +3,7 @@
 import numpy as np
 from numba import prange
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
 from bgs_engine.raster.cpu.jit import parallel
 from bgs_engine.raster.cpu.view import ViewBuilder

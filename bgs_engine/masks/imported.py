@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bgs_engine.errors import EnvironmentLacksError, InputError
+from bgs_engine.core.errors import EnvironmentLacksError, InputError
 from bgs_engine.io.images import MAX_PIXELS, read_image, read_label_png
 from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.prompting import Check

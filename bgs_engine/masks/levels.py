@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bgs_engine.errors import UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.masks.nesting import Forest
 
 MAX_LEVELS = 4

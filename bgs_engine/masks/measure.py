@@ -4,10 +4,10 @@ import hashlib
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.masks.cache import ForestCache, key_of
 from bgs_engine.masks.sizes import node_sizes
-from bgs_engine.raster.pictures import render_depth
+from bgs_engine.raster.color_frames import render_depth
 from bgs_engine.raster.scene import RasterScene
 
 

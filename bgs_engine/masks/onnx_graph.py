@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.errors import EnvironmentLacksError, InputError
+from bgs_engine.core.errors import EnvironmentLacksError, InputError
 
 # Operations that only pick, move or reshape values of their first input.
 SELECTING = {"Unsqueeze", "Squeeze", "Reshape", "Gather", "Flatten", "Slice", "Resize", "Identity", "Cast", "Transpose"}

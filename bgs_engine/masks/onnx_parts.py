@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.errors import InputError
+from bgs_engine.core.errors import InputError
 from bgs_engine.masks.onnx_attention import cheaper_attention
 from bgs_engine.masks.onnx_split import SplitDecoder, split_decoder
 

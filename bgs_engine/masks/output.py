@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bgs_engine.cameras import Camera
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import check_writable, replace_folder
 from bgs_engine.io.dataset import Dataset
-from bgs_engine.io.files import check_writable, replace_folder
 from bgs_engine.io.images import read_image
 from bgs_engine.io.masks import write_level_maps
-from bgs_engine.pictures import contact_sheet, label_colors, overlay, save_png
+from bgs_engine.io.pictures import contact_sheet, label_colors, overlay, save_png
 
 SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
 SHEET_COLUMNS = 4

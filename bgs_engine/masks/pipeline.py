@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import BgsError, CancelledError, InputError, MemoryExhaustedError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import BgsError, CancelledError, InputError, MemoryExhaustedError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
 from bgs_engine.masks.automatic import EXPLAINED_CELLS, PromptConfig

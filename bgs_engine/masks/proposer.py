@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bgs_engine.errors import UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.prompting import Check
 

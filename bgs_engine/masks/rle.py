@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.errors import InputError
+from bgs_engine.core.errors import InputError
 from bgs_engine.io.images import MAX_PIXELS
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.masks.nesting import Forest
 
 DEPTH_JUMP = 0.05  # share of the depth; where neighbours differ more, half a pixel may lie on the object behind

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError
+from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError
 from bgs_engine.masks.prompting import Answers, WholeAnswers
 
 HUB_NAMES = {

@@ -9,16 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bgs_engine.cameras import Camera
-from bgs_engine.raster.semantics import (
-    ALPHA_MAX,
-    ALPHA_MIN,
-    BLUR,
-    EMPTY_CODE,
-    FRUSTUM_MARGIN,
-    NEAR,
-    TRANSMITTANCE_MIN,
-)
+from bgs_engine.core.cameras import Camera
+from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, BLUR, EMPTY_CODE, FRUSTUM_MARGIN, NEAR, TRANSMITTANCE_MIN
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.raster.cpu.project import covariances
 
 _MORTON_BITS = 10  # per axis: 1024 cells an axis is finer than any cache line can use

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bgs_engine.devices import CHOICES
+from bgs_engine.devices.choice import CHOICES
 
 DEFAULT_CACHE_GB = 4.0
 

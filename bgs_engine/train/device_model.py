@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import warp as wp
 
-from bgs_engine.byte_cache import ByteCache
-from bgs_engine.cameras import Camera
-from bgs_engine.gaussians import logit
+from bgs_engine.core.byte_cache import ByteCache
+from bgs_engine.core.cameras import Camera
+from bgs_engine.io.gaussians import logit
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragments
 from bgs_engine.raster.warp.view import DeviceScene, DeviceView, DeviceViewBuilder, to_device

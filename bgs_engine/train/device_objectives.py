@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import warp as wp
 
-from bgs_engine.byte_cache import ByteCache
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.byte_cache import ByteCache
+from bgs_engine.core.codes import BitLayout
 from bgs_engine.raster.warp.view import to_device
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_sampling import DevicePixels, DeviceSample

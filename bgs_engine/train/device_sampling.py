@@ -6,8 +6,10 @@ import numpy as np
 import warp as wp
 
 from bgs_engine.associate.votes import LevelMaps
-from bgs_engine.byte_cache import ByteCache
+from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.raster.semantics import TILE
+from bgs_engine.raster.warp.grouping import sort_by_labels
+from bgs_engine.raster.warp.kernels import grouping
 from bgs_engine.raster.warp.view import to_device
 from bgs_engine.train.sampling import NodeMasks, masks_of_nodes
 from bgs_engine.train.warp_kernels import sampling
@@ -74,26 +76,8 @@ def index_on_device(level_maps: np.ndarray, device: str) -> DevicePixels:
     pixels, start = wp.empty(count, dtype=wp.int32, device=device), wp.empty(nodes, dtype=wp.int32, device=device)
     labels = wp.empty((nodes, levels), dtype=wp.int32, device=device)
     flat = to_device(labelled, wp.int32, device)
-    wp.launch(sampling.write_nodes, count, [ids, order, numbers, flat], [pixels, start, labels], device=device)
+    wp.launch(grouping.write_nodes, count, [ids, order, numbers, flat], [pixels, start, labels], device=device)
     return _pixels(pixels, labels.numpy(), np.append(start.numpy(), count), device)
-
-
-def sort_by_labels(ids: wp.array, largest: np.ndarray) -> tuple[wp.array, wp.array]:
-    """(order int32 [2 P], its first P entries count; numbers int32 [P]: from 1, of the combination of labels).
-
-    ids int32 [L, P] by level, coarse first; largest [L]: of each level's ids.
-    """
-    levels, count = ids.shape
-    keys = wp.empty(2 * count, dtype=wp.int32, device=ids.device)
-    order = wp.empty(2 * count, dtype=wp.int32, device=ids.device)
-    wp.launch(sampling.count_up, count, [], [order], device=ids.device)
-    for level in reversed(range(levels)):
-        wp.launch(sampling.level_keys, count, [ids, level, order], [keys], device=ids.device)
-        wp.utils.radix_sort_pairs(keys, order, count, 0, max(1, int(largest[level]).bit_length()))
-    heads, numbers = keys[:count], wp.empty(count, dtype=wp.int32, device=ids.device)
-    wp.launch(sampling.node_heads, count, [ids, order], [heads], device=ids.device)
-    wp.utils.array_scan(heads, numbers, inclusive=True)
-    return order, numbers
 
 
 def _pixels(pixels: wp.array, labels: np.ndarray, node_start: np.ndarray, device: str) -> DevicePixels:

@@ -6,10 +6,10 @@ import numpy as np
 import warp as wp
 
 from bgs_engine.associate.votes import LevelMaps
-from bgs_engine.cameras import Camera
-from bgs_engine.codes import BitLayout
-from bgs_engine.devices import is_out_of_memory
-from bgs_engine.errors import MemoryExhaustedError
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import MemoryExhaustedError
+from bgs_engine.devices.choice import is_out_of_memory
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_model import DeviceModel

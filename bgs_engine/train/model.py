@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bgs_engine.byte_cache import ByteCache
-from bgs_engine.cameras import Camera
-from bgs_engine.gaussians import logit
+from bgs_engine.core.byte_cache import ByteCache
+from bgs_engine.core.cameras import Camera
+from bgs_engine.io.gaussians import logit
 from bgs_engine.raster.cpu.fragments import FragmentLister, Fragments
 from bgs_engine.raster.cpu.view import View, ViewBuilder
 from bgs_engine.raster.scene import RasterScene

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.codes import BitLayout
 from bgs_engine.train.config import TrainConfig
 
 TORCH_EPSILON = 1e-4  # under the square roots of distances: keeps the gradient finite where two codes are equal

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bgs_engine.associate.votes import LevelMaps
-from bgs_engine.byte_cache import ByteCache
+from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.raster.cpu.fragments import tile_order
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.devices import Device
-from bgs_engine.errors import EnvironmentLacksError
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import EnvironmentLacksError
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import Device
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.model import CpuModel
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
 from bgs_engine.associate.votes import LevelMaps, VoteCollector, collect_votes
-from bgs_engine.cameras import Camera
-from bgs_engine.codes import BitLayout
-from bgs_engine.devices import Device
-from bgs_engine.errors import InputError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import Device
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 

@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 
 from bgs_engine.associate.votes import LevelMaps
-from bgs_engine.cameras import Camera
-from bgs_engine.codes import BitLayout
-from bgs_engine.devices import Device
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import Device
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.model import CpuModel
@@ -141,7 +141,7 @@ def make_steps(
         ContrastiveObjective(layout, config) if mask_codes is None else SegmentObjective(layout, mask_codes)
     )
     if device.kind == "gsplat":
-        from bgs_engine.raster.gsplat_backend import GsplatModel
+        from bgs_engine.train.gsplat_model import GsplatModel
 
         return HostSteps(GsplatModel(scene, cameras, features, cache), sampler, objective, cameras)
     return HostSteps(CpuModel(scene, cameras, features, cache), sampler, objective, cameras)

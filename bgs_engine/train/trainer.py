@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import CancelledError, InputError
-from bgs_engine.events import Reporter
-from bgs_engine.io.files import writing
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import CancelledError, InputError
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import writing
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.steps import Steps
 

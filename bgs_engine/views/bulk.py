@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.errors import InputError
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.errors import InputError
+from bgs_engine.io.gaussians import Gaussians
 
 SAMPLES = 20_000  # enough for percentiles to 1 %
 TAIL = 0.02  # share of the opaque mass left out at each end of each axis

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.events import Reporter
-from bgs_engine.raster.pictures import seen_weights
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.events import Reporter
+from bgs_engine.raster.color_frames import seen_weights
 from bgs_engine.raster.scene import RasterScene
 
 VIEWS_WANTED = 5  # a Gaussian seen by fewer views is labelled by too few votes

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import InputError, UsageError
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import Gaussians, load_gaussians
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import check_writable
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
-from bgs_engine.io.files import check_writable
+from bgs_engine.io.gaussians import Gaussians, load_gaussians
+from bgs_engine.io.pictures import contact_sheet, save_jpg, save_png
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.transforms import write_transforms
-from bgs_engine.pictures import contact_sheet, save_jpg, save_png
-from bgs_engine.raster.pictures import render_color
+from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.views.bulk import SOLID_OPACITY, find_bulk
 from bgs_engine.views.choice import TARGETS, VIEWS_WANTED, choose, coverage, try_cameras

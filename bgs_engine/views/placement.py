@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from bgs_engine.cameras import Camera, look_at
+from bgs_engine.core.cameras import Camera, look_at
 from bgs_engine.views.bulk import Bulk
 from bgs_engine.views.up import Up
 

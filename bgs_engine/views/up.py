@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.errors import UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.views.bulk import Bulk
 
 AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}

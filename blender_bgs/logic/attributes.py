@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from bgs_engine.codes import CODE_BYTE_NAMES, CODE_INT_NAME, code_bytes
-from bgs_engine.gaussians import logit, sigmoid
+from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, code_bytes
+from bgs_engine.io.gaussians import logit, sigmoid
 from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
 from bgs_engine.io.run_folder import codes_in
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import UsageError
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
 
 from .palette import color_at
 

@@ -29,14 +29,14 @@ def alive(pid):
 
 
 def run():
-    from bl_ext.user_default.binary_gaussian_segmentation import jobs
+    from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner, tick
 
     step = facts.get("step", 0)
     if step == 0:
         bpy.ops.bgs.import_splat(filepath=sys.argv[-1])
         bpy.context.scene.bgs_settings.output = "/mnt/out/endless_run"
         bpy.ops.bgs.segment()
-        note(step=1, first=jobs.current.job.pid)
+        note(step=1, first=runner.current.job.pid)
         return 2.0
     if step == 1:
         started = time.perf_counter()
@@ -44,17 +44,17 @@ def run():
         note(step=2, cancel_call=time.perf_counter() - started, cancelled_at=time.time())
         return 0.05
     if step == 2:
-        if alive(facts["first"]) or jobs.current is not None:
+        if alive(facts["first"]) or runner.current is not None:
             return 0.05
-        note(step=3, gone_after=time.time() - facts["cancelled_at"], message=jobs.last_message)
+        note(step=3, gone_after=time.time() - facts["cancelled_at"], message=runner.last.message)
         bpy.ops.bgs.segment()
-        note(second=jobs.current.job.pid)
+        note(second=runner.current.job.pid)
         return 1.0
     if step == 3:
         bpy.ops.wm.read_homefile()  # another file: the job goes on and is still watched
         note(step=4)
         return 1.0
-    watched = jobs.current is not None and bpy.app.timers.is_registered(jobs.tick)
+    watched = runner.current is not None and bpy.app.timers.is_registered(tick)
     note(ready=True, survives_load=watched and alive(facts["second"]))
     return None
 

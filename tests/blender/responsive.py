@@ -63,9 +63,9 @@ def in_view():
 
 
 def jobs():
-    import bl_ext.user_default.binary_gaussian_segmentation.jobs as module
+    from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner
 
-    return module
+    return runner
 
 
 def step_open():

@@ -53,7 +53,7 @@ def package():
 
 
 def display():
-    from bl_ext.user_default.binary_gaussian_segmentation.splats import draw
+    from bl_ext.user_default.binary_gaussian_segmentation.viewport import draw
 
     return draw.display
 
@@ -178,8 +178,8 @@ def step_xray():
 
 def step_picked():
     """Pick follows the mouse: outline and name of what is under it; a click selects."""
-    from bl_ext.user_default.binary_gaussian_segmentation import pick
-    from bl_ext.user_default.binary_gaussian_segmentation.splats import hover
+    from bl_ext.user_default.binary_gaussian_segmentation.labelling import pick
+    from bl_ext.user_default.binary_gaussian_segmentation.viewport import hover
 
     space().shading.type = "SOLID"
     splat().bgs.level, splat().bgs.color_mode = 1, "COLOR"
@@ -196,7 +196,7 @@ def step_picked():
 
 
 def follow(row):
-    from bl_ext.user_default.binary_gaussian_segmentation.splats import draw, hover, tags
+    from bl_ext.user_default.binary_gaussian_segmentation.viewport import draw, hover, tags
 
     at = center_of(row)
     follower = hover.Follower()
@@ -227,7 +227,7 @@ def label_of(row):
 
 
 def step_mixed():
-    from bl_ext.user_default.binary_gaussian_segmentation.splats import draw, tags
+    from bl_ext.user_default.binary_gaussian_segmentation.viewport import draw, tags
 
     tags.follow.clear()
     draw.display.hover = None
@@ -248,7 +248,7 @@ def step_confidence():
 
 def step_rested():
     """The ways of large splats: sorted in the thread, thinned out while the view moves, whole again at rest."""
-    from bl_ext.user_default.binary_gaussian_segmentation.splats import draw, views
+    from bl_ext.user_default.binary_gaussian_segmentation.viewport import draw, views
 
     splat().bgs.color_mode = "COLOR"
     views.AT_ONCE, draw.MOVING_LIMIT = 0, 500

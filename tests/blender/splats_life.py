@@ -37,7 +37,7 @@ def draw_now(times=1):
 
 
 def display():
-    from bl_ext.user_default.binary_gaussian_segmentation.splats import draw
+    from bl_ext.user_default.binary_gaussian_segmentation.viewport import draw
 
     return draw.display
 
@@ -88,7 +88,7 @@ def handlers():
 
 def step_many():
     """In portions, so that the window lives."""
-    from bl_ext.user_default.binary_gaussian_segmentation import importer
+    from bl_ext.user_default.binary_gaussian_segmentation.files import importer
 
     facts.setdefault("memory", [])
     for _ in range(10):
@@ -139,11 +139,11 @@ def step_render():
 
 
 def step_wait():
-    from bl_ext.user_default.binary_gaussian_segmentation import jobs
+    from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner
 
-    if jobs.current is not None and time.perf_counter() - state["started"] < 60:
+    if runner.current is not None and time.perf_counter() - state["started"] < 60:
         return True
-    facts.setdefault("render_messages", []).append(jobs.last_message)
+    facts.setdefault("render_messages", []).append(runner.last.message)
     facts["frames"] = sorted(f.name for f in (OUT / "frames" / "color").glob("*.png"))
     facts["shots_left"] = len(list(Path(bpy.app.tempdir).glob("bgs-shot-*")))
     return False

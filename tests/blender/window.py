@@ -111,17 +111,17 @@ def beat():
 
 def step_wait():
     """Again and again until the job has ended."""
-    from bl_ext.user_default.binary_gaussian_segmentation import jobs
+    from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner
 
-    return jobs.current is not None and time.perf_counter() - ticks[0] < JOB_LIMIT
+    return runner.current is not None and time.perf_counter() - ticks[0] < JOB_LIMIT
 
 
 def step_job_done():
-    import bl_ext.user_default.binary_gaussian_segmentation.jobs as jobs
+    from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner
 
     facts["job_running"] = False
-    facts["job_message"] = jobs.last_message
-    facts["job_failed"] = jobs.last_failed
+    facts["job_message"] = runner.last.message
+    facts["job_failed"] = runner.last.failed
     facts["longest_gap"] = float(np.diff(ticks).max()) if len(ticks) > 1 else None
     facts["labels"] = len(splat().bgs.labels)
     facts["names"] = [row.name for row in splat().bgs.labels][:3]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bgs_engine.events import Reporter
+from bgs_engine.core.events import Reporter
 from bgs_engine.made_scenes import SceneConfig, make_scene
 
 

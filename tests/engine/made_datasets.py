@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bgs_engine.cameras import OPENGL_TO_OPENCV
+from bgs_engine.core.cameras import OPENGL_TO_OPENCV
 
 WIDTH, HEIGHT = 8, 6
 INTRINSICS = (9.0, 8.5, 4.25, 2.75)  # fx, fy, cx, cy

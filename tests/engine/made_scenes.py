@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from bgs_engine.cameras import Camera
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.cameras import Camera
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.raster import reference
 from bgs_engine.raster.cpu.view import View, ViewBuilder
 from bgs_engine.raster.scene import RasterScene

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.gaussians import SH_C0
+from bgs_engine.io.gaussians import SH_C0
 from tests.engine.made_files import splat_dtype, write_splat
 
 GREY, RED, BLUE, GREEN = (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)

@@ -11,8 +11,8 @@ from bgs_engine.associate.merge import MergeConfig, merge_masks
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.stage import Association
 from bgs_engine.associate.votes import Votes, _combinations
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import UsageError
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
 
 
 def votes_of(views: list[list[range]], gaussians: int) -> tuple[sp.csr_matrix, np.ndarray]:

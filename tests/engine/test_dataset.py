@@ -20,9 +20,9 @@ from made_datasets import (
 from made_files import splat_dtype, splat_rows, write_splat
 from PIL import Image
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import InputError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset, level_folder, open_dataset
 from bgs_engine.io.masks import load_level_maps, masked_cameras, with_levels, write_level_maps
 from bgs_engine.io.transforms import read_transforms, read_views, write_transforms

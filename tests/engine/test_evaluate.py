@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import InputError
-from bgs_engine.evaluate import as_table, evaluate_run
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
-from bgs_engine.io.files import write_json
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import write_json
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import RUN_FORMAT, write_coded_ply
+from bgs_engine.output.evaluate import as_table, evaluate_run
 
 LAYOUT = BitLayout((8, 8, 8))
 

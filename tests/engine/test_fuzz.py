@@ -18,14 +18,14 @@ from made_datasets import colmap_binary, colmap_text, transforms
 from made_files import ply_bytes, splat_dtype, splat_rows
 from PIL import Image
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import BgsError
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import BgsError
+from bgs_engine.core.label_table import Label, LabelTable, read_labels, write_labels
 from bgs_engine.io.dataset import open_dataset
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, open_run
-from bgs_engine.labels import Label, LabelTable, read_labels, write_labels
 
 FUZZ = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 SECONDS = 5.0  # of processor time for one file; all are read within a few hundredths

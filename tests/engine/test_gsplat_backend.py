@@ -11,10 +11,11 @@ import torch
 from made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 from torch import Tensor
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import EnvironmentLacksError
-from bgs_engine.raster.gsplat_backend import GsplatModel, GsplatView, check_gsplat, matrices
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import EnvironmentLacksError
+from bgs_engine.devices.gsplat import check_gsplat
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, BLUR, NEAR, TILE, TRANSMITTANCE_MIN
+from bgs_engine.train.gsplat_model import GsplatModel, GsplatView, matrices
 from bgs_engine.train.model import CpuModel
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gsplat") is None, reason="gsplat is not installed")

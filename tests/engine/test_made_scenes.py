@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.errors import InputError, UsageError
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import open_dataset
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.masks import check_nested, load_level_maps, masked_cameras
 from bgs_engine.io.ply import read_ply

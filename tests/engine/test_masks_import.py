@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bgs_engine.errors import BgsError, InputError
+from bgs_engine.core.errors import BgsError, InputError
 from bgs_engine.masks.imported import ImportedMasks, read_masks
 from bgs_engine.masks.proposer import model_from_text
 from bgs_engine.masks.rle import decode_rle

@@ -10,7 +10,7 @@ import pytest
 from masks_toy_model import PLANE, SCORES, write_models, write_upscaling_models
 from onnx import TensorProto, helper
 
-from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError, UsageError
+from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError, UsageError
 from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig, without_specks
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.onnx_model import OnnxSam

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bgs_engine.errors import UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.masks.bits import MaskStack, iou
 from bgs_engine.masks.levels import cut_levels, size_limits
 from bgs_engine.masks.nesting import Forest, NestingConfig, build_forest

@@ -9,9 +9,9 @@ import pytest
 from masks_toy_model import write_models
 from PIL import Image
 
-from bgs_engine.cameras import Camera
-from bgs_engine.errors import CancelledError, InputError
-from bgs_engine.events import Reporter
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import CancelledError, InputError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset, open_dataset
 from bgs_engine.io.masks import load_level_maps, with_levels
 from bgs_engine.masks.bits import MaskStack

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError
+from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError
 from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.proposer import model_from_text

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.codes import BitLayout
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.objectives import ContrastiveObjective, SegmentObjective
 

@@ -9,10 +9,10 @@ import plyfile
 import pytest
 from made_files import all_rows, ply_bytes, splat_dtype, splat_rows, write_splat
 
-from bgs_engine.codes import CODE_BYTE_NAMES
-from bgs_engine.errors import InputError
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.codes import CODE_BYTE_NAMES
+from bgs_engine.core.errors import InputError
 from bgs_engine.io import ply as ply_module
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.layouts import convert_rows, plain_layout, row_layout
 from bgs_engine.io.ply import REST_COUNTS, SPLAT_PROPERTIES, read_ply, write_ply
 from bgs_engine.io.run_folder import codes_in, write_coded_ply

@@ -9,12 +9,12 @@ import pytest
 import torch
 from made_scenes import CAMERA, MadeScene, all_pixels, from_records, made_scene, make, random_gaussians, turned_camera
 
-from bgs_engine.cameras import Camera
-from bgs_engine.gaussians import Gaussians
+from bgs_engine.core.cameras import Camera
+from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.raster import reference
 from bgs_engine.raster.cpu.fragments import FragmentLister, Fragments, tile_order
 from bgs_engine.raster.cpu.frame import blend
-from bgs_engine.raster.cpu.labels import label_map
+from bgs_engine.raster.cpu.label_maps import label_map
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN
 from bgs_engine.train.model import CpuModel

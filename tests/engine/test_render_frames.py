@@ -13,14 +13,14 @@ from made_files import splat_dtype, splat_rows, write_splat
 from made_scenes import CAMERA, made_scene, random_gaussians
 from PIL import Image
 
-from bgs_engine.cameras import Camera, look_at
-from bgs_engine.errors import InputError, UsageError
-from bgs_engine.events import Reporter
-from bgs_engine.frames import FramesConfig, Stage, load_part, moved, render_shot
+from bgs_engine.core.cameras import Camera, look_at
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.exr import write_exr
+from bgs_engine.output.frames import FramesConfig, Stage, load_part, moved, render_shot
 from bgs_engine.raster import reference
+from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.cpu.view import ViewBuilder
-from bgs_engine.raster.pictures import render_color
 from bgs_engine.raster.scene import RasterScene
 
 SIZE = (96, 64)

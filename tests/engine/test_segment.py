@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from masks_toy_model import write_models
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import CancelledError
-from bgs_engine.events import Reporter
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import CancelledError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.run_folder import open_run
 from bgs_engine.masks.config import MasksConfig
-from bgs_engine.pipeline import segment_run
+from bgs_engine.pipeline.runs import segment_run
 from bgs_engine.train.config import TrainConfig
 from tests.engine.made_splats import figure, splat
 

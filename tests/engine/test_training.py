@@ -11,11 +11,11 @@ import numba
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import CancelledError, InputError, UsageError
-from bgs_engine.events import Reporter
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import CancelledError, InputError, UsageError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.run_folder import open_run, partial_folder
-from bgs_engine.pipeline import train_run
+from bgs_engine.pipeline.runs import train_run
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.trainer import snap_to_used, view_of_step
 

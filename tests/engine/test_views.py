@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import InputError, UsageError
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import read_json
 from bgs_engine.io.dataset import PLY_KEY, open_dataset
-from bgs_engine.io.files import read_json
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_image
+from bgs_engine.io.pictures import contact_sheet, label_colors, overlay
 from bgs_engine.io.ply import read_ply
-from bgs_engine.pictures import contact_sheet, label_colors, overlay
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.views import ViewsConfig, make_views
 from bgs_engine.views.bulk import find_bulk

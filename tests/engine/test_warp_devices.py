@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bgs_engine.cli.main import main
-from bgs_engine.devices import CudaFacts, Device, cuda_facts, is_out_of_memory, resolve, trouble
-from bgs_engine.errors import EnvironmentLacksError
-from bgs_engine.events import Reporter
+from bgs_engine.core.errors import EnvironmentLacksError
+from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import CudaFacts, Device, cuda_facts, is_out_of_memory, resolve, trouble
 from bgs_engine.raster.warp.compiled import KERNEL_MODULES, compile_to_ptx, load_kernels
 from bgs_engine.train.self_test import self_test, usable
 
@@ -86,8 +86,8 @@ def test_the_engine_needs_no_warp(tmp_path: Path) -> None:
     (tmp_path / "warp.py").write_text("raise ImportError('not here')\n")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        "import bgs_engine.pipeline, bgs_engine.render, bgs_engine.doctor, bgs_engine.cli.main;"
-        "assert bgs_engine.doctor.examine() and 'warp' not in sys.modules"
+        "import bgs_engine.pipeline.runs, bgs_engine.output.render, bgs_engine.devices.doctor, bgs_engine.cli.main;"
+        "assert bgs_engine.devices.doctor.examine() and 'warp' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
 

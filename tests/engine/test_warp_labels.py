@@ -8,15 +8,15 @@ from made_scenes import CAMERA, made_scene, random_gaussians, turned_camera
 
 from bgs_engine.associate.device_votes import collect_votes_on
 from bgs_engine.associate.votes import collect_votes
-from bgs_engine.events import Reporter
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import open_dataset
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.masks import load_level_maps, masked_cameras
 from bgs_engine.io.ply import read_ply
-from bgs_engine.raster.cpu.labels import label_map
+from bgs_engine.raster.cpu.label_maps import label_map
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
-from bgs_engine.raster.warp.labels import DeviceLabelRenderer
+from bgs_engine.raster.warp.label_maps import DeviceLabelRenderer
 
 DEVICE = "cpu"
 

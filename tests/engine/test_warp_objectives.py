@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.codes import BitLayout
 from bgs_engine.raster.cpu.fragments import tile_order
 from bgs_engine.raster.warp import wp
 from bgs_engine.raster.warp.view import to_device

@@ -6,7 +6,7 @@ import torch
 from made_scenes import CAMERA, MadeScene, all_pixels, made_scene, make, random_gaussians, turned_camera
 from test_raster import CHANNELS, FEW, FLAT, SINGLE, SINGLE_PROJECTED, Tolerance, assert_close, inputs
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.raster import reference
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.warp import wp

@@ -5,7 +5,7 @@ import pytest
 from made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 from test_warp_objectives import DEVICE, LAYOUT, nested_maps
 
-from bgs_engine.errors import MemoryExhaustedError
+from bgs_engine.core.errors import MemoryExhaustedError
 from bgs_engine.raster.warp import wp
 from bgs_engine.raster.warp.view import to_device
 from bgs_engine.train.config import TrainConfig

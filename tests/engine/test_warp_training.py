@@ -8,13 +8,13 @@ import pytest
 from test_training import CancelAt
 
 from bgs_engine.cli.main import main
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import CancelledError
-from bgs_engine.evaluate import evaluate_run
-from bgs_engine.events import Reporter
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import CancelledError
+from bgs_engine.core.events import Reporter
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.run_folder import open_run
-from bgs_engine.pipeline import train_run
+from bgs_engine.output.evaluate import evaluate_run
+from bgs_engine.pipeline.runs import train_run
 from bgs_engine.train.config import TrainConfig
 
 QUICK = TrainConfig(device="warp-cpu", iterations=100, uniform_pixels=300, balanced_pixels=1200, balanced_masks=16)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.cameras import Camera, look_at
-from bgs_engine.gaussians import load_gaussians
+from bgs_engine.core.cameras import Camera, look_at
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import read_ply
-from bgs_engine.raster.pictures import render_color
+from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.scene import RasterScene
 
 WIDTH, HEIGHT, FOCAL = 240, 180, 220.0

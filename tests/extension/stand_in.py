@@ -40,11 +40,11 @@ def stage(name, stop, steps=25):
 def write_run(scene, run):
     import numpy as np
 
-    from bgs_engine.codes import BitLayout
-    from bgs_engine.gaussians import load_gaussians
+    from bgs_engine.core.codes import BitLayout
+    from bgs_engine.core.label_table import build_label_table
+    from bgs_engine.io.gaussians import load_gaussians
     from bgs_engine.io.ply import read_ply
     from bgs_engine.io.run_folder import finish, partial_folder, write_run
-    from bgs_engine.labels import build_label_table
 
     ply = read_ply(scene)
     splat = load_gaussians(ply)

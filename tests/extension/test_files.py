@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bgs_engine.io.ply import read_ply
-from blender_bgs import clouds
+from blender_bgs.cloud import point_clouds
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.harmonics import basis
 
@@ -38,26 +38,28 @@ def test_round_trip_gives_the_same_file(tmp_path, rest: int) -> None:
 def test_codes_keep_all_32_bits(coded) -> None:
     obj, _, codes = coded
     assert (codes < 0).any()  # a code with its top bit set is among them
-    assert np.array_equal(clouds.get_column(obj.data, at.CODE), codes)
+    assert np.array_equal(point_clouds.get_column(obj.data, at.CODE), codes)
 
 
 def test_native_splats_are_asked_for_by_what_there_is() -> None:
     """Blender 5.3 draws splats itself and wants four plain numbers as base; the wheels tested here do not have it."""
     kinds = {item.identifier for item in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items}
-    native = clouds.native_splat_type()
-    cloud = clouds.new_cloud("points", 3)
+    native = point_clouds.native_splat_type()
+    cloud = point_clouds.new_cloud("points", 3)
     assert native is None or (cloud.type == native and "SPLAT" in native)
-    column = clouds.native_column(at.Column(at.BASE, "FLOAT_COLOR", np.arange(12, dtype=np.float32).reshape(3, 4)))
+    column = point_clouds.native_column(
+        at.Column(at.BASE, "FLOAT_COLOR", np.arange(12, dtype=np.float32).reshape(3, 4))
+    )
     assert column.data_type == ("FLOAT4" if native else "FLOAT_COLOR")
     if "FLOAT4" in kinds:
-        clouds.set_column(cloud, at.Column(at.BASE, "FLOAT4", column.values))
-        assert np.array_equal(clouds.get_column(cloud, at.BASE), column.values)
+        point_clouds.set_column(cloud, at.Column(at.BASE, "FLOAT4", column.values))
+        assert np.array_equal(point_clouds.get_column(cloud, at.BASE), column.values)
 
 
 def test_color_is_the_files_and_upright(tmp_path) -> None:
     rows, _ = made.made_splat(per_object=50, rest=0)
     obj = import_(made.write(tmp_path / "a.ply", rows))
-    color = clouds.get_column(obj.data, at.COLOR)[:, :3]
+    color = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
     srgb = np.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)
     dc = np.stack([rows[f"f_dc_{k}"] for k in range(3)], 1) * 0.28209479 + 0.5
     assert np.abs(srgb - dc).max() < 2 / 255  # the conversion table has 1024 entries: half a display step
@@ -162,5 +164,5 @@ def test_an_ascii_file_comes_in_too(tmp_path) -> None:
     lines = [" ".join(str(row[n].item()) for n in names) for row in rows]
     (tmp_path / "a.ply").write_text("\n".join([*head, "end_header", *lines]) + "\n")
     obj = import_(tmp_path / "a.ply")
-    x = clouds.get_column(obj.data, at.POSITION)[:, 0]
+    x = point_clouds.get_column(obj.data, at.POSITION)[:, 0]
     assert np.array_equal(x, rows["x"])

@@ -62,7 +62,7 @@ def test_exit_codes(scene: Path, engine: Path, tmp_path: Path) -> None:
 def test_names_live_in_the_run_folder(scene: Path, engine: Path, tmp_path: Path) -> None:
     import bpy
 
-    from bgs_engine.labels import read_labels
+    from bgs_engine.core.label_table import read_labels
 
     assert run("segment", scene, "-o", tmp_path / "a.blend", "--engine", engine).returncode == 0
     bpy.ops.bgs.import_splat(filepath=str(tmp_path / "a_bgs" / "scene.ply"))

@@ -3,7 +3,8 @@
 import bpy
 import pytest
 
-from blender_bgs import panels, registration
+from blender_bgs import registration
+from blender_bgs.interface import panels
 
 OPERATORS = [c for c in registration.CLASSES if issubclass(c, bpy.types.Operator)]
 

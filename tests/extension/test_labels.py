@@ -6,14 +6,15 @@ import bpy
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
-from blender_bgs import clouds, label_collections, labels, selection
+from bgs_engine.core.codes import BitLayout
+from blender_bgs.cloud import code_tables, labels, point_clouds, selection
+from blender_bgs.labelling.pick import pick
 from blender_bgs.logic import attributes as at
-from blender_bgs.pick import pick
+from blender_bgs.parts import label_objects
 
 
 def shown(obj) -> np.ndarray:
-    return clouds.get_column(obj.data, at.RADIUS) > 0
+    return point_clouds.get_column(obj.data, at.RADIUS) > 0
 
 
 def rows_of(obj, level: int) -> list:
@@ -25,9 +26,9 @@ def test_levels_recolour_by_label(coded) -> None:
     assert [len(rows_of(obj, level)) for level in (1, 2, 3)] == [4, 8, 16]
     for level in (1, 2, 3):
         obj.bgs.level = level
-        label = clouds.get_column(obj.data, at.LABEL)
+        label = point_clouds.get_column(obj.data, at.LABEL)
         assert np.array_equal(label.view(np.uint32), BitLayout().labels(codes, level))
-        colors = clouds.get_column(obj.data, at.COLOR)[:, :3]
+        colors = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
         assert len(np.unique(colors, axis=0)) == len(rows_of(obj, level))
 
 
@@ -43,11 +44,11 @@ def test_palette_stays_with_the_label_across_levels(coded) -> None:
 def test_isolate_hides_the_others_at_every_level(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.isolate_label(index=2)
-    wanted = labels.table_of(obj).rows(1, obj.bgs.labels[2].label)
+    wanted = code_tables.table_of(obj).rows(1, obj.bgs.labels[2].label)
     assert np.array_equal(shown(obj), wanted)
     obj.bgs.level = 3
     assert np.array_equal(shown(obj), wanted)
-    assert (clouds.get_column(obj.data, at.COLOR)[~wanted, 3] == 0).all()
+    assert (point_clouds.get_column(obj.data, at.COLOR)[~wanted, 3] == 0).all()
     bpy.ops.bgs.isolate_label(index=2)
     assert shown(obj).all()
 
@@ -59,7 +60,7 @@ def test_pick_goes_to_the_parent_on_the_second_click(coded) -> None:
     for _ in range(4):
         pick(obj, 10, extend=False)
         counts.append(int(selection.selected(obj).sum()))
-    table = labels.table_of(obj)
+    table = code_tables.table_of(obj)
     own = [int(table.labels(level)[table.inverse[10]]) for level in (3, 2, 1)]
     wanted = [int(table.rows(level, label).sum()) for level, label in zip((3, 2, 1), own, strict=True)]
     assert counts == [*wanted, wanted[-1]]  # level 1 has no parent: it stays
@@ -83,13 +84,13 @@ def test_grow_and_shrink(coded) -> None:
 def test_doubtful_gaussians_of_what_is_visible_are_selected(coded) -> None:
     obj, _, codes = coded
     with pytest.raises(RuntimeError, match="run folder"):
-        bpy.ops.bgs.select_doubtful()
+        bpy.ops.bgs.select_low_confidence()
     sure = np.linspace(0, 1, len(codes), dtype=np.float32)[np.random.default_rng(0).permutation(len(codes))]
-    clouds.set_column(obj.data, at.Column(at.CONFIDENCE, "FLOAT", sure))
-    bpy.ops.bgs.select_doubtful(below=0.25)
+    point_clouds.set_column(obj.data, at.Column(at.CONFIDENCE, "FLOAT", sure))
+    bpy.ops.bgs.select_low_confidence(below=0.25)
     assert np.array_equal(selection.selected(obj), sure < 0.25)
     bpy.ops.bgs.isolate_label(index=1)
-    bpy.ops.bgs.select_doubtful(below=0.25)
+    bpy.ops.bgs.select_low_confidence(below=0.25)
     assert np.array_equal(selection.selected(obj), (sure < 0.25) & shown(obj))
     assert 0 < selection.selected(obj).sum() < (sure < 0.25).sum()
 
@@ -97,11 +98,11 @@ def test_doubtful_gaussians_of_what_is_visible_are_selected(coded) -> None:
 def test_reassign_to_an_existing_and_to_a_new_label(coded) -> None:
     obj, _, codes = coded
     first, second = rows_of(obj, 1)[:2]
-    moved = labels.table_of(obj).rows(1, first.label)
+    moved = code_tables.table_of(obj).rows(1, first.label)
     target = second.label
     bpy.ops.bgs.select_label(index=0)
     bpy.ops.bgs.reassign(target=str(target))
-    after = labels.codes_of(obj)
+    after = code_tables.codes_of(obj)
     layout = BitLayout()
     assert (layout.labels(after, 1)[moved] == target).all()
     assert np.array_equal(after[~moved], codes[~moved])
@@ -114,13 +115,13 @@ def test_reassign_to_an_existing_and_to_a_new_label(coded) -> None:
 
 def test_collections_are_nested_and_merge_back_is_lossless(coded) -> None:
     obj, _, _ = coded
-    before = {c.name: c.values.tobytes() for c in clouds.columns(obj.data)}
+    before = {c.name: c.values.tobytes() for c in point_clouds.columns(obj.data)}
     obj.bgs.level = 2
     obj.bgs.level = 1
     bpy.ops.bgs.make_collections()
     obj.bgs.level = 2
     bpy.ops.bgs.make_collections()
-    parts = labels.parts_of(obj)
+    parts = code_tables.parts_of(obj)
     assert sorted(len(p.data.points) for p in parts) == sorted(r.count for r in rows_of(obj, 2))
     root = obj.bgs.part_collection
     assert [c.name for c in root.children] == [r.name for r in rows_of(obj, 1)]  # larger ones first, as in the list
@@ -128,41 +129,41 @@ def test_collections_are_nested_and_merge_back_is_lossless(coded) -> None:
     assert obj.hide_render and obj.hide_viewport
     bpy.ops.bgs.merge_back()
     obj.bgs.level = 1
-    assert {c.name: c.values.tobytes() for c in clouds.columns(obj.data)} == before
-    assert not labels.parts_of(obj) and not bpy.data.collections and not obj.hide_render
+    assert {c.name: c.values.tobytes() for c in point_clouds.columns(obj.data)} == before
+    assert not code_tables.parts_of(obj) and not bpy.data.collections and not obj.hide_render
     assert len(bpy.data.pointclouds) == 1
 
 
 def test_update_keeps_what_the_user_did(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part = labels.parts_of(obj)[0]
+    part = code_tables.parts_of(obj)[0]
     mine = bpy.data.materials.new("Mine")
     part.name, part.location.x = "My Chair", 5
     part.data.materials.clear()
     part.data.materials.append(mine)
     key = part.bgs.part_key
-    rows = labels.table_of(obj).rows(1, key & 0xFFFFFFFF)
+    rows = code_tables.table_of(obj).rows(1, key & 0xFFFFFFFF)
     labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, 1)  # all but the first thousand get another label
     bpy.ops.bgs.make_collections()
     part = bpy.data.objects["My Chair"]
     assert part.bgs.part_key == key and len(part.data.points) == 1000
     assert part.location.x == 5 and part.data.materials[0] == mine
-    assert len(labels.parts_of(obj)) == 5
+    assert len(code_tables.parts_of(obj)) == 5
 
 
 def test_merge_keeps_moves_and_deletions(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    parts = labels.parts_of(obj)
-    moved_rows = clouds.get_column(parts[0].data, at.ROW)
-    old = clouds.get_column(parts[0].data, at.POSITION)
+    parts = code_tables.parts_of(obj)
+    moved_rows = point_clouds.get_column(parts[0].data, at.ROW)
+    old = point_clouds.get_column(parts[0].data, at.POSITION)
     parts[0].location.x += 7
-    label_collections.remove_part(parts[1])
+    label_objects.remove_part(parts[1])
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 4500
-    where = np.isin(clouds.get_column(obj.data, at.ROW), moved_rows)
-    assert np.allclose(clouds.get_column(obj.data, at.POSITION)[where] - old, (7, 0, 0), atol=1e-5)
+    where = np.isin(point_clouds.get_column(obj.data, at.ROW), moved_rows)
+    assert np.allclose(point_clouds.get_column(obj.data, at.POSITION)[where] - old, (7, 0, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("only", ["ALL", "SHOWN"])
@@ -170,15 +171,15 @@ def test_a_deleted_object_stays_deleted_until_it_is_asked_for(coded, only: str) 
     obj, _, _ = coded
     obj.bgs.labels[3].hidden = True  # SHOWN leaves it out
     bpy.ops.bgs.make_collections(only=only)
-    count = len(labels.parts_of(obj))
-    doomed, source, target = labels.parts_of(obj)[:3]
+    count = len(code_tables.parts_of(obj))
+    doomed, source, target = code_tables.parts_of(obj)[:3]
     key = doomed.bgs.part_key
-    label_collections.remove_part(doomed)
-    rows = labels.table_of(obj).rows(1, source.bgs.part_key & 0xFFFFFFFF)
+    label_objects.remove_part(doomed)
+    rows = code_tables.table_of(obj).rows(1, source.bgs.part_key & 0xFFFFFFFF)
     labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, target.bgs.part_key & 0xFFFFFFFF)
     assert bpy.ops.bgs.update_collections() == {"FINISHED"}
-    assert len(labels.parts_of(obj)) == count - 1
-    assert key not in [p.bgs.part_key for p in labels.parts_of(obj)]
+    assert len(code_tables.parts_of(obj)) == count - 1
+    assert key not in [p.bgs.part_key for p in code_tables.parts_of(obj)]
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 4500
     assert key not in [row.key for row in obj.bgs.labels if row.level == 1]
@@ -187,42 +188,42 @@ def test_a_deleted_object_stays_deleted_until_it_is_asked_for(coded, only: str) 
 def test_an_object_outlives_its_splat(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part = labels.parts_of(obj)[0]
+    part = code_tables.parts_of(obj)[0]
     bpy.data.objects.remove(obj)
     bpy.context.view_layer.objects.active = part
     part.bgs.level = 2
     assert [len(rows_of(part, level)) for level in (1, 2, 3)] == [1, 2, 4]
     bpy.ops.bgs.make_collections()
-    assert sorted(len(p.data.points) for p in labels.parts_of(part)) == sorted(r.count for r in rows_of(part, 2))
+    assert sorted(len(p.data.points) for p in code_tables.parts_of(part)) == sorted(r.count for r in rows_of(part, 2))
 
 
 def test_a_deleted_object_comes_back_when_asked_for(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    label_collections.remove_part(labels.parts_of(obj)[0])
+    label_objects.remove_part(code_tables.parts_of(obj)[0])
     bpy.ops.bgs.make_collections()
-    assert len(labels.parts_of(obj)) == 4
+    assert len(code_tables.parts_of(obj)) == 4
 
 
 def test_a_pick_after_selecting_objects_is_what_counts(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part, other = labels.parts_of(obj)[:2]
+    part, other = code_tables.parts_of(obj)[:2]
     part.select_set(True)
     bpy.context.view_layer.objects.active = part
     index = next(i for i, row in enumerate(obj.bgs.labels) if row.level == 1 and row.key == other.bgs.part_key)
     bpy.ops.bgs.select_label(index=index)
     bpy.ops.bgs.reassign(target="NEW", name="Picked")
     named = next(row for row in obj.bgs.labels if row.name == "Picked")
-    rows = labels.table_of(obj).rows(1, named.label)
-    assert set(clouds.get_column(obj.data, at.ROW)[rows]) == set(clouds.get_column(other.data, at.ROW))
+    rows = code_tables.table_of(obj).rows(1, named.label)
+    assert set(point_clouds.get_column(obj.data, at.ROW)[rows]) == set(point_clouds.get_column(other.data, at.ROW))
 
 
 def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
     obj, _, _ = coded
     obj.bgs.label_index = 3
     bpy.ops.bgs.make_collections(only="CHOSEN")
-    assert len(labels.parts_of(obj)) == 1
+    assert len(code_tables.parts_of(obj)) == 1
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 6000
 
@@ -230,12 +231,12 @@ def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
 def test_edits_are_noticed_before_they_are_overwritten(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part = labels.parts_of(obj)[2]
-    assert label_collections.edited_parts(obj) == []
-    position = clouds.get_column(part.data, at.POSITION)
+    part = code_tables.parts_of(obj)[2]
+    assert label_objects.edited_parts(obj) == []
+    position = point_clouds.get_column(part.data, at.POSITION)
     position[0] += 1
-    clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
-    assert label_collections.edited_parts(obj) == [part.name]
+    point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
+    assert label_objects.edited_parts(obj) == [part.name]
 
 
 def test_undo_brings_codes_and_labels_back(coded) -> None:
@@ -247,7 +248,7 @@ def test_undo_brings_codes_and_labels_back(coded) -> None:
     bpy.ops.ed.undo_push(message="after")
     bpy.ops.ed.undo()
     obj = bpy.data.objects[name]
-    assert np.array_equal(labels.codes_of(obj), codes)
+    assert np.array_equal(code_tables.codes_of(obj), codes)
     assert len(rows_of(obj, 1)) == 4
 
 
@@ -257,7 +258,7 @@ def test_a_million_in_time(coded) -> None:
     """
     rng = np.random.default_rng(0)
     count = 1_000_000
-    cloud = clouds.new_cloud("big", count)
+    cloud = point_clouds.new_cloud("big", count)
     obj = bpy.data.objects.new("big", cloud)
     bpy.context.scene.collection.objects.link(obj)
     for name, kind, values in (
@@ -266,7 +267,7 @@ def test_a_million_in_time(coded) -> None:
         (at.ROW, "INT", np.arange(count)),
         *((f"radiance:sh_{k}", "FLOAT_VECTOR", rng.random((count, 3))) for k in range(15)),
     ):  # fmt: skip
-        clouds.set_column(cloud, at.Column(name, kind, values))
+        point_clouds.set_column(cloud, at.Column(name, kind, values))
     obj.bgs.is_splat = True
     layout = BitLayout()
     zero = np.zeros(count, np.int64)
@@ -278,7 +279,7 @@ def test_a_million_in_time(coded) -> None:
         times.append(time.process_time() - started)
     assert min(times) < 0.3, times
     started = time.process_time()
-    made = label_collections.make_tree(bpy.context.scene, obj, 2)
+    made = label_objects.make_tree(bpy.context.scene, obj, 2)
     seconds = time.process_time() - started
     assert len(made) == 200 and seconds < 6, f"{seconds:.2f} s"
     print(f"\nrecolour 1M: {min(times) * 1000:.0f} ms; 200 objects of 1M with degree 3: {seconds:.2f} s")
@@ -291,27 +292,27 @@ def test_no_labels_is_said(tmp_path) -> None:
     bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "a.ply", rows)))
     assert not bpy.ops.bgs.make_collections.poll()
     with pytest.raises(labels.UsageError, match="no labels"):
-        labels.codes_of(bpy.context.view_layer.objects.active)
+        code_tables.codes_of(bpy.context.view_layer.objects.active)
 
 
 def test_parts_show_what_their_whole_is_set_to(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    part = labels.parts_of(obj)[0]
+    part = code_tables.parts_of(obj)[0]
     obj.bgs.level = 2
-    assert len(np.unique(clouds.get_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
+    assert len(np.unique(point_clouds.get_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
     row = labels.find(obj, 1, part.bgs.part_key & 0xFFFFFFFF)
     row.hidden = True
-    assert not shown(part).any() and shown(labels.parts_of(obj)[1]).all()
+    assert not shown(part).any() and shown(code_tables.parts_of(obj)[1]).all()
 
 
 def test_reassigning_a_part_updates_the_tree(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
-    first, second = labels.parts_of(obj)[:2]
+    first, second = code_tables.parts_of(obj)[:2]
     target = second.bgs.part_key & 0xFFFFFFFF
     for other in bpy.context.view_layer.objects:
         other.select_set(other == first)
     bpy.context.view_layer.objects.active = first
     bpy.ops.bgs.reassign(target=str(target))
-    assert sorted(len(p.data.points) for p in labels.parts_of(obj)) == [1500, 1500, 3000]
+    assert sorted(len(p.data.points) for p in code_tables.parts_of(obj)) == [1500, 1500, 3000]

@@ -4,12 +4,13 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_bgs import clouds, label_collections, labels, selection
+from blender_bgs.cloud import code_tables, labels, point_clouds, selection
 from blender_bgs.logic import attributes as at
+from blender_bgs.parts import label_objects
 
 
 def positions(obj) -> np.ndarray:
-    return clouds.get_column(obj.data, at.POSITION)
+    return point_clouds.get_column(obj.data, at.POSITION)
 
 
 @pytest.fixture
@@ -18,13 +19,13 @@ def reopened(coded, tmp_path):
     whole, source, _ = coded
     before = positions(whole)
     bpy.ops.bgs.make_collections(only="ALL")
-    moved, hidden = labels.parts_of(whole)[:2]
-    moved_rows = clouds.get_column(moved.data, at.ROW)
+    moved, hidden = code_tables.parts_of(whole)[:2]
+    moved_rows = point_clouds.get_column(moved.data, at.ROW)
     moved.location.x += 2
     hidden.hide_viewport = True
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
-    whole = next(o for o in bpy.data.objects if clouds.is_splat(o) and o.bgs.whole is None)
+    whole = next(o for o in bpy.data.objects if point_clouds.is_splat(o) and o.bgs.whole is None)
     yield whole, source, before, moved_rows
     bpy.ops.wm.read_homefile(use_empty=True)
 
@@ -48,9 +49,9 @@ def test_merging_moves_only_what_was_moved(reopened) -> None:
 
 def test_new_objects_stand_where_the_whole_does(reopened) -> None:
     whole, _, _, _ = reopened
-    assert len(label_collections.lost_parts(whole)) == 0
-    for part in label_collections.make_tree(bpy.context.scene, whole, 2):
-        assert np.allclose(clouds.world_of(part), clouds.world_of(whole), atol=1e-6)
+    assert len(label_objects.lost_parts(whole)) == 0
+    for part in label_objects.make_tree(bpy.context.scene, whole, 2):
+        assert np.allclose(point_clouds.world_of(part), point_clouds.world_of(whole), atol=1e-6)
 
 
 def test_a_parent_of_a_hidden_object_counts(coded) -> None:
@@ -62,31 +63,31 @@ def test_a_parent_of_a_hidden_object_counts(coded) -> None:
     seen = np.array(whole.matrix_world)
     whole.hide_viewport, parent.location = True, (4, 2, 3)
     bpy.context.view_layer.update()
-    assert np.allclose(clouds.world_of(whole)[:3, 3] - seen[:3, 3], (3, 0, 0), atol=1e-6)
+    assert np.allclose(point_clouds.world_of(whole)[:3, 3] - seen[:3, 3], (3, 0, 0), atol=1e-6)
 
 
 def test_turning_the_splat_up_turns_its_objects(coded) -> None:
     whole, _, _ = coded
     bpy.ops.bgs.make_collections(only="ALL")
-    part = labels.parts_of(whole)[0]
+    part = code_tables.parts_of(whole)[0]
     part.location.x += 2
     bpy.context.view_layer.update()
     whole.bgs.up_axis = "Z"
     bpy.context.view_layer.update()
-    assert np.allclose(clouds.world_of(whole), np.eye(4), atol=1e-6)
+    assert np.allclose(point_clouds.world_of(whole), np.eye(4), atol=1e-6)
     shift = np.eye(4)
     shift[0, 3] = 2
-    assert np.allclose(clouds.world_of(part), shift, atol=1e-6)
+    assert np.allclose(point_clouds.world_of(part), shift, atol=1e-6)
 
 
 def test_what_is_picked_is_marked_in_objects_too_and_in_no_render(coded) -> None:
     whole, _, _ = coded
     bpy.ops.bgs.make_collections(only="ALL")
-    color = clouds.get_column(whole.data, at.COLOR).copy()
-    chosen = labels.table_of(whole).rows(1, whole.bgs.labels[1].label)
+    color = point_clouds.get_column(whole.data, at.COLOR).copy()
+    chosen = code_tables.table_of(whole).rows(1, whole.bgs.labels[1].label)
     labels.select(whole, chosen)
     marks = selection.Marks()
-    marked = {part.name: marks.of(part) for part in labels.parts_of(whole)}
+    marked = {part.name: marks.of(part) for part in code_tables.parts_of(whole)}
     name = whole.bgs.labels[1].name
     assert marked[name].all() and not any(rows.any() for other, rows in marked.items() if other != name)
-    assert np.array_equal(clouds.get_column(whole.data, at.COLOR), color)  # F12 shows this colour
+    assert np.array_equal(point_clouds.get_column(whole.data, at.COLOR), color)  # F12 shows this colour

@@ -8,12 +8,15 @@ import made
 import numpy as np
 import pytest
 
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.label_table import build_label_table, read_labels
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, write_run
-from bgs_engine.labels import build_label_table, read_labels
-from blender_bgs import clouds, label_collections, labels, run_files, segmenting
+from blender_bgs.cloud import code_tables, labels, point_clouds
+from blender_bgs.engine import segmenting
+from blender_bgs.files import run_sync
 from blender_bgs.logic import attributes as at
+from blender_bgs.parts import label_objects
 
 
 def write_answer(scene: Path, run: Path, codes: np.ndarray) -> Path:
@@ -61,7 +64,7 @@ def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> Non
     colors = [tuple(labels.find(obj, 1, label).color) for label in balls]
     new = other_numbers(codes)
     segment_again(obj, run, new, run.parent / "made.ply")
-    assert np.array_equal(labels.codes_of(obj), new)
+    assert np.array_equal(code_tables.codes_of(obj), new)
     after = [int(label) for label in layout.labels(new[[1000, 1500, 3000, 4500]], 1)]
     assert not set(after) & set(balls)
     found = [labels.find(obj, 1, label) for label in after]
@@ -70,7 +73,7 @@ def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> Non
     assert found[3].name.startswith("L1_")  # nobody named it, so it has the name that its new rank gives
     assert [tuple(row.color) for row in found] == colors
     assert found[2].hidden and not found[0].hidden
-    sure = clouds.get_column(obj.data, at.CONFIDENCE)
+    sure = point_clouds.get_column(obj.data, at.CONFIDENCE)
     assert sure is not None and np.array_equal(sure, np.arange(6000, dtype=np.float32) / 6000)
     assert "Sofa" in {row.name for row in read_labels(run / "labels.json").levels[0]}  # for other programs too
 
@@ -80,7 +83,7 @@ def test_objects_are_updated_after_a_second_segmentation(run_import) -> None:
     bpy.ops.bgs.make_collections()
     assert not bpy.ops.bgs.update_collections.poll()  # nothing to update yet
     label = int(BitLayout().labels(codes[:1], 1)[0])
-    part = next(p for p in labels.parts_of(obj) if p.bgs.part_key & 0xFFFFFFFF == label)
+    part = next(p for p in code_tables.parts_of(obj) if p.bgs.part_key & 0xFFFFFFFF == label)
     home, mine = bpy.data.collections.new("Mine"), bpy.data.materials.new("Mine")
     bpy.context.scene.collection.children.link(home)
     for collection in part.users_collection:
@@ -91,27 +94,29 @@ def test_objects_are_updated_after_a_second_segmentation(run_import) -> None:
     segment_again(obj, run, new, run.parent / "made.ply")
     part = bpy.data.objects["My Sofa"]
     assert obj.bgs.parts_stale and len(part.data.points) == 1500  # the object waits for the button ...
-    assert np.array_equal(clouds.get_column(part.data, at.CODE), new[:1500])  # ... but shows the labels as they are
+    assert np.array_equal(
+        point_clouds.get_column(part.data, at.CODE), new[:1500]
+    )  # ... but shows the labels as they are
     assert bpy.ops.bgs.update_collections() == {"FINISHED"}
     part = bpy.data.objects["My Sofa"]
     assert len(part.data.points) == 1000 and part.location.x == 5
     assert part.data.materials[0] == mine and part.users_collection[0] == home
-    sizes = sorted(len(p.data.points) for p in labels.parts_of(obj))
+    sizes = sorted(len(p.data.points) for p in code_tables.parts_of(obj))
     assert sizes == [1000, 1500, 1500, 2000] and not obj.bgs.parts_stale
     before = len(obj.data.points)
     bpy.ops.bgs.merge_back()
-    assert len(obj.data.points) == before and np.array_equal(labels.codes_of(obj), new)
+    assert len(obj.data.points) == before and np.array_equal(code_tables.codes_of(obj), new)
 
 
 def test_a_moved_object_whose_label_is_gone_is_named_first(run_import) -> None:
     obj, run, codes = run_import
     bpy.ops.bgs.make_collections()
-    part = labels.parts_of(obj)[0]
+    part = code_tables.parts_of(obj)[0]
     part.location.x += 3
     bpy.context.view_layer.update()
-    assert label_collections.lost_parts(obj) == []
+    assert label_objects.lost_parts(obj) == []
     segment_again(obj, run, codes * 0 + 77, run.parent / "made.ply")  # everything is one thing now
-    assert label_collections.lost_parts(obj) == [part.name]
+    assert label_objects.lost_parts(obj) == [part.name]
 
 
 def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_once(run_import) -> None:
@@ -119,30 +124,30 @@ def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_onc
     for index in (0, 1):
         obj.bgs.label_index = index
         bpy.ops.bgs.make_collections(only="CHOSEN")
-    assert len(labels.parts_of(obj)) == 2
+    assert len(code_tables.parts_of(obj)) == 2
     segment_again(obj, run, other_numbers(codes), run.parent / "made.ply")
     bpy.ops.bgs.merge_back()
-    assert np.array_equal(clouds.get_column(obj.data, at.ROW), np.arange(6000))
+    assert np.array_equal(point_clouds.get_column(obj.data, at.ROW), np.arange(6000))
     assert obj.data.attributes.get(at.IN_OBJECTS) is None
 
 
 def test_an_answer_for_an_edited_splat_is_refused(run_import) -> None:
     obj, run, _ = run_import
     order = segmenting.order_of(obj, in_order=False)
-    rows = clouds.get_column(obj.data, at.ROW)
-    clouds.set_column(obj.data, at.Column(at.ROW, "INT", rows[::-1]))
-    before = labels.codes_of(obj)
+    rows = point_clouds.get_column(obj.data, at.ROW)
+    point_clouds.set_column(obj.data, at.Column(at.ROW, "INT", rows[::-1]))
+    before = code_tables.codes_of(obj)
     with pytest.raises(segmenting.InputError, match="edited"):
         segmenting.apply_answer(obj, segmenting.read_answer(run, order))
-    assert np.array_equal(labels.codes_of(obj), before)
+    assert np.array_equal(code_tables.codes_of(obj), before)
 
 
 def reassign_first_ball(obj) -> np.ndarray:
-    label = int(BitLayout().labels(labels.codes_of(obj)[:1], 1)[0])
+    label = int(BitLayout().labels(code_tables.codes_of(obj)[:1], 1)[0])
     index = next(i for i, row in enumerate(obj.bgs.labels) if row.level == 1 and row.label == label)
     bpy.ops.bgs.select_label(index=index)
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
-    return labels.codes_of(obj)
+    return code_tables.codes_of(obj)
 
 
 def test_mended_labels_go_to_the_run_folder_when_asked(run_import) -> None:
@@ -175,7 +180,7 @@ def test_saving_the_blend_saves_the_run_folder_and_undo_goes_back_with_it(run_im
     assert np.array_equal(open_run(run).codes, new)
     bpy.ops.ed.undo()
     obj = bpy.data.objects[name]
-    assert np.array_equal(labels.codes_of(obj), codes)
+    assert np.array_equal(code_tables.codes_of(obj), codes)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
     assert np.array_equal(open_run(run).codes, codes)
 
@@ -202,14 +207,14 @@ def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_p
 def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:
     obj, run, codes = run_import
     bpy.ops.bgs.make_collections()
-    label_collections.remove_part(labels.parts_of(obj)[1])
+    label_objects.remove_part(code_tables.parts_of(obj)[1])
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 4500
     labels.select(obj, np.arange(4500) < 100)
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
-    assert run_files.save(obj)
+    assert run_sync.save(obj)
     there = open_run(run).codes
-    kept = clouds.get_column(obj.data, at.ROW)
-    assert np.array_equal(there[kept], labels.codes_of(obj))
+    kept = point_clouds.get_column(obj.data, at.ROW)
+    assert np.array_equal(there[kept], code_tables.codes_of(obj))
     gone = np.setdiff1d(np.arange(6000), kept)
     assert np.array_equal(there[gone], codes[gone])

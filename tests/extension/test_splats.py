@@ -14,11 +14,11 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 
-from bgs_engine.errors import UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.io.exr import write_exr
 from bgs_engine.io.ply import read_ply
-from blender_bgs import render_splats
-from blender_bgs.render_splats import RenderConfig, write_shot
+from blender_bgs.frames import shot
+from blender_bgs.frames.shot import RenderConfig, write_shot
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_engine = pytest.mark.skipif(
@@ -56,7 +56,7 @@ def pixels_of(entry: dict, points: np.ndarray) -> np.ndarray:
 
 def blenders_pixels(camera: bpy.types.Object, points: np.ndarray) -> np.ndarray:
     scene = bpy.context.scene
-    width, height = render_splats.picture_size(scene)
+    width, height = shot.picture_size(scene)
     seen = [world_to_camera_view(scene, camera, Vector(point)) for point in points]
     return np.array([(v.x * width, (1 - v.y) * height) for v in seen])
 
@@ -74,7 +74,7 @@ def test_points_land_where_blender_puts_them(camera, kind: str, fit: str, shift:
         settings.resolution_percentage = percentage
         bpy.context.view_layer.update()
         points = np.random.default_rng(0).uniform(-2, 2, (30, 3))
-        entry = render_splats.camera_entry(bpy.context.scene, *render_splats.picture_size(bpy.context.scene))
+        entry = shot.camera_entry(bpy.context.scene, *shot.picture_size(bpy.context.scene))
         ours, theirs = pixels_of(entry, points), blenders_pixels(camera, points)
         # At a rounded size Blender's two functions differ by the rounding: half a pixel of 106 over the whole width.
         limit = 0.01 if percentage == 50 else 0.6
@@ -111,7 +111,7 @@ def test_a_shot_follows_camera_and_objects(camera, coded, tmp_path: Path) -> Non
 def test_parts_are_rendered_instead_of_their_whole(camera, coded, tmp_path: Path) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections(only="ALL")
-    names = {o.name for o in render_splats.renderable(bpy.context.scene)}
+    names = {o.name for o in shot.renderable(bpy.context.scene)}
     assert obj.name not in names and len(names) == 4
     path = write_shot(bpy.context.scene, tmp_path / "shot", RenderConfig())
     counts = [read_ply(path.parent / name).count for name in json.loads(path.read_text())["parts"]]
@@ -245,9 +245,9 @@ def test_too_many_for_ellipsoids_are_balls(camera, tmp_path: Path) -> None:
     bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "a.ply", made.with_codes(rows, codes))))
     obj = bpy.context.view_layer.objects.active
     one = rendered(tmp_path, "one.png")
-    from blender_bgs.splats import stand_in
+    from blender_bgs.cloud import geometry_nodes
 
-    stand_in._set_inputs(obj.modifiers[0], {"Most Ellipsoids": 100})
+    geometry_nodes._set_inputs(obj.modifiers[0], {"Most Ellipsoids": 100})
     obj.update_tag()
     balls = rendered(tmp_path, "balls.png")
     assert (balls[..., 3] > 0.5).any()

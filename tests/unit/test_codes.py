@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bgs_engine.codes import BitLayout, code_bytes, codes_from_bytes
-from bgs_engine.errors import UsageError
+from bgs_engine.core.codes import BitLayout, code_bytes, codes_from_bytes
+from bgs_engine.core.errors import UsageError
 
 int32s = arrays.arrays(np.int32, st.integers(0, 20), elements=st.integers(-(2**31), 2**31 - 1))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bgs_engine.errors import CancelledError, ExitCode, InputError
-from bgs_engine.events import PROGRESS_INTERVAL, Reporter, json_sink, log_to, watch_stdin
+from bgs_engine.core.errors import CancelledError, ExitCode, InputError
+from bgs_engine.core.events import PROGRESS_INTERVAL, Reporter, json_sink, log_to, watch_stdin
 
 PATIENCE = 10.0  # seconds a thread may take on a busy machine
 

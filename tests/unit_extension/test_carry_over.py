@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bgs_engine.codes import BitLayout
+from bgs_engine.core.codes import BitLayout
 from blender_bgs.logic.carry_over import Kept, is_automatic, partners
 from blender_bgs.logic.label_tree import CodeTable
 

@@ -1,13 +1,14 @@
 """What Install Engine asks for, and what Check Engine says about the device. Plain Python: nothing is installed."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from blender_bgs import installer
-from blender_bgs.engine import in_words
+from blender_bgs.engine import installer
+from blender_bgs.engine.doctor import in_words
 
 
 @pytest.fixture
@@ -98,10 +99,11 @@ def test_torch_fits_the_machine(
 
 @pytest.mark.parametrize(("driver", "wanted"), [((12, 4), "warp-lang==1.17.*"), ((13, 0), ""), (None, "")])
 def test_an_older_driver_gets_the_warp_that_works_with_it(driver: tuple[int, int] | None, wanted: str) -> None:
-    from bgs_engine.devices import CudaFacts, trouble
+    from bgs_engine.devices.choice import CudaFacts, trouble
 
     problem = trouble(CudaFacts(driver, "1.19.0", "NVIDIA RTX", 86))
-    assert installer.older_warp(problem[1] if problem else "") == wanted
+    report = json.dumps({"cuda": {"install": problem.install if problem else ""}})
+    assert installer.older_warp(report) == wanted
 
 
 def test_where_no_driver_is_nothing_is_fitted() -> None:
@@ -111,41 +113,31 @@ def test_where_no_driver_is_nothing_is_fitted() -> None:
     assert runner.commands == []
 
 
-def report(**checks: tuple[bool, str]) -> dict:
-    rows = [
-        {"name": n.replace("_", "-"), "ok": ok, "detail": d, "hint": "", "needed": False}
-        for n, (ok, d) in checks.items()
-    ]
-    return {"ok": True, "checks": rows}
+def report(kind: str, why: str, **cuda: object) -> dict:
+    return {"ok": True, "checks": [], "auto_device": {"kind": kind, "why": why}, "cuda": cuda}
 
 
 def test_the_device_in_words() -> None:
-    none = report(nvidia=(False, "no NVIDIA driver found"), device=(True, "auto means cpu: no NVIDIA driver was found"))
+    none = report("cpu", "no NVIDIA driver was found", driver=None, warp=None)
     assert in_words(none)[1] == "It will use the processor (CPU): no NVIDIA driver was found."
     assert in_words(none, "cuda")[1].startswith(
         "It cannot use the NVIDIA GPU chosen under Settings > Device: no NVIDIA"
     )
     assert not any("Install Engine" in line for line in in_words(none))
-    card = report(
-        warp_lang=(True, "1.19"), nvidia=(True, "driver for CUDA 13.0"), cuda=(True, "NVIDIA H100 (sm_90)"),
-        device=(True, "auto means cuda: NVIDIA H100, driver for CUDA 13.0, warp-lang 1.19"),
-    )  # fmt: skip
-    assert in_words(card)[1] == "It will use the graphics card: NVIDIA H100 (sm_90)."
+    card = report("cuda", "asked", driver=[13, 0], warp="1.19", card="NVIDIA H100")
+    assert in_words(card)[1] == "It will use the graphics card: NVIDIA H100."
     assert "as chosen" in in_words(card, "cpu")[1]
-    unused = report(
-        warp_lang=(False, "not installed"), nvidia=(True, "driver for CUDA 13.0"), cuda=(False, "warp-lang is missing"),
-        device=(True, "auto means cpu: warp-lang is not installed"),
-    )  # fmt: skip
+    unused = report("cpu", "warp-lang is not installed", driver=[13, 0], warp=None)
     assert in_words(unused)[1:3] == [
         "It will use the processor (CPU): warp-lang is not installed.",
         "An NVIDIA driver is here: Install Engine, in the preferences, adds what makes use of the card.",
     ]
 
 
-def test_the_real_doctors_line_is_understood() -> None:
-    """The words of the device line are the engine's own."""
+def test_the_real_doctors_report_is_understood() -> None:
+    """The fields are those that the engine sends."""
     pytest.importorskip("torch", reason="the doctor asks the engine's packages")
-    from bgs_engine import doctor
+    from bgs_engine.devices import doctor
 
     lines = in_words(doctor.as_json(doctor.examine()))
     assert lines[1].startswith("It will use the ")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bgs_engine.errors import EnvironmentLacksError
-from blender_bgs import engine
-from blender_bgs.engine import SegmentConfig, find_engine, in_words
-from blender_bgs.job import Job, Progress, advance
+from bgs_engine.core.errors import EnvironmentLacksError
+from blender_bgs.engine import locate
+from blender_bgs.engine.doctor import ask_doctor, in_words
+from blender_bgs.engine.job import Job, Progress, advance
+from blender_bgs.engine.locate import SegmentConfig, find_engine
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
@@ -134,12 +135,12 @@ def test_unknown_and_broken_events_change_nothing() -> None:
 def test_engine_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    python = engine.environment_python(environment)
-    monkeypatch.delenv(engine.VARIABLE, raising=False)
+    python = locate.environment_python(environment)
+    monkeypatch.delenv(locate.VARIABLE, raising=False)
     with pytest.raises(EnvironmentLacksError, match="Install Engine"):
         find_engine("", "")
     assert find_engine("", str(environment)) == python
-    monkeypatch.setenv(engine.VARIABLE, sys.executable)
+    monkeypatch.setenv(locate.VARIABLE, sys.executable)
     assert find_engine("", str(environment)) == Path(sys.executable)
     assert find_engine(str(environment), "") == python
     with pytest.raises(EnvironmentLacksError, match="does not exist"):
@@ -158,14 +159,14 @@ def test_the_doctors_answer_in_words() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="this Python has no engine to ask")
 def test_the_real_doctor_answers() -> None:
-    lines = in_words(engine.ask_doctor(Path(sys.executable)))
+    lines = in_words(ask_doctor(Path(sys.executable)))
     assert any(line.startswith("torch: ") for line in lines)
 
 
 def test_a_python_without_the_engine_is_told(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     with pytest.raises(EnvironmentLacksError, match="no working engine"):
-        engine.ask_doctor(engine.environment_python(tmp_path / "env"))
+        ask_doctor(locate.environment_python(tmp_path / "env"))
 
 
 def test_installer_makes_an_environment_that_has_the_core(tmp_path: Path) -> None:
@@ -174,19 +175,19 @@ def test_installer_makes_an_environment_that_has_the_core(tmp_path: Path) -> Non
 
     wheels = package.make_wheels()
     wheel = next(w for w in wheels if w.name.startswith("bgs_engine"))
-    installer = ROOT / "blender_bgs" / "installer.py"
+    installer = ROOT / "blender_bgs" / "engine" / "installer.py"
     job = Job([sys.executable, str(installer), str(tmp_path / "env"), str(wheel), "--extras", ""], log=tmp_path / "log")
     state = job.wait(300)
     assert state.succeeded, job.details()
     assert state.artifacts["environment"] == str(tmp_path / "env")
-    python = engine.environment_python(tmp_path / "env")
+    python = locate.environment_python(tmp_path / "env")
     code = "import json, bgs_engine.io.run_folder, sys; print(json.dumps('torch' in sys.modules))"
     run = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert json.loads(run.stdout) is False  # the core needs nothing heavy
 
 
 def test_cancelled_installer_leaves_nothing(tmp_path: Path) -> None:
-    installer = ROOT / "blender_bgs" / "installer.py"
+    installer = ROOT / "blender_bgs" / "engine" / "installer.py"
     job = Job([sys.executable, str(installer), str(tmp_path / "env"), "nothing.whl"], log=tmp_path / "log")
     wait_for(lambda: job.progress.total > 0)
     job.cancel()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bgs_engine.codes import BitLayout
-from bgs_engine.errors import UsageError
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.framing import core_box, point_radii
 from blender_bgs.logic.harmonics import basis, rotation_matrix

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.cameras import Camera, look_at
-from bgs_engine.frames import Stage, load_part
+from bgs_engine.core.cameras import Camera, look_at
+from bgs_engine.output.frames import Stage, load_part
 from bgs_engine.raster.cpu.frame import blend
 from blender_bgs.logic.lens import lens_of
 

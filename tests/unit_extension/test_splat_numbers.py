@@ -5,12 +5,12 @@ import time
 import numpy as np
 import torch
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.raster import reference
 from blender_bgs.logic.lens import lens_of, viewmat_of
-from blender_bgs.splats import packing
-from blender_bgs.splats.ordering import Request, Slab, Sorter, back_to_front
-from blender_bgs.splats.probing import Target, heaviest, probe
+from blender_bgs.viewport import packing
+from blender_bgs.viewport.ordering import Request, Slab, Sorter, back_to_front
+from blender_bgs.viewport.probing import Target, heaviest, probe
 
 SIZE = (64, 48)
 PROJECTION = np.array([[1.5, 0, 0.2, 0], [0, 2.0, -0.1, 0], [0, 0, -1.02, -0.2], [0, 0, -1, 0]])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.raster.cpu.project import RECORD, depth_order, gather, project
 from bgs_engine.raster.cpu.tiles import tile_lists
 from bgs_engine.raster.scene import RasterScene

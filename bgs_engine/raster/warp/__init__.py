@@ -4,8 +4,6 @@ Every array lives on one Warp device; "cpu" (Warp's own CPU device) runs the sam
 Importing this package needs warp-lang; nothing outside it, `train.device_*` and `associate.device_votes` does.
 """
 
-import warp as wp  # re-exported: whoever takes it from here gets these settings
-
-wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)  # its greeting would break the events on stdout
+from bgs_engine.devices.warp import wp  # first of all imports of Warp, so that our settings hold
 
 __all__ = ["wp"]

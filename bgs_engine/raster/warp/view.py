@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import warp as wp
 
-from bgs_engine.cameras import Camera
+from bgs_engine.core.cameras import Camera
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.semantics import TILE
 from bgs_engine.raster.warp.kernels import project as projection

@@ -1,0 +1,164 @@
+"""What a running job tells the outside, and how the outside stops it.
+
+A `Reporter` is handed down the pipeline. Library code calls `stage`, `progress`, `metric`, `artifact` and `warning`;
+where the words go (JSON lines for Blender, a bar for a terminal, the log in the run folder) is the sinks' business.
+Every `progress` and `check` raises `CancelledError` once the user asked to stop, so a job stops at its next step.
+
+The JSON protocol, one object a line, field `event` first (docs/formats.md):
+    hello     protocol, version, command
+    stage     name
+    progress  done, total, eta (seconds, null while unknown)
+    metric    name, value
+    artifact  kind, path
+    warning   message
+    error     code (exit code), message, hint
+    done      seconds
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from bgs_engine.core.errors import BgsError, CancelledError
+
+PROTOCOL = 1
+PROGRESS_INTERVAL = 0.1  # seconds between two progress events; more would only cost time
+
+
+class Sink(Protocol):
+    """Receives every event as a plain dictionary."""
+
+    def __call__(self, event: dict[str, Any], /) -> None:
+        """Take one event."""
+
+
+class Reporter:
+    """Sends events to its sinks and stops the job when `cancel` was called (from any thread)."""
+
+    def __init__(self, sinks: Iterable[Sink] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self.sinks = list(sinks)
+        self.timings: dict[str, float] = {}
+        self.warnings: list[str] = []
+        self.metrics: dict[str, float | int | str] = {}
+        self._clock = clock
+        self._started = self._stage_started = clock()
+        self._last_progress = float("-inf")
+        self._stage = ""
+        self._cancelled = threading.Event()
+
+    def send(self, event: str, **fields: Any) -> None:
+        """Send one event as it is."""
+        for sink in self.sinks:
+            sink({"event": event, **fields})
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next step; safe in signal handlers and other threads."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise `CancelledError` if somebody asked to stop."""
+        if self._cancelled.is_set():
+            raise CancelledError
+
+    def stage(self, name: str) -> None:
+        """Begin a stage; its duration lands in `timings` when the next one begins."""
+        self.check()
+        self._close_stage()
+        self._stage, self._stage_started, self._last_progress = name, self._clock(), float("-inf")
+        self.send("stage", name=name)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the stage is; cheap enough for every step."""
+        self.check()
+        now = self._clock()
+        if done < total and now - self._last_progress < PROGRESS_INTERVAL:
+            return
+        self._last_progress = now
+        elapsed = now - self._stage_started
+        eta = round(elapsed * (total - done) / done, 1) if done else None
+        self.send("progress", done=done, total=total, eta=eta)
+
+    def track(self, items: Iterable[Any], total: int) -> Iterator[Any]:
+        """Yield the items, reporting progress after each."""
+        self.progress(0, total)
+        for done, item in enumerate(items, 1):
+            yield item
+            self.progress(done, total)
+
+    def metric(self, name: str, value: float | int | str) -> None:
+        """Report a measured figure; the last one of each name is kept in `metrics`."""
+        self.metrics[name] = value
+        self.send("metric", name=name, value=value)
+
+    def artifact(self, kind: str, path: Path) -> None:
+        """Report a file or folder that the job has finished writing."""
+        self.send("artifact", kind=kind, path=str(path))
+
+    def warning(self, message: str) -> None:
+        """Report something the user should know that does not stop the job."""
+        self.warnings.append(message)
+        self.send("warning", message=message)
+
+    def error(self, error: BgsError) -> None:
+        """Report why the job ends."""
+        self.send("error", code=int(error.exit_code), message=error.message, hint=error.hint)
+
+    def done(self) -> None:
+        """Report success; the last event."""
+        self._close_stage()
+        self.send("done", seconds=round(self._clock() - self._started, 3))
+
+    def _close_stage(self) -> None:
+        if self._stage:
+            seconds = self._clock() - self._stage_started
+            self.timings[self._stage] = round(self.timings.get(self._stage, 0.0) + seconds, 3)
+            self._stage = ""
+
+
+def json_sink(stream: IO[str]) -> Sink:
+    """One JSON object a line, flushed, for a program that reads along."""
+
+    def sink(event: dict[str, Any]) -> None:
+        # A reader that went away is noticed at the end of standard input; the job must not die of the pipe first.
+        try:
+            stream.write(json.dumps(event, allow_nan=False, default=str) + "\n")
+            stream.flush()
+        except (BrokenPipeError, ValueError):
+            pass
+
+    return sink
+
+
+@contextmanager
+def log_to(reporter: Reporter, path: Path) -> Iterator[None]:
+    """Keep every event of the block in a JSON-lines file as well, with the time of day."""
+    with path.open("a", encoding="utf-8") as stream:
+        write = json_sink(stream)
+
+        def sink(event: dict[str, Any]) -> None:
+            write({**event, "time": round(time.time(), 3)})
+
+        reporter.sinks.append(sink)
+        try:
+            yield
+        finally:
+            reporter.sinks.remove(sink)
+
+
+def watch_stdin(reporter: Reporter, stream: IO[str] | None = None) -> threading.Thread:
+    """Cancel on the word `cancel` and on end of input: the program that started us has gone."""
+
+    def watch() -> None:
+        for line in stream or sys.stdin:
+            if line.strip() == "cancel":
+                break
+        reporter.cancel()
+
+    thread = threading.Thread(target=watch, name="bgs-stdin", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,147 @@
+"""The label table: what every label of every level is, where it is, and what people call it.
+
+Kept as labels.json in the run folder and edited by people (names), so it is plain data; everything is computed with
+one sort per level, never per Gaussian.
+"""
+
+import operator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.files import read_json, write_json
+
+TABLE_FORMAT = 1
+SOLID_OPACITY = 0.1  # Gaussians fainter than this do not count for a label's box: haze would blow it up
+
+
+@dataclass
+class Label:
+    """One label of one level. Lengths are in scene units, colours linear 0..1."""
+
+    label: int
+    parent: int
+    count: int
+    center: tuple[float, float, float]
+    box_min: tuple[float, float, float]
+    box_max: tuple[float, float, float]
+    color: tuple[float, float, float]
+    name: str
+    confidence: float | None = None  # mean share of decided votes, 0..1; None where the method gives none
+
+
+@dataclass
+class LabelTable:
+    """`levels[l - 1]` holds the labels of level l, largest first."""
+
+    layout: BitLayout
+    levels: list[list[Label]]
+
+    def of(self, level: int) -> list[Label]:
+        """The labels of `level`."""
+        self.layout.bits_to(level)
+        return self.levels[level - 1]
+
+
+def build_label_table(
+    layout: BitLayout,
+    codes: np.ndarray,
+    means: np.ndarray,
+    opacities: np.ndarray,
+    colors: np.ndarray,
+    confidence: np.ndarray | None = None,
+) -> LabelTable:
+    """Describe every label in use.
+
+    Args:
+        codes: int32 [N].
+        means: float32 [N, 3], scene units.
+        opacities: float32 [N] in 0..1, weights of centre and colour.
+        colors: float32 [N, 3], 0..1.
+        confidence: float32 [N] in 0..1, or None.
+    """
+    levels = []
+    usable = np.isfinite(means).all(1)
+    for level in range(1, layout.levels + 1):
+        labels = layout.labels(codes, level)
+        order = np.argsort(labels, kind="stable")
+        ids, starts = np.unique(labels[order], return_index=True)
+        groups = np.split(order, starts[1:])
+        digits = len(str(len(ids)))
+        by_size = sorted(range(len(ids)), key=lambda k: (-len(groups[k]), int(ids[k])))
+        rows = []
+        for rank, k in enumerate(by_size, 1):
+            members = groups[k][usable[groups[k]]]
+            rows.append(
+                Label(
+                    label=int(ids[k]),
+                    parent=int(layout.parent(int(ids[k]), level)),
+                    count=len(groups[k]),
+                    name=f"L{level}_{rank:0{digits}d}",
+                    confidence=None if confidence is None else round(float(confidence[groups[k]].mean()), 4),
+                    **_describe(means[members], opacities[members], colors[members]),
+                )
+            )
+        levels.append(rows)
+    return LabelTable(layout, levels)
+
+
+def _describe(means: np.ndarray, opacities: np.ndarray, colors: np.ndarray) -> dict[str, Any]:
+    if not len(means):
+        zero = (0.0, 0.0, 0.0)
+        return {"center": zero, "box_min": zero, "box_max": zero, "color": zero}
+    weights = opacities.astype(np.float64) + 1e-6
+    solid = means[opacities >= SOLID_OPACITY]
+    solid = solid if len(solid) else means
+    return {
+        "center": _triple(np.average(means, axis=0, weights=weights)),
+        "box_min": _triple(solid.min(0)),
+        "box_max": _triple(solid.max(0)),
+        "color": _triple(np.average(colors, axis=0, weights=weights).clip(0, 1)),
+    }
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    a, b, c = (round(float(v), 6) for v in values)
+    return a, b, c
+
+
+def write_labels(path: Path, table: LabelTable) -> None:
+    """Write labels.json, whole or not at all."""
+    levels = [[asdict(label) for label in level] for level in table.levels]
+    write_json(path, {"format": TABLE_FORMAT, "level_bits": table.layout.level_bits, "levels": levels})
+
+
+def read_labels(path: Path) -> LabelTable:
+    """Read labels.json.
+
+    Raises:
+        InputError: missing, damaged, or written by a newer version.
+    """
+    data = read_json(path)
+    try:
+        if data["format"] > TABLE_FORMAT:
+            raise InputError(f"{path.name} was written by a newer version.", "Update Binary Gaussian Segmentation.")
+        layout = BitLayout(tuple(map(operator.index, data["level_bits"])))
+        levels = [[_checked(Label(**label)) for label in level] for level in data["levels"]]
+        if len(levels) != layout.levels:
+            raise ValueError(f"{len(levels)} levels of {layout.levels}")
+        return LabelTable(layout, levels)
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError, UsageError) as error:
+        raise InputError(f"{path.name} is damaged ({error}).", "Run the segmentation again.") from None
+
+
+def _checked(label: Label) -> Label:
+    """The label with every value of its own type; JSON has lists where tuples are meant."""
+    label.label, label.parent, label.count = map(operator.index, (label.label, label.parent, label.count))
+    for name in ("center", "box_min", "box_max", "color"):
+        a, b, c = map(float, getattr(label, name))
+        setattr(label, name, (a, b, c))
+    if not isinstance(label.name, str):
+        raise TypeError("a name that is no text")
+    label.confidence = None if label.confidence is None else float(label.confidence)
+    return label

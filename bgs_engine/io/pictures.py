@@ -1,0 +1,86 @@
+"""Pictures for people: contact sheets, label colours, overlays, and saving them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bgs_engine.core.files import writing
+
+GAP = 4  # pixels between the tiles of a sheet
+SHEET_TILE = 240  # pixels; wider tiles make no sheet clearer
+_GOLDEN = 0.6180339887498949  # steps of the golden ratio keep neighbouring labels' hues apart
+
+
+def to_bytes(color: np.ndarray) -> np.ndarray:
+    """uint8 [..., 3] from colours 0..1 (uint8 comes back as it is)."""
+    if color.dtype == np.uint8:
+        return color
+    return (np.nan_to_num(color).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def contact_sheet(images: Sequence[np.ndarray], columns: int, tile_width: int | None = SHEET_TILE) -> np.ndarray:
+    """Pictures side by side, uint8 [H, W, 3], row by row.
+
+    Args:
+        images: uint8 or 0..1 float [h, w, 3], any sizes.
+        columns: pictures in a row.
+        tile_width: pixels each is scaled down to (None keeps the first one's width); never enlarged.
+    """
+    if not images:
+        return np.zeros((1, 1, 3), np.uint8)
+    width = images[0].shape[1] if tile_width is None else min(tile_width, images[0].shape[1])
+    tiles = [_scaled(to_bytes(np.asarray(image)), width) for image in images]
+    height = max(tile.shape[0] for tile in tiles)
+    columns = max(1, min(columns, len(tiles)))
+    rows = -(-len(tiles) // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 32, np.uint8)
+    for k, tile in enumerate(tiles):
+        y, x = k // columns * (height + GAP), k % columns * (width + GAP)
+        sheet[y : y + tile.shape[0], x : x + width] = tile
+    return sheet
+
+
+def _scaled(image: np.ndarray, width: int) -> np.ndarray:
+    if image.shape[1] == width:
+        return image
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+
+
+def label_colors(labels: np.ndarray) -> np.ndarray:
+    """A colour for each label, uint8 [..., 3]; the same label has the same colour everywhere, 0 is black.
+
+    Hues follow the golden ratio, saturation and brightness three steps each, all from a hash of the label.
+    """
+    values = np.asarray(labels).astype(np.int64) & 0xFFFFFFFF
+    mixed = (values * 2654435761) & 0xFFFFFFFF  # Knuth's multiplicative hash: labels are often consecutive
+    hue = (values * _GOLDEN) % 1.0
+    saturation = np.array([0.55, 0.75, 0.95])[(mixed >> 8) % 3]
+    brightness = np.array([1.0, 0.85, 0.7])[(mixed >> 16) % 3]
+    # HSV to RGB, one channel at a time: k = (n + 6h) mod 6, value = v - v s max(0, min(k, 4 - k, 1))
+    k = (np.array([5, 3, 1]) + 6 * hue[..., None]) % 6
+    rgb = 1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1)
+    out: np.ndarray = (rgb * brightness[..., None] * 255 + 0.5).astype(np.uint8)
+    out[values == 0] = 0
+    return out
+
+
+def overlay(color: np.ndarray, label_rgb: np.ndarray, alpha: float = 0.55) -> np.ndarray:
+    """Label colours over a picture, uint8 [H, W, 3]; black labels (unlabelled) let the picture through."""
+    base, top = to_bytes(color).astype(np.float32), label_rgb.astype(np.float32)
+    share = np.where(label_rgb.any(-1, keepdims=True), np.float32(alpha), np.float32(0))
+    return (base + (top - base) * share + 0.5).astype(np.uint8)
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Write a picture uint8 or 0..1 float [H, W, 3] (or grey [H, W]) as PNG, whole or not at all."""
+    with writing(path) as partial:
+        Image.fromarray(to_bytes(image)).save(partial, format="PNG", optimize=False)
+
+
+def save_jpg(path: Path, image: np.ndarray, quality: int = 92) -> None:
+    """Write a picture uint8 or 0..1 float [H, W, 3] as JPEG, whole or not at all."""
+    with writing(path) as partial:
+        Image.fromarray(to_bytes(image)).save(partial, format="JPEG", quality=quality, subsampling=0)

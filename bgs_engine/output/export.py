@@ -1,0 +1,72 @@
+"""Labels out of a run as PLY files of their own."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.core.errors import UsageError
+from bgs_engine.core.events import Reporter
+from bgs_engine.io.layouts import convert_rows, plain_layout
+from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
+from bgs_engine.io.run_folder import Run
+
+
+def export_run(
+    run: Run, out: Path, level: int | None, labels: Sequence[int] | None, plain: bool, reporter: Reporter
+) -> list[Path]:
+    """One PLY per label of `level` (all, or the chosen ones); returns the paths.
+
+    Rows keep their bytes and order; `plain` writes the 62-float layout of the first 3DGS release instead, for viewers
+    that read nothing else.
+
+    Args:
+        run: an open run.
+        out: folder to write to.
+        level: 1 = coarsest; None = the finest.
+        labels: label numbers as in labels.json; None = all.
+        plain: convert to 62 floats.
+        reporter: told after each file.
+
+    Raises:
+        UsageError: a level or label that the run does not have.
+        InputError: the folder cannot be written.
+    """
+    level = run.layout.levels if level is None else level
+    of_row = run.layout.labels(run.codes, level)
+    order = np.argsort(of_row, kind="stable")
+    ids, starts = np.unique(of_row[order], return_index=True)
+    rows = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+    chosen = list(rows) if labels is None else list(labels)
+    missing = [label for label in chosen if label not in rows]
+    if missing:
+        raise UsageError(f"Level {level} has no label {missing[0]}.", "labels.json lists the labels of every level.")
+    names = {label.label: label.name for label in run.labels().of(level)}
+    ply = run.ply
+    reporter.stage("Exporting")
+    paths = []
+    for label in reporter.track(chosen, len(chosen)):
+        path = out / f"{_file_name(names.get(label, ''), label)}.ply"
+        write_rows(path, ply, rows[label], plain)
+        paths.append(path)
+    reporter.artifact("export", out)
+    return paths
+
+
+def write_rows(path: Path, ply: SplatPly, rows: np.ndarray, plain: bool) -> None:
+    """Some rows of a splat as a PLY of their own; rows int [K], kept in that order."""
+    dtype = plain_layout() if plain else ply.dtype
+
+    def chunks() -> Iterator[np.ndarray]:
+        for start in range(0, len(rows), CHUNK_ROWS):
+            part = ply.take(rows[start : start + CHUNK_ROWS])
+            yield convert_rows(part, dtype) if plain else part
+
+    write_ply(path, dtype, chunks(), len(rows), () if plain else ply.comments)
+
+
+def _file_name(name: str, label: int) -> str:
+    """A file name on every system: the label's name without odd characters, made unique by its number."""
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
+    return f"{safe}_{label}" if safe else str(label)

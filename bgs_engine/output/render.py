@@ -1,0 +1,109 @@
+"""`bgs render`: label maps, overlays and turntables of a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import UsageError
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import write_json, writing
+from bgs_engine.devices.choice import resolve
+from bgs_engine.io.dataset import open_dataset
+from bgs_engine.io.gaussians import load_gaussians
+from bgs_engine.io.images import write_label_png
+from bgs_engine.io.pictures import overlay, save_png, to_bytes
+from bgs_engine.io.run_folder import Run
+from bgs_engine.io.transforms import read_views
+from bgs_engine.output.orbit import orbit_cameras
+from bgs_engine.output.previews import label_picture
+from bgs_engine.raster.color_frames import render_color
+from bgs_engine.raster.label_maps import label_renderer
+from bgs_engine.raster.scene import RasterScene
+from bgs_engine.raster.semantics import EMPTY_CODE
+
+ORBIT_FRAMES, ORBIT_SIZE = 48, (480, 360)
+GIF_FRAME_MS = 66
+DEFAULT_UP = np.array([0.0, -1.0, 0.0])  # COLMAP scenes, so most captures, have y pointing down
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """What to draw: labels of `level` (None = finest), or only colours; labels on `device` (`devices.CHOICES`)."""
+
+    level: int | None = None
+    color: bool = False
+    device: str = "auto"
+
+
+def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: Reporter) -> None:
+    """Draw a run from the cameras of `views`: a transforms.json, or `orbit` for a turntable.
+
+    Writes out/color/*.png; unless only colours are wanted also out/labels/*.png (16-bit: the label's place in
+    labels.json, from 1; 0 = nothing), out/legend.json and out/overlay/*.png; for an orbit also turntable.gif.
+
+    Raises:
+        InputError: cameras that cannot be read, a folder that cannot be written.
+        EnvironmentLacksError: a device was asked for that is not here.
+        UsageError: more labels than 16 bits can number.
+    """
+    gaussians = load_gaussians(run.ply)
+    scene = RasterScene.from_gaussians(gaussians)
+    cameras = orbit_cameras(gaussians, _up_of(run), ORBIT_FRAMES, *ORBIT_SIZE) if views == "orbit" else _read(views)
+    level = run.layout.levels if config.level is None else config.level
+    legend = [label.label for label in run.labels().of(level)]
+    if len(legend) >= 1 << 16:
+        raise UsageError(f"Level {level} has {len(legend):,} labels, too many for 16-bit maps.", "Use a coarser level.")
+    codes, opacities = scene.from_file_order(run.codes), scene.from_file_order(run.opacities)
+    label_map = label_renderer(resolve(config.device), scene, codes, opacities, run.layout.total)
+    frames = []
+    reporter.stage("Rendering")
+    for camera in reporter.track(cameras, len(cameras)):
+        frame = to_bytes(render_color(scene, camera))
+        save_png(out / "color" / f"{camera.name}.png", frame)
+        if not config.color:
+            found = label_map(camera)
+            places = label_places(found, run, level, np.array(legend, np.uint32))
+            write_label_png(out / "labels" / f"{camera.name}.png", places)
+            frame = overlay(frame, label_picture(found, run.layout, level))
+            save_png(out / "overlay" / f"{camera.name}.png", frame)
+        if views == "orbit":
+            frames.append(Image.fromarray(frame))
+    if not config.color:
+        write_json(out / "legend.json", {"level": level, "labels": dict(enumerate(legend, 1))})
+    if frames:
+        with writing(out / "turntable.gif") as partial:
+            frames[0].save(
+                partial, format="GIF", save_all=True, append_images=frames[1:], duration=GIF_FRAME_MS, loop=0
+            )
+        reporter.artifact("turntable", out / "turntable.gif")
+    reporter.artifact("pictures", out)
+
+
+def label_places(codes: np.ndarray, run: Run, level: int, legend: np.ndarray) -> np.ndarray:
+    """Place (from 1) in `legend` of each pixel's label, int32 [H, W]; 0 where empty or where blending made a code
+    that no Gaussian has.
+    """
+    labels = run.layout.labels(codes, level)
+    order = np.argsort(legend)
+    at = np.searchsorted(legend[order], labels).clip(0, len(legend) - 1)
+    known = (legend[order][at] == labels) & (codes != EMPTY_CODE)
+    return np.where(known, order[at] + 1, 0).astype(np.int32)
+
+
+def _up_of(run: Run) -> np.ndarray:
+    """The up axis that the run's dataset was written with, else the usual one of captures."""
+    folder = run.folder / str(run.info.get("dataset", "dataset"))
+    if not (folder / "transforms.json").is_file():
+        return DEFAULT_UP
+    up = open_dataset(folder).up
+    return DEFAULT_UP if up is None else up
+
+
+def _read(views: str) -> list[Camera]:
+    path = Path(views)
+    if path.suffix != ".json":
+        raise UsageError(f"'{views}' is no way to place cameras.", "Give --views orbit or a transforms.json.")
+    return read_views(path)

@@ -1,0 +1,1 @@
+"""Whole jobs: a dataset to a run, a bare splat to a run, the demo."""

@@ -1,0 +1,69 @@
+"""Which splat an operator or panel is about."""
+
+from bgs_engine.core.errors import UsageError
+
+from .point_clouds import is_splat
+from .properties import BGS_Label
+from .typed import Context, SplatObject
+
+
+def splat_of(context: Context) -> SplatObject | None:
+    """The active splat, as the whole cloud even where one of its parts is active; None if there is none.
+
+    With nothing active (a cloud hidden behind its parts cannot be) the only splat of the scene will do.
+    """
+    obj = context.view_layer.objects.active
+    if is_splat(obj):
+        return obj.bgs.whole or obj
+    wholes = [o for o in context.scene.objects if is_splat(o) and o.bgs.whole is None]
+    return wholes[0] if len(wholes) == 1 else None
+
+
+def need_splat(context: Context) -> SplatObject:
+    """The same, or a sentence.
+
+    Raises:
+        UsageError: no splat is active.
+    """
+    obj = splat_of(context)
+    if obj is None:
+        raise UsageError("No splat is active.", "Select one, or import a .ply with File > Import.")
+    return obj
+
+
+def selected_splats(context: Context) -> list[SplatObject]:
+    """The selected splat objects, wholes and parts."""
+    return [o for o in context.view_layer.objects if is_splat(o) and o.select_get()]
+
+
+def selected_parts(context: Context, whole: SplatObject) -> list[SplatObject]:
+    """The selected label objects of one cloud."""
+    return [o for o in selected_splats(context) if o.bgs.whole == whole]
+
+
+def deselect_parts(context: Context, whole: SplatObject) -> None:
+    """Gaussians were selected: what is done next is about them, and not about label objects selected before."""
+    for part in selected_parts(context, whole):
+        part.select_set(False)
+
+
+def make_active(context: Context, obj: SplatObject) -> None:
+    """Select one object alone."""
+    for other in context.view_layer.objects:
+        if other.select_get():
+            other.select_set(False)
+    context.view_layer.objects.active = obj
+    obj.select_set(True)
+
+
+def chosen_label(obj: SplatObject, index: int) -> BGS_Label:
+    """The label in row `index` of the list, or for -1 the one chosen there.
+
+    Raises:
+        UsageError: none is chosen.
+    """
+    rows = obj.bgs.labels
+    label = rows[index] if 0 <= index < len(rows) else obj.bgs.active_label()
+    if label is None:
+        raise UsageError("No label of this level is chosen.", "Choose one in the list.")
+    return label

@@ -1,0 +1,120 @@
+"""What a cloud shows: colours of the level, hidden labels, radii."""
+
+from collections.abc import Iterable
+
+import bpy
+import numpy as np
+from bgs_engine.io.gaussians import SH_C0
+
+from ..logic import attributes as at
+from ..logic.framing import point_radii
+from ..logic.label_tree import CodeTable, Key
+from ..logic.palette import confidence_colors, srgb_to_linear
+from . import point_clouds
+from .code_tables import parts_of, table_of
+from .properties import BGS_Splat, without_updates
+from .typed import SplatObject
+
+TINT_SHARE = 0.65  # of the label's colour in a mixed one: the picture still shows through
+_LINEAR = np.array([srgb_to_linear(i / 1023) for i in range(1024)], np.float32)
+
+
+def refresh(obj: SplatObject) -> None:
+    """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours and eyes.
+
+    A part shows what its whole cloud is set to; refreshing the whole refreshes its parts.
+    """
+    refresh_one(obj, (obj.bgs.whole or obj).bgs)
+    if obj.bgs.part_collection is not None:
+        for part in parts_of(obj):
+            refresh_one(part, obj.bgs)
+
+
+def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
+    """The same for one cloud alone, as `splat` (its own settings, or its whole's) says."""
+    cloud = obj.data
+    base = point_clouds.get_column(cloud, at.BASE)
+    if base is None:
+        return
+    colors = np.empty((len(base), 4), np.float32)
+    colors[:, 3] = base[:, 3]
+    mode = splat.color_mode if splat.level_bits and cloud.attributes.get(at.CODE) else "COLOR"
+    hidden_rows = None
+    sure = point_clouds.get_column(cloud, at.CONFIDENCE) if mode == "CONFIDENCE" else None
+    if sure is not None:
+        colors[:, :3] = _LINEAR[(confidence_colors(sure) * 1023 + 0.5).astype(np.uint16)]
+    elif mode != "LABEL":
+        index = (base[:, :3] * np.float32(SH_C0 * 1023) + np.float32(511.5)).clip(0, 1023).astype(np.uint16)
+        colors[:, :3] = _LINEAR[index]
+    if splat.level_bits and cloud.attributes.get(at.CODE):
+        table = table_of(obj)
+        labels = table.labels(splat.shown_level)
+        point_clouds.set_column(cloud, at.Column(at.LABEL, "INT", labels.view(np.int32)[table.inverse]))
+        tints = _label_colors(splat, labels)
+        if mode == "LABEL":
+            colors[:, :3] = tints[table.inverse]
+        elif mode == "MIXED":
+            colors[:, :3] += np.float32(TINT_SHARE) * (tints[table.inverse] - colors[:, :3])
+        hidden = hidden_codes(splat, table)
+        hidden_rows = hidden[table.inverse] if hidden.any() else None
+    _show_radii(cloud, base, hidden_rows)
+    if hidden_rows is not None:
+        colors[hidden_rows, 3] = 0
+    point_clouds.set_column(cloud, at.Column(at.COLOR, "FLOAT_COLOR", colors))
+
+
+def _label_colors(splat: BGS_Splat, labels: np.ndarray) -> np.ndarray:
+    level = splat.shown_level
+    by_label = {row.label: row.color for row in splat.labels if row.level == level}
+    srgb = np.array([by_label.get(label, (0.5, 0.5, 0.5)) for label in labels.tolist()], np.float32)
+    return _LINEAR[(srgb.reshape(-1, 3) * 1023 + 0.5).astype(np.uint16)]
+
+
+def hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:
+    """Which codes are hidden, bool [U]: a code is hidden with its label at any level."""
+    hidden = np.zeros(len(table.unique), bool)
+    by_level: dict[int, list[int]] = {}
+    for row in splat.labels:
+        if row.hidden:
+            by_level.setdefault(row.level, []).append(row.label)
+    for level, gone in by_level.items():
+        hidden |= np.isin(table.labels(level), np.array(gone, np.uint32))
+    return hidden
+
+
+def _show_radii(cloud: bpy.types.PointCloud, base: np.ndarray, hidden: np.ndarray | None) -> None:
+    """Points of radius 0 are drawn by no engine: that is how haze and hidden labels disappear."""
+    current = point_clouds.get_column(cloud, at.RADIUS)
+    was_hidden = bool(cloud.get("bgs_some_hidden", False))
+    if current is not None and hidden is None and not was_hidden and cloud.get("bgs_radii", False):
+        return
+    scales = point_clouds.get_column(cloud, at.SCALE)
+    if scales is None:
+        return
+    radii = point_radii(scales, base[:, 3])
+    if hidden is not None:
+        radii[hidden] = 0
+    cloud["bgs_some_hidden"], cloud["bgs_radii"] = hidden is not None, True
+    point_clouds.set_column(cloud, at.Column(at.RADIUS, "FLOAT", radii))
+
+
+def set_hidden(obj: SplatObject, hide: Iterable[Key], show: Iterable[Key] = ()) -> None:
+    """Close and open eyes in one go."""
+    closing, opening = set(hide), set(show)
+    with without_updates():
+        for row in obj.bgs.labels:
+            key = (row.level, row.label)
+            if key in closing or key in opening:
+                row.hidden = key in closing
+    refresh(obj)
+
+
+def isolate(obj: SplatObject, level: int, label: int) -> bool:
+    """Show one label alone; if it is alone already, show everything. Returns whether it is alone now."""
+    rows = obj.bgs.labels
+    others = {(r.level, r.label) for r in rows if r.level == level and r.label != label}
+    hidden = {(r.level, r.label) for r in rows if r.hidden}
+    everything = {(r.level, r.label) for r in rows}
+    alone = hidden == others and bool(others)
+    set_hidden(obj, set() if alone else others, everything if alone else everything - others)
+    return not alone

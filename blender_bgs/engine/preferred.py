@@ -1,0 +1,28 @@
+"""What the user's preferences say, or the defaults where the package runs without being enabled (the bpy wheel)."""
+
+import sys
+from typing import cast
+
+import bpy
+
+ADDON = __package__.rpartition(".")[0]  # the extension's own name in Blender's preferences
+
+
+class Preferred:
+    """The defaults; an enabled extension's `preferences.BGS_Preferences` has the same names."""
+
+    engine_python = ""
+    install_folder = ""
+    base_python = ""
+    device = "auto"
+
+
+def preferences() -> Preferred:
+    """The user's preferences, or the defaults."""
+    addon = bpy.context.preferences.addons.get(ADDON)
+    return Preferred() if addon is None or addon.preferences is None else cast(Preferred, addon.preferences)
+
+
+def base_python() -> str:
+    """The Python that an engine environment is made from."""
+    return preferences().base_python or sys.executable

@@ -1,0 +1,56 @@
+"""Segment's task: the engine's answer, read in a thread, reaches the cloud in small steps and is one undo step."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+from ..cloud.point_clouds import is_splat
+from ..cloud.typed import SplatObject
+from . import segmenting
+from .job import Progress
+from .runner import undo_step
+
+
+class SegmentTask:
+    """What follows when the engine has segmented `obj` into the folder `run`. See `runner.Task`."""
+
+    title = "Segment"
+
+    def __init__(self, obj: SplatObject, run: Path, in_order: bool) -> None:
+        self._uid, self._name, self._run = obj.session_uid, obj.name, run
+        self._order = segmenting.order_of(obj, in_order)
+        self._answer: segmenting.Answer | None = None
+
+    def prepare(self, state: Progress) -> None:
+        """Read the run folder."""
+        self._answer = segmenting.read_answer(self._run, self._order)
+
+    def apply(self) -> Iterator[None]:
+        """Give the cloud its codes, labels and colours."""
+        assert self._answer is not None
+        target = self._find()
+        if target is None:
+            return
+        for _, step in segmenting.steps_of(target, self._answer):
+            step()
+            yield
+            if self._find() != target:  # an undo in between replaced the object by one without half of the answer
+                yield from self.apply()
+                return
+        undo_step("Segment")
+
+    def summary(self) -> str:
+        """The number of labels at each level."""
+        target = self._find()
+        if target is None:  # another file was opened meanwhile, or the splat was deleted
+            return f"Done. {self._name} is not here any more: import the run folder {self._run}"
+        levels = range(1, target.bgs.levels + 1)
+        counts = [sum(row.level == level for row in target.bgs.labels) for level in levels]
+        return f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"
+
+    def close(self) -> None:
+        """Nothing to remove."""
+
+    def _find(self) -> SplatObject | None:
+        return next((o for o in bpy.data.objects if o.session_uid == self._uid and is_splat(o)), None)

@@ -1,0 +1,78 @@
+"""Point clouds → PLY: the bytes that came in, unless something was edited; moved objects with their transform baked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from bgs_engine.core.errors import UsageError
+from bgs_engine.io.layouts import convert_rows, plain_layout
+from bgs_engine.io.ply import CHUNK_ROWS, write_ply
+
+from ..cloud import code_tables, point_clouds
+from ..cloud.typed import SplatObject
+from ..logic.attributes import CODE, ROW, Layout, rows_from
+from ..logic.label_tree import Key
+from ..logic.transforms import change_since_import, transform_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What is written, and how."""
+
+    plain: bool = False  # the 62-float layout of the first 3DGS release, no extras, no codes
+    codes: bool = True  # append seg_0..seg_3 where there are codes and the layout has no place for them
+    only: frozenset[Key] = frozenset()  # (level, label): these labels alone; empty = all
+    transforms: bool = True  # bake what was done to the object since import
+
+
+def splat_rows(obj: SplatObject, config: ExportConfig, layout: Layout | None = None) -> np.ndarray:
+    """The structured PLY rows of one object, in the order of the source file.
+
+    Raises:
+        UsageError: labels are asked for that the cloud does not have.
+    """
+    cloud = obj.data
+    layout = layout or obj.bgs.file_layout
+    if config.codes and cloud.attributes.get(CODE):
+        layout = layout.with_codes()
+    rows = rows_from(lambda name: point_clouds.get_column(cloud, name), layout, len(cloud.points))
+    numbers = point_clouds.get_column(cloud, ROW)
+    if config.only:
+        table = code_tables.table_of(obj)
+        wanted = np.zeros(len(table.unique), bool)
+        for level, label in config.only:
+            wanted |= table.labels(level) == np.uint32(label)
+        keep = wanted[table.inverse]
+        rows, numbers = rows[keep], None if numbers is None else numbers[keep]
+    if numbers is not None and (np.diff(numbers) < 0).any():
+        rows = rows[np.argsort(numbers, kind="stable")]
+    change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
+    return rows if change is None or not config.transforms else transform_rows(rows, change)
+
+
+def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
+    """Write the objects into one PLY, in the first one's layout; returns the number of Gaussians.
+
+    Raises:
+        UsageError: nothing to export.
+        InputError: the file cannot be written.
+    """
+    splats = [obj for obj in objects if point_clouds.is_splat(obj)]
+    if not splats:
+        raise UsageError("No splat is selected.", "Select the splat objects to export.")
+    parts = [splat_rows(obj, config) for obj in splats]
+    dtype = plain_layout() if config.plain else parts[0].dtype
+    layout = splats[0].bgs.file_layout
+    count = sum(map(len, parts))
+    if not count:
+        raise UsageError("The chosen labels hold no Gaussians.", "Choose other labels.")
+
+    def chunks() -> Iterator[np.ndarray]:
+        for rows in parts:
+            for start in range(0, len(rows), CHUNK_ROWS):
+                piece = rows[start : start + CHUNK_ROWS]
+                yield piece if rows.dtype == dtype else convert_rows(piece, dtype)
+
+    write_ply(Path(path), dtype, chunks(), count, () if config.plain else layout.comments)
+    return count

@@ -1,0 +1,131 @@
+"""PLY or run folder → point cloud: every property kept, colour right, upright."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import bpy
+import numpy as np
+from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
+from bgs_engine.core.errors import InputError
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run
+from mathutils import Matrix
+
+from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds
+from ..cloud.material import show_colors_as_captured, splat_material
+from ..cloud.properties import without_updates
+from ..cloud.typed import SplatObject, SplatScene
+from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, Layout, columns_of
+from ..logic.framing import core_box
+from ..logic.transforms import up_matrix
+from . import run_sync
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """How a file is brought in."""
+
+    up_axis: str = "NEG_Y"
+    level_bits: tuple[int, ...] = DEFAULT_LEVEL_BITS  # for a PLY with codes and no run folder beside it
+    captured_colors: bool = True  # switch AgX/Filmic to Standard, so that colours are the file's
+
+
+def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatObject:
+    """Bring a splat PLY, a run folder, or a PLY that carries codes into `scene`; returns the new object, unselected.
+
+    Raises:
+        InputError: not a splat; nothing was imported.
+    """
+    path = Path(path)
+    run_folder = next((p for p in (path, path.parent) if is_run_folder(p)), None)
+    ply_path = path / "scene.ply" if path.is_dir() else path
+    if path.is_dir() and run_folder is None:
+        raise InputError(f"{path.name} is not a run folder.", "Choose a .ply, or a folder made by Segment.")
+    ply = read_ply(ply_path)
+    if run_folder is not None and ply_path.name != "scene.ply" and not path.is_dir():
+        run_folder = None  # a PLY that merely lies in a run folder
+    run = open_run(run_folder) if run_folder else None
+    if run is not None and len(run.codes) != ply.count:
+        raise InputError(
+            f"{run.folder.name} has codes for {len(run.codes):,} Gaussians but {ply.count:,} in scene.ply.",
+            "Run the segmentation again.",
+        )
+    name = run.folder.name if run else ply_path.stem
+    cloud = point_clouds.new_cloud(name, ply.count)
+    obj = cast(SplatObject, bpy.data.objects.new(name, cloud))
+    try:
+        for column in columns_of(ply):
+            point_clouds.set_column(cloud, point_clouds.native_column(column))
+        _describe(obj, ply_path, Layout.of(ply), config)
+        codes = run.codes if run else point_clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
+        if codes is None:
+            appearance.refresh(obj)
+        else:
+            sure = run_sync.confidence_in(run.folder, ply.count) if run else None
+            if sure is not None:
+                point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", sure))
+            bits = run.layout if run else BitLayout(config.level_bits)
+            labels.attach(obj, codes, bits, run.folder if run else None)
+    except Exception:
+        bpy.data.objects.remove(obj)
+        bpy.data.pointclouds.remove(cloud)
+        raise
+    cloud.materials.append(splat_material())
+    scene.collection.objects.link(obj)
+    geometry_nodes.attach(obj, scene)
+    if config.captured_colors:
+        show_colors_as_captured(scene)
+    return obj
+
+
+def _describe(obj: SplatObject, path: Path, layout: Layout, config: ImportConfig) -> None:
+    splat = obj.bgs
+    with without_updates():
+        splat.is_splat = True
+        splat.source_path = str(path.resolve())
+        splat.layout = layout.to_text()
+        splat.up_axis = config.up_axis
+    _place(obj, up_matrix(config.up_axis))
+
+
+def _place(obj: SplatObject, matrix: np.ndarray) -> None:
+    obj.matrix_world = Matrix(matrix.tolist())
+    obj.bgs.import_matrix = matrix.ravel().tolist()
+
+
+def turn_up(obj: SplatObject) -> None:
+    """Apply a changed up axis to a cloud and its parts: their own later transforms stay on top of it."""
+    new = up_matrix(obj.bgs.up_axis)
+    for one in (obj, *code_tables.parts_of(obj)):
+        world = point_clouds.world_of(one) @ np.linalg.inv(one.bgs.imported_at) @ new
+        one.matrix_world = Matrix(world.tolist())
+        one.bgs.import_matrix = new.ravel().tolist()
+
+
+def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner [3], world space, of what is worth looking at."""
+    positions, base = point_clouds.get_column(obj.data, POSITION), point_clouds.get_column(obj.data, BASE)
+    if positions is None or base is None or not len(positions):
+        return np.zeros(3), np.ones(3)
+    low, high = core_box(positions, base[:, 3])
+    corners = np.array([[(low, high)[(i >> k) & 1][k] for k in range(3)] for i in range(8)])
+    matrix = np.array(obj.matrix_world, np.float64)
+    world = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    return world.min(0), world.max(0)
+
+
+def frame(screen: bpy.types.Screen, obj: SplatObject) -> None:
+    """Point every 3D view of the screen at the splat's core."""
+    low, high = world_box(obj)
+    size = float(np.linalg.norm(high - low)) or 1.0
+    for area in screen.areas:
+        if area.type == "VIEW_3D":
+            space: Any = area.spaces.active
+            view = space.region_3d
+            if view.view_perspective == "CAMERA":
+                view.view_perspective = "PERSP"
+            view.view_location = ((low + high) / 2).tolist()
+            view.view_distance = 1.05 * size
+            space.clip_end = max(space.clip_end, 20 * size)
+            space.clip_start = min(space.clip_start, size / 1000)

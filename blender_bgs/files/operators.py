@@ -1,0 +1,139 @@
+# mypy: disable-error-code="valid-type"
+"""Import and export: menus, drag and drop, operators."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+
+from ..cloud.active_splat import make_active, need_splat, selected_splats
+from ..cloud.properties import UP_AXES, BGS_Splat
+from ..cloud.typed import Context, Returned
+from ..interface.operator_base import NeedsSplat, ReportingOperator
+from . import importer
+from .exporter import ExportConfig, export_splats
+
+
+class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
+    """Import a Gaussian splat: a PLY file, or a folder made by Segment."""
+
+    bl_idname = "bgs.import_splat"
+    bl_label = "Import Gaussian Splat"
+
+    filename_ext = ".ply"
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    up_axis: bpy.props.EnumProperty(
+        name="Up", description="Which axis of the file points up", items=UP_AXES, default="NEG_Y"
+    )
+    level_bits: bpy.props.StringProperty(
+        name="Level Bits", default="12,10,10", description="For a PLY that carries codes but lies in no run folder"
+    )
+    captured_colors: bpy.props.BoolProperty(
+        name="Colors as Captured",
+        default=True,
+        description="Set the scene's view transform to Standard if it is AgX or Filmic",
+    )
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        if self.filepath:  # dropped on the window: no file browser
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def work(self, context: Context) -> str:
+        if not self.filepath:
+            raise UsageError("No file is given.", "Choose the .ply that your splat trainer exported.")
+        config = importer.ImportConfig(
+            up_axis=self.up_axis,
+            level_bits=BitLayout.parse(self.level_bits).level_bits,
+            captured_colors=self.captured_colors,
+        )
+        obj = importer.import_splat(context.scene, Path(bpy.path.abspath(self.filepath)), config)
+        make_active(context, obj)
+        if context.screen is not None and not bpy.app.background:
+            importer.frame(context.screen, obj)
+        return f"{len(obj.data.points):,} Gaussians imported"
+
+
+class BGS_FH_ply(bpy.types.FileHandler):
+    """Drag and drop of a splat into the 3D view or the outliner."""
+
+    bl_idname = "BGS_FH_ply"
+    bl_label = "Gaussian Splat (.ply)"
+    bl_import_operator = BGS_OT_import.bl_idname
+    bl_file_extensions = ".ply"
+
+    @classmethod
+    def poll_drop(cls, context: Context) -> bool:
+        return context.area is not None and context.area.type in ("VIEW_3D", "OUTLINER")
+
+
+class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
+    """Export splats as PLY, in the layout they came in or as plain 62 floats."""
+
+    bl_idname = "bgs.export_splat"
+    bl_label = "Export Gaussian Splat"
+
+    filename_ext = ".ply"
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH")
+    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    what: bpy.props.EnumProperty(
+        name="What",
+        items=(
+            ("SELECTED", "Selected Objects", "The selected splat objects, whole clouds and parts"),
+            ("WHOLE", "Whole Splat", "The active splat with all its labels"),
+            ("LABEL", "Chosen Label", "The label chosen in the list, out of the active splat"),
+        ),
+    )
+    plain: bpy.props.BoolProperty(
+        name="Plain 62 Floats", description="The layout every viewer reads: no extra properties, no codes"
+    )
+    codes: bpy.props.BoolProperty(
+        name="Codes", default=True, description="Add the label code of every Gaussian as seg_0 to seg_3"
+    )
+
+    def draw(self, _context: Context) -> None:
+        for name in ("what", "plain", "codes"):
+            self.layout.prop(self, name)
+
+    def work(self, context: Context) -> str:
+        whole = need_splat(context)
+        splat: BGS_Splat = whole.bgs
+        only: frozenset[tuple[int, int]] = frozenset()
+        objects = [whole] if self.what != "SELECTED" else selected_splats(context)
+        if self.what == "LABEL":
+            label = splat.active_label()
+            if label is None:
+                raise UsageError("No label is chosen.", "Choose one in the list.")
+            only = frozenset({(label.level, label.label)})
+        context.view_layer.update()
+        config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain, only=only)
+        count = export_splats(objects, Path(bpy.path.abspath(self.filepath)), config)
+        return f"{count:,} Gaussians exported"
+
+
+def _import_menu(self: Any, _context: Any) -> None:
+    self.layout.operator(BGS_OT_import.bl_idname, text="Gaussian Splat (.ply)")
+
+
+def _export_menu(self: Any, _context: Any) -> None:
+    self.layout.operator(BGS_OT_export.bl_idname, text="Gaussian Splat (.ply)")
+
+
+CLASSES = (BGS_OT_import, BGS_FH_ply, BGS_OT_export)
+
+
+def add_menus() -> None:
+    """File > Import and File > Export."""
+    bpy.types.TOPBAR_MT_file_import.append(_import_menu)  # type: ignore[arg-type]
+    bpy.types.TOPBAR_MT_file_export.append(_export_menu)  # type: ignore[arg-type]
+
+
+def remove_menus() -> None:
+    """Take them off again."""
+    bpy.types.TOPBAR_MT_file_import.remove(_import_menu)  # type: ignore[arg-type]
+    bpy.types.TOPBAR_MT_file_export.remove(_export_menu)  # type: ignore[arg-type]

@@ -1,0 +1,31 @@
+"""The first panel of the sidebar: which splat."""
+
+import bpy
+
+from ..cloud.active_splat import splat_of
+from ..cloud.typed import Context
+from ..interface.sidebar import SidebarPanel
+
+
+class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
+    """Which splat."""
+
+    bl_label = "Gaussian Splat"
+    bl_idname = "BGS_PT_splat"
+
+    def draw(self, context: Context) -> None:
+        obj = splat_of(context)
+        column = self.layout.column()
+        if obj is None:
+            column.label(text="Drop a splat .ply into the view,", icon="INFO")
+            column.label(text="or select one that is here.", icon="BLANK1")
+            column.operator("bgs.import_splat", text="Import Splat", icon="IMPORT")
+            return
+        column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
+        column.label(text=f"{len(obj.data.points):,} Gaussians")
+        column.prop(obj.bgs, "up_axis")
+        if obj.bgs.level_bits:
+            column.row(align=True).prop(obj.bgs, "color_mode", expand=True)
+
+
+CLASSES = (BGS_PT_splat,)

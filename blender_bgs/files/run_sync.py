@@ -1,0 +1,153 @@
+"""What was mended in Blender, kept in the run folder: names at once, labels with Save to Run or when the file is saved.
+
+The .blend is what Undo works on; the run folder follows it when somebody saves, never before. The engine's own answer
+stays beside the mended one (`codes_engine.npy`, `labels_engine.json`), written the first time and never again.
+"""
+
+import shutil
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bgs_engine.core.errors import BgsError, InputError, UsageError
+from bgs_engine.core.files import read_json, write_json, writing
+from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
+from bgs_engine.io.gaussians import SH_C0
+from bgs_engine.io.run_folder import Run, open_run, write_coded_ply
+from bpy.app.handlers import persistent
+
+from ..cloud import code_tables, point_clouds
+from ..cloud.properties import without_updates
+from ..cloud.typed import SplatObject
+from ..logic import attributes as at
+
+BACKUPS = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
+
+# Run folders written by this session: only in these, and where labels were mended, does saving the .blend write. An
+# old .blend that is opened and saved must not take back what another one put there.
+_written: set[Path] = set()
+
+
+def save(obj: SplatObject) -> bool:
+    """Bring the run folder's codes.npy, labels.json, scene.ply and run.json up to date; whether anything was written.
+
+    Each file is replaced as a whole. Gaussians that were deleted in Blender keep the codes they have in the folder.
+
+    Raises:
+        UsageError: the cloud has no run folder.
+        InputError: the folder is about something else, or cannot be written.
+    """
+    folder = obj.bgs.run
+    if folder is None:
+        raise UsageError(f"{obj.name} has no run folder.", "Labels are kept in the .blend; Segment makes a run folder.")
+    run = open_run(folder)
+    codes = _codes_for(obj, run)
+    names = {(row.level, row.label): row.name for row in obj.bgs.labels}
+    with without_updates():
+        obj.bgs.run_changed = False
+    _written.add(folder)
+    if np.array_equal(codes, run.codes):
+        return _write_names(folder, names)
+    for name, backup in BACKUPS:
+        if not (folder / backup).exists() and (folder / name).is_file():
+            _copy(folder / name, folder / backup)
+    table = _table(obj, run, codes)
+    _name(table, names)
+    with writing(folder / "codes.npy") as partial, partial.open("wb") as stream:
+        np.save(stream, codes)
+    write_labels(folder / "labels.json", table)
+    write_json(folder / "run.json", {**read_json(folder / "run.json"), "labels_per_level": [*map(len, table.levels)]})
+    write_coded_ply(folder / "scene.ply", run.ply, codes)
+    return True
+
+
+def confidence_in(run: Path, count: int) -> np.ndarray | None:
+    """How sure the engine is of each row's label, float32 [count] in 0..1, where the run folder says so."""
+    file = run / "confidence.npy"
+    values = np.load(file, allow_pickle=False) if file.is_file() else None
+    return values if values is not None and values.shape == (count,) else None
+
+
+def keep_names(obj: SplatObject) -> None:
+    """Write the names into the run folder's labels.json, where other programs find them; called while typing ends."""
+    folder = (obj.bgs.whole or obj).bgs.run
+    if folder is None or not (folder / "labels.json").is_file():
+        return
+    try:
+        _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
+        _written.add(folder)
+    except BgsError as error:
+        print(f"Binary Gaussian Segmentation: names were not kept in the run folder. {error}")  # noqa: T201
+
+
+def _write_names(folder: Path, names: dict[tuple[int, int], str]) -> bool:
+    table = read_labels(folder / "labels.json")
+    if not _name(table, names):
+        return False
+    write_labels(folder / "labels.json", table)
+    return True
+
+
+def _name(table: LabelTable, names: dict[tuple[int, int], str]) -> bool:
+    changed = False
+    for level, rows in enumerate(table.levels, 1):
+        for row in rows:
+            name = names.get((level, row.label), row.name)
+            changed |= name != row.name
+            row.name = name
+    return changed
+
+
+def _codes_for(obj: SplatObject, run: Run) -> np.ndarray:
+    """The cloud's codes in the order of the run folder's scene.ply."""
+    rows, codes = point_clouds.get_column(obj.data, at.ROW), code_tables.codes_of(obj)
+    same_bits = obj.bgs.level_bits == ",".join(map(str, run.layout.level_bits))
+    if rows is None or not same_bits or rows.max(initial=0) >= len(run.codes):
+        raise InputError(
+            f"{run.folder.name} is not about {obj.name} any more: it has {len(run.codes):,} Gaussians.",
+            "Segment again, or keep the labels in the .blend alone.",
+        )
+    out = run.codes.copy()
+    out[rows] = codes
+    return out
+
+
+def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
+    """Labels described anew, from the cloud's own attributes for what is in it."""
+    rows, position, base = (point_clouds.get_column(obj.data, name) for name in (at.ROW, at.POSITION, at.BASE))
+    if rows is None or position is None or base is None:
+        raise InputError(f"{obj.name} has lost attributes of a splat.", "Undo, or import it again.")
+    means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
+    means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
+    sure = confidence_in(run.folder, len(codes))
+    return build_label_table(run.layout, codes, means, run.opacities, colors, sure)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with writing(target) as partial:
+        shutil.copyfile(source, partial)
+
+
+@persistent
+def _before_save(*_: object) -> None:
+    for obj in bpy.data.objects:
+        if not point_clouds.is_splat(obj) or obj.bgs.whole is not None or not obj.bgs.level_bits:
+            continue
+        folder = obj.bgs.run
+        if folder is None or not (obj.bgs.run_changed or folder in _written):
+            continue
+        try:
+            save(obj)
+        except BgsError as error:
+            print(f"Binary Gaussian Segmentation: {folder.name} was not brought up to date. {error}")  # noqa: T201
+
+
+def start() -> None:
+    """Follow the saving of the .blend from now on."""
+    bpy.app.handlers.save_pre.append(_before_save)
+
+
+def stop() -> None:
+    """No longer."""
+    bpy.app.handlers.save_pre.remove(_before_save)
+    _written.clear()

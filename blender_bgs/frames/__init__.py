@@ -1,0 +1,1 @@
+"""Render Splats: true splat pictures through the scene's camera."""

@@ -1,0 +1,206 @@
+# mypy: disable-error-code="attr-defined, arg-type"
+"""True splat frames of the scene's animated camera: the scene written down as a shot, the engine's command for it.
+
+Every visible splat object becomes one PLY in its own space; a frame is a camera and the objects' matrices, so objects
+may move, turn and be stretched, and nothing is written twice.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bgs_engine.core.errors import UsageError
+from bgs_engine.io.ply import CHUNK_ROWS, write_ply
+
+from ..cloud import appearance, code_tables, point_clouds
+from ..cloud.typed import SplatObject, SplatScene
+from ..engine import segmenting
+from ..engine.job import Job
+from ..engine.locate import command
+from ..logic.attributes import CODE, rows_from
+from ..logic.lens import lens_of, viewmat_of
+
+PASSES = ("color", "label", "mask", "depth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """What is asked for."""
+
+    passes: tuple[str, ...] = ("color",)
+    exr: bool = False
+    frames: tuple[int, ...] = ()
+
+
+def frame_range(scene: SplatScene) -> tuple[int, ...]:
+    """The scene's frames."""
+    return tuple(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))
+
+
+def renderable(scene: SplatScene) -> list[SplatObject]:
+    """The splat objects that a render of the scene shows, by name."""
+    view_layer = bpy.context.view_layer
+    seen = [o for o in view_layer.objects if point_clouds.is_splat(o) and not o.hide_render]
+    shown = {o.name for c in _rendered_collections(scene.collection) for o in c.objects}
+    return sorted((o for o in seen if o.name in shown), key=lambda o: o.name)
+
+
+def _rendered_collections(top: bpy.types.Collection) -> Iterator[bpy.types.Collection]:
+    if not top.hide_render:
+        yield top
+        for child in top.children:
+            yield from _rendered_collections(child)
+
+
+def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
+    """Write the shot and its parts into `folder`; returns the path of shot.json. The current frame is as before.
+
+    Raises:
+        UsageError: no camera, no visible splat, a camera that is no pinhole, labels wanted where there are none.
+    """
+    objects = renderable(scene)
+    if not objects:
+        raise UsageError("No splat is visible in renders.", "Switch the camera symbol on in the outliner.")
+    if scene.camera is None:
+        raise UsageError("The scene has no camera.", "Add one, or press Ctrl Alt 0 to place one where you look from.")
+    wholes = [obj.bgs.whole or obj for obj in objects]
+    wanted = {"label", "mask"} & set(config.passes)
+    bits = {whole.bgs.level_bits for whole in wholes}
+    if wanted and (len(bits) != 1 or "" in bits):
+        raise UsageError(
+            "Label and mask pictures need splats with labels of the same bits.", "Segment them, or switch these off."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [write_part(obj, folder / f"part_{n}.ply") for n, obj in enumerate(objects)]
+    kept = [(obj, name) for obj, name in zip(objects, names, strict=True) if name]
+    if not kept:
+        raise UsageError("Everything in the splats is hidden.", "Press Show All.")
+    width, height = picture_size(scene)
+    frames = list(_frames(scene, [obj for obj, _ in kept], config.frames or (scene.frame_current,), width, height))
+    level = wholes[0].bgs.shown_level
+    shot = {
+        "format": 1,
+        "size": [width, height],
+        "pixel_aspect": scene.render.pixel_aspect_x / scene.render.pixel_aspect_y,
+        "parts": [name for _, name in kept],
+        "level": level,
+        "level_bits": wholes[0].bgs.level_bits if len(bits) == 1 else "",
+        "labels": _label_rows(wholes, level) if wanted else [],
+        "depth_far": float(scene.camera.data.clip_end),
+        "frames": frames,
+    }
+    path = folder / "shot.json"
+    path.write_text(json.dumps(shot), encoding="utf-8")
+    return path
+
+
+def write_part(obj: SplatObject, path: Path) -> str:
+    """Write what is shown of one object, in its own space; returns the file's name, or nothing where nothing is."""
+    layout = obj.bgs.file_layout
+    if obj.data.attributes.get(CODE):
+        layout = layout.with_codes()
+    rows = rows_from(lambda name: point_clouds.get_column(obj.data, name), layout, len(obj.data.points))
+    splat = (obj.bgs.whole or obj).bgs
+    if splat.level_bits and obj.data.attributes.get(CODE):
+        table = code_tables.table_of(obj)
+        hidden = appearance.hidden_codes(splat, table)
+        if hidden.any():
+            rows = rows[~hidden[table.inverse]]
+    if not len(rows):
+        return ""
+    pieces = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
+    write_ply(path, rows.dtype, pieces, len(rows), ())
+    return path.name
+
+
+def _label_rows(wholes: Sequence[SplatObject], level: int) -> list[dict[str, Any]]:
+    seen: dict[int, dict[str, Any]] = {}
+    for whole in wholes:
+        for row in whole.bgs.labels:
+            if row.level == level and not row.hidden:
+                color = [row.color[k] for k in range(3)]
+                seen.setdefault(row.label, {"label": row.label, "name": row.name, "color": color})
+    return list(seen.values())
+
+
+def picture_size(scene: SplatScene) -> tuple[int, int]:
+    """Pixels of a render, as Blender rounds them."""
+    settings = scene.render
+    return (
+        max(1, settings.resolution_x * settings.resolution_percentage // 100),
+        max(1, settings.resolution_y * settings.resolution_percentage // 100),
+    )
+
+
+def _frames(
+    scene: SplatScene, objects: Sequence[SplatObject], numbers: Sequence[int], width: int, height: int
+) -> Iterator[dict[str, Any]]:
+    before = scene.frame_current, scene.frame_subframe
+    try:
+        for number in numbers:
+            if (scene.frame_current, scene.frame_subframe) != (number, 0.0):
+                scene.frame_set(number)
+            yield {
+                "name": f"{number:04d}",
+                "camera": camera_entry(scene, width, height),
+                "transforms": [_listed(_world(obj)) for obj in objects],
+            }
+    finally:
+        if (scene.frame_current, scene.frame_subframe) != before:
+            scene.frame_set(before[0], subframe=before[1])
+
+
+def camera_entry(scene: SplatScene, width: int, height: int) -> dict[str, Any]:
+    """The scene camera of the current frame, as a shot has it.
+
+    Raises:
+        UsageError: a panorama; the engine draws straight rays.
+    """
+    camera = scene.camera
+    assert camera is not None
+    if camera.data.type == "PANO":
+        raise UsageError(f"{camera.name} is panoramic.", "Splats are drawn with perspective or orthographic cameras.")
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    seen = camera.evaluated_get(depsgraph)
+    settings = scene.render
+    projection = np.array(
+        seen.calc_matrix_camera(
+            depsgraph, x=width, y=height, scale_x=settings.pixel_aspect_x, scale_y=settings.pixel_aspect_y
+        ),
+        np.float64,
+    )
+    lens = lens_of(projection, width, height)
+    # A camera's own scale does not change what it sees.
+    viewmat = viewmat_of(np.array(seen.matrix_world.normalized().inverted(), np.float64))
+    return {**vars(lens), "viewmat": _listed(viewmat)}
+
+
+def _world(obj: SplatObject) -> np.ndarray:
+    if not obj.visible_get():
+        return point_clouds.world_of(obj)  # hidden here, shown in renders
+    return np.array(obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world, np.float64)
+
+
+def _listed(matrix: np.ndarray) -> list[float]:
+    return [float(value) for value in matrix.ravel()]
+
+
+def start_render(shot: Path, out: Path, config: RenderConfig, python: Path | None, log: Path) -> Job:
+    """Start the engine on a shot.
+
+    Raises:
+        EnvironmentLacksError: no engine.
+        UsageError: it cannot be started.
+    """
+    python = python or segmenting.engine_python()
+    arguments = ["frames", str(shot), "-o", str(out), "--events", "--passes", ",".join(config.passes)]
+    if config.exr:
+        arguments.append("--exr")
+    try:
+        return Job(command(python, arguments), log=log)
+    except OSError as error:
+        raise UsageError(f"{python} cannot be started: {error.strerror}.", "Check the engine.") from None

@@ -1,0 +1,1 @@
+"""What the operators, panels and menus of all features share."""

@@ -1,0 +1,47 @@
+"""Object > Gaussian Splat: everything the sidebar does, where Blender's search (F3) finds it."""
+
+import bpy
+
+from ..cloud.typed import Context
+
+
+class BGS_MT_splat(bpy.types.Menu):
+    """Everything the sidebar does, where Blender's search (F3) finds it."""
+
+    bl_idname = "BGS_MT_splat"
+    bl_label = "Gaussian Splat"
+
+    def draw(self, _context: Context) -> None:
+        for number, group in enumerate(MENU):
+            if number:
+                self.layout.separator()
+            for name in group:
+                self.layout.operator(name)
+
+
+MENU = (
+    ("bgs.import_splat", "bgs.export_splat", "bgs.render_splats"),
+    ("bgs.segment", "bgs.cancel_job", "bgs.copy_details", "bgs.install_engine", "bgs.check_engine"),
+    ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_low_confidence", "bgs.select_none"),
+    ("bgs.isolate_label", "bgs.show_all"),
+    ("bgs.reassign", "bgs.save_run"),
+    ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),
+)
+
+
+def _object_menu(self: bpy.types.Menu, _context: Context) -> None:
+    self.layout.separator()
+    self.layout.menu(BGS_MT_splat.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
+
+
+def add_menus() -> None:
+    """Object > Gaussian Splat."""
+    bpy.types.VIEW3D_MT_object.append(_object_menu)  # type: ignore[arg-type]
+
+
+def remove_menus() -> None:
+    """Take it off again."""
+    bpy.types.VIEW3D_MT_object.remove(_object_menu)  # type: ignore[arg-type]
+
+
+CLASSES = (BGS_MT_splat,)

@@ -1,0 +1,36 @@
+"""What the panels of the sidebar (tab BGS) share: where they are, and text that fits their width."""
+
+import textwrap
+from typing import Any
+
+import bpy
+
+from ..cloud.typed import Context
+
+LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20  # pixels at scale 1: a letter of the default font, what is left and right
+
+
+class SidebarPanel:
+    """Mix-in: a panel of the tab BGS in the 3D view's sidebar."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "BGS"
+
+
+def wrapped_text(
+    box: bpy.types.UILayout, text: str, context: Context, *, icon: Any = "NONE", alert: bool = False
+) -> None:
+    """Text on as many lines as the region's width asks for: a label alone would be cut off."""
+    room = context.region.width / context.preferences.system.ui_scale - MARGINS - (ICON_WIDTH if icon != "NONE" else 0)
+    column = box.column(align=True)
+    column.scale_y = 0.8
+    column.alert = alert
+    for number, line in enumerate(textwrap.wrap(text, max(16, int(room / LETTER)), break_on_hyphens=False)):
+        column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds for people."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""Work on labels: pick, select, isolate, reassign."""

@@ -1,0 +1,246 @@
+# mypy: disable-error-code="valid-type"
+"""Isolate, hide, select, grow, shrink, reassign labels; save them to the run folder."""
+
+from typing import Any
+
+import bpy
+import numpy as np
+from bgs_engine.core.errors import UsageError
+
+from ..cloud import appearance, code_tables, labels, point_clouds, selection
+from ..cloud.active_splat import chosen_label, deselect_parts, need_splat, selected_parts, splat_of
+from ..cloud.properties import without_updates
+from ..cloud.typed import Context, Returned, SplatObject
+from ..files import run_sync
+from ..interface.operator_base import NeedsLabels, NoUndo
+from ..logic.attributes import CONFIDENCE, ROW, SELECTED
+from ..logic.label_tree import free_label, grown
+from ..parts import label_objects
+
+INDEX = "Row in the label list; -1: the chosen one"
+
+
+class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
+    """Show this label alone; once more shows everything again."""
+
+    bl_idname = "bgs.isolate_label"
+    bl_label = "Isolate Label"
+    index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
+
+    def work(self, context: Context) -> None:
+        obj = need_splat(context)
+        label = chosen_label(obj, self.index)
+        appearance.isolate(obj, label.level, label.label)
+
+
+class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
+    """Show every label again."""
+
+    bl_idname = "bgs.show_all"
+    bl_label = "Show All Labels"
+
+    def work(self, context: Context) -> None:
+        obj = need_splat(context)
+        appearance.set_hidden(obj, (), {(row.level, row.label) for row in obj.bgs.labels})
+
+
+class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
+    """Select the Gaussians of this label; Shift adds them to the selection."""
+
+    bl_idname = "bgs.select_label"
+    bl_label = "Select Label"
+    index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
+    extend: bpy.props.BoolProperty(name="Extend", options={"SKIP_SAVE"})
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        self.extend = event.shift
+        return self.execute(context)
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        label = chosen_label(obj, self.index)
+        rows = code_tables.table_of(obj).rows(label.level, label.label)
+        if self.extend:
+            rows |= selection.selected(obj)
+        labels.select(obj, rows)
+        deselect_parts(context, obj)
+        obj.bgs.picked_row, obj.bgs.picked_level = int(np.argmax(rows)), label.level
+        return f"{int(rows.sum()):,} Gaussians selected"
+
+
+class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
+    """Select the visible Gaussians that the segmentation was least sure of, to reassign or hide them."""
+
+    bl_idname = "bgs.select_low_confidence"
+    bl_label = "Select Low Confidence"
+    below: bpy.props.FloatProperty(
+        name="Below", description="How sure is too little: 0 selects nothing, 1 nearly everything",
+        default=0.4, min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None or obj.data.attributes.get(CONFIDENCE):
+            return reason
+        return "Nobody knows how sure these labels are: they did not come from a run folder"
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        sure, table = point_clouds.get_column(obj.data, CONFIDENCE), code_tables.table_of(obj)
+        rows = (sure < self.below) & ~appearance.hidden_codes(obj.bgs, table)[table.inverse]
+        labels.select(obj, rows)
+        deselect_parts(context, obj)
+        obj.bgs.picked_row = -1
+        return f"{int(rows.sum()):,} Gaussians selected"
+
+
+class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
+    """Deselect all Gaussians."""
+
+    bl_idname = "bgs.select_none"
+    bl_label = "Deselect Gaussians"
+
+    def work(self, context: Context) -> None:
+        obj = need_splat(context)
+        labels.select(obj, np.zeros(len(obj.data.points), bool))
+        obj.bgs.picked_row = -1
+
+
+class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
+    """Grow the selection to the whole parent label, or shrink it to the child label of what was picked."""
+
+    bl_idname = "bgs.grow_selection"
+    bl_label = "Grow Label Selection"
+    shrink: bpy.props.BoolProperty(name="Shrink", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: Any) -> str:
+        if properties.shrink:
+            return "Shrink the selection to the finer label of the Gaussian that was picked"
+        return "Grow the selection to the whole label that what was picked is a part of"
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        return reason or ("" if obj and obj.bgs.picked_row >= 0 else "Pick in the viewport, or select a label, first")
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        if not 0 <= obj.bgs.picked_row < len(obj.data.points):
+            raise UsageError("Nothing was picked yet.", "Pick in the viewport, or select a label.")
+        level = obj.bgs.picked_level + (1 if self.shrink else -1)
+        if not 1 <= level <= obj.bgs.levels:
+            raise UsageError(f"There is no {'finer' if self.shrink else 'coarser'} level.")
+        deselect_parts(context, obj)
+        return select_at(obj, obj.bgs.picked_row, level, extend=False)
+
+
+def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
+    """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
+    label, rows = grown(code_tables.codes_of(obj), code_tables.layout_of(obj), row, level)
+    if extend:
+        rows = rows | selection.selected(obj)
+    obj.bgs.picked_row, obj.bgs.picked_level = row, level
+    entry = labels.find(obj, level, label)
+    if level == obj.bgs.shown_level and entry is not None:
+        with without_updates():
+            obj.bgs.label_index = next(i for i, r in enumerate(obj.bgs.labels) if r == entry)
+    labels.select(obj, rows)
+    return f"{entry.name if entry else label}: {int(rows.sum()):,} Gaussians selected"
+
+
+def _targets(_self: object, context: Context | None) -> list[tuple[str, str, str]]:
+    # Blender needs these texts kept alive by Python: the list lives in the module.
+    global _target_items
+    obj = need_splat(context) if context else None
+    rows = [r for r in obj.bgs.labels if r.level == obj.bgs.shown_level] if obj else []
+    _target_items = [("NEW", "New Label", "A label of its own"), *((str(r.label), r.name, "") for r in rows)]
+    return _target_items
+
+
+_target_items: list[tuple[str, str, str]] = []
+
+
+class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
+    """Give the selected Gaussians, or the selected label objects, another label of the level shown, or a new one."""
+
+    bl_idname = "bgs.reassign"
+    bl_label = "Reassign Label"
+    bl_property = "target"
+    target: bpy.props.EnumProperty(name="To", items=_targets)
+    name: bpy.props.StringProperty(name="Name", description="Of a new label; empty: numbered", options={"SKIP_SAVE"})
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
+            return reason
+        return "Select Gaussians first: Pick in the viewport, or the arrow beside a label"
+
+    def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
+        context.window_manager.invoke_search_popup(self)
+        return {"RUNNING_MODAL"}
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        level, layout = obj.bgs.shown_level, code_tables.layout_of(obj)
+        parts = selected_parts(context, obj)
+        rows = _rows_of_parts(obj, parts) if parts else selection.selected(obj)
+        if not rows.any():
+            raise UsageError("No Gaussian is selected.", "Pick in the viewport, or select a label from the list.")
+        if self.target == "NEW":
+            table = code_tables.table_of(obj)
+            first = int(layout.labels(code_tables.codes_of(obj)[rows], level)[0])
+            parent = int(layout.parent(first, level))
+            target = free_label(table.labels(level).tolist(), parent, layout, level)
+        else:
+            target = int(self.target)
+        labels.move_to_label(obj, rows, level, target)
+        entry = labels.find(obj, level, target)
+        if entry is not None and self.target == "NEW" and self.name:
+            entry.name = self.name
+        if parts:
+            label_objects.update_tree(context.scene, obj, also={target})
+        return f"{int(rows.sum()):,} Gaussians are {entry.name if entry else target} now"
+
+
+def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
+    numbers = [point_clouds.get_column(part.data, ROW) for part in parts]
+    here = point_clouds.get_column(whole.data, ROW)
+    assert here is not None
+    return np.isin(here, np.concatenate([n for n in numbers if n is not None]))
+
+
+class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
+    """Write the labels as they are now into the run folder, for other programs. Saving the .blend does it too."""
+
+    bl_idname = "bgs.save_run"
+    bl_label = "Save Labels to Run Folder"
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        if reason or obj is None:
+            return reason
+        return "" if obj.bgs.run_folder else "This splat has no run folder: its labels are kept in the .blend"
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        return f"{'Saved to' if run_sync.save(obj) else 'Nothing new for'} {obj.bgs.run_folder}"
+
+
+CLASSES = (
+    BGS_OT_isolate,
+    BGS_OT_show_all,
+    BGS_OT_select_label,
+    BGS_OT_select_low_confidence,
+    BGS_OT_select_none,
+    BGS_OT_grow,
+    BGS_OT_reassign,
+    BGS_OT_save_run,
+)

@@ -1,0 +1,124 @@
+"""Pick: click in the viewport, get the label under the mouse; again its parent; shift adds."""
+
+from typing import cast
+
+import bpy
+from bgs_engine.core.errors import BgsError
+
+from ..cloud import code_tables, selection
+from ..cloud.active_splat import deselect_parts, need_splat
+from ..cloud.typed import Context, Returned, SplatObject
+from ..interface.operator_base import NeedsLabels
+from ..viewport import tags
+from ..viewport.draw import display
+from ..viewport.hover import Follower, row_under_mouse
+from .operators import select_at
+
+HOVER_TICK = 0.08  # seconds between two looks at what is under a moving mouse
+
+
+def pick(obj: SplatObject, row: int, extend: bool) -> str:
+    """Select the label of Gaussian `row` at the level shown; if that is selected already, go one level up."""
+    splat = obj.bgs
+    level = splat.shown_level
+    if 0 <= splat.picked_row < len(obj.data.points) and not extend:
+        codes, layout = code_tables.codes_of(obj), code_tables.layout_of(obj)
+        again = layout.labels(codes[[splat.picked_row, row]], max(1, splat.picked_level))
+        if again[0] == again[1] and selection.selected(obj)[row]:
+            level = max(1, splat.picked_level - 1)
+    return select_at(obj, row, level, extend)
+
+
+class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
+    """Click a Gaussian to select its label; click again for the parent; Shift adds; Esc ends."""
+
+    bl_idname = "bgs.pick"
+    bl_label = "Pick"
+
+    def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
+        context.window.cursor_modal_set("EYEDROPPER")
+        self._follower, self._asked = Follower(), (0, 0)
+        self._timer = context.window_manager.event_timer_add(HOVER_TICK, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set("Click: label under the mouse, again: its parent. Shift: add. Esc: end")
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: Context, event: bpy.types.Event) -> Returned:
+        if event.type in {"ESC", "RIGHTMOUSE", "RET"} and event.value == "PRESS":
+            self._end(context)
+            return {"FINISHED"}
+        if event.type == "TIMER":
+            self._follow(context, event)
+            return {"PASS_THROUGH"}
+        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+            return {"PASS_THROUGH"}
+        found = _region_at(context, event.mouse_x, event.mouse_y)
+        if found is None:
+            return {"PASS_THROUGH"}  # a click on the panel or another editor is meant for that
+        area, region = found
+        obj = need_splat(context)
+        try:
+            with context.temp_override(area=area, region=region):  # type: ignore[attr-defined]
+                row = row_under_mouse(
+                    cast(Context, bpy.context), obj, (event.mouse_x - region.x, event.mouse_y - region.y)
+                )
+            said = "Nothing there" if row is None else pick(obj, row, event.shift)
+            deselect_parts(context, obj)
+        except BgsError as error:
+            said = str(error)
+        else:
+            bpy.ops.ed.undo_push(message="Pick")
+        area.header_text_set(None)
+        self.report({"INFO"}, said)
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: Context) -> None:
+        """Blender ends it: another file, or the window closes."""
+        self._end(context)
+
+    def _end(self, context: Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        self._follower.stop()
+        tags.follow.clear()
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+
+    def _follow(self, context: Context, event: bpy.types.Event) -> None:
+        """Outline and name the label under the mouse, when it has moved since the last answer."""
+        self._follower.look()
+        place = (event.mouse_x, event.mouse_y)
+        found = _region_at(context, *place)
+        if found is None and display.hover is not None:
+            self._follower.stop()  # the mouse has left the view
+            tags.follow.clear()
+            self._asked = (0, 0)
+        if found is None or place == self._asked:
+            return
+        area, region = found
+        mouse = (event.mouse_x - region.x, event.mouse_y - region.y)
+        tags.follow[:] = [(region.as_pointer(), *mouse)]
+        try:
+            with context.temp_override(area=area, region=region):  # type: ignore[attr-defined]
+                asked = self._follower.moved(cast(Context, bpy.context), need_splat(context), mouse)
+        except BgsError:
+            asked = True  # no labels any more: nothing to name
+        if asked:
+            self._asked = place
+
+    def work(self, _context: Context) -> None:
+        """Nothing without a mouse."""
+
+
+def _region_at(context: Context, x: int, y: int) -> tuple[bpy.types.Area, bpy.types.Region] | None:
+    """The 3D view under a window position, unless something lies over it (sidebar, toolbar, header)."""
+    for area in context.screen.areas:
+        if area.type != "VIEW_3D" or not (area.x <= x < area.x + area.width and area.y <= y < area.y + area.height):
+            continue
+        hit = [r for r in area.regions if r.x <= x < r.x + r.width and r.y <= y < r.y + r.height
+               and r.width > 1 and r.height > 1]  # fmt: skip
+        if len(hit) == 1 and hit[0].type == "WINDOW":
+            return area, hit[0]
+    return None
+
+
+CLASSES = (BGS_OT_pick,)

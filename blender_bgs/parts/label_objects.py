@@ -1,0 +1,292 @@
+"""Labels as objects in nested collections, coarse → fine, and back into one cloud without loss."""
+
+from collections.abc import Collection as Some
+from typing import Any, cast
+
+import bpy
+import numpy as np
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
+from mathutils import Matrix
+
+from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds
+from ..cloud.properties import signed, without_updates
+from ..cloud.typed import SplatObject, SplatScene
+from ..logic import attributes as at
+from ..logic.label_tree import Key
+from ..logic.transforms import change_since_import
+
+SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
+
+
+# On the whole cloud: the level and labels that parts were made of, and the labels wanted, when that is not all of them.
+LEVEL, MADE, ONLY = "bgs_part_level", "bgs_made", "bgs_only"
+NOBODY: Key = (0, 0)  # of a part whose label is not there any more; there is no level 0
+
+
+def make_tree(
+    scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None, gone: Some[int] = ()
+) -> list[SplatObject]:
+    """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
+
+    Made again after labels changed, objects of labels that are still there keep transform, name, materials and
+    collection. Labels `gone` get none, because somebody deleted theirs. Returns the parts.
+
+    Raises:
+        UsageError: no labels, or none of the chosen ones exists.
+    """
+    layout = code_tables.layout_of(whole)
+    layout.bits_to(level)
+    labels.promote_orphan(whole)
+    groups = code_tables.table_of(whole).groups(level)
+    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in code_tables.parts_of(whole)}
+    if only is not None:
+        wanted = {*only, *(label for at_level, label in old if at_level == level)}  # those that are there stay
+        groups = {label: rows for label, rows in groups.items() if label in wanted or label in gone}
+    deleted = {label: groups.pop(label) for label in gone if label in groups}
+    ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
+    groups = dict(sorted(groups.items(), key=lambda item: _place(layout, ranks, level, item[0])))
+    if not groups:
+        raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
+    for part in code_tables.parts_of(whole):
+        if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
+            remove_part(part)
+    root = whole.bgs.part_collection
+    if root is None or root not in scene.collection.children_recursive:
+        root = bpy.data.collections.new(whole.name)
+        scene.collection.children.link(root)
+        whole.bgs.part_collection = root
+    rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
+    world = point_clouds.world_of(whole)
+    homes = _Homes(root, whole, {key: row.name for key, row in rows_by_key.items()})
+    parts: list[SplatObject] = []
+    for label, rows in groups.items():
+        row = rows_by_key[(level, label)]
+        cloud = point_clouds.new_cloud(row.name, len(rows))
+        obj = old.get((level, label))
+        if obj is None:
+            obj = cast(SplatObject, bpy.data.objects.new(row.name, cloud))
+            obj.matrix_world = Matrix(world.tolist())
+            for material in whole.data.materials:
+                cloud.materials.append(material)
+            homes.of(level, label).objects.link(obj)
+        else:
+            for material in obj.data.materials:
+                cloud.materials.append(material)
+            swap_data(obj, cloud)
+        _describe_part(obj, whole, level, label)
+        parts.append(obj)
+    _fill(parts, whole, list(groups.values()))
+    for part in parts:
+        geometry_nodes.attach(part)
+    whole[LEVEL], whole[MADE] = level, [signed(label) for label in (*groups, *deleted)]
+    _remember_only(whole, groups if only is not None else None, deleted)
+    whole.bgs.parts_stale = False
+    whole.hide_render = whole.hide_viewport = True
+    for part in parts:
+        with without_updates():
+            _copy_label_row(part, rows_by_key[(level, part.bgs.part_key & 0xFFFFFFFF)])
+    _drop_empty(root)
+    return parts
+
+
+def update_tree(scene: SplatScene, whole: SplatObject, also: Some[int] = ()) -> list[SplatObject]:
+    """Make the tree again after labels changed: the same level and labels as before, and the labels `also`.
+
+    An object that was deleted stays deleted.
+
+    Raises:
+        UsageError: none of the labels exists any more.
+    """
+    made: Any = whole.get(ONLY)
+    only = None if made is None else {int(key) & 0xFFFFFFFF for key in made} | set(also)
+    level = min(whole[LEVEL], whole.bgs.levels)
+    return make_tree(scene, whole, level, only, deleted_labels(whole, level).difference(also))
+
+
+def deleted_labels(whole: SplatObject, level: int) -> set[int]:
+    """The labels of `level` whose objects were made and do not exist any more."""
+    made: Any = whole.get(MADE)
+    if made is None or whole[LEVEL] != level:
+        return set()
+    there = {o.bgs.part_key & 0xFFFFFFFF for o in code_tables.parts_of(whole) if o.bgs.part_level == level}
+    return {int(key) & 0xFFFFFFFF for key in made} - there
+
+
+def lost_parts(whole: SplatObject) -> list[str]:
+    """Names of parts that somebody moved and whose label is gone: they would go with the next tree."""
+    table = code_tables.table_of(whole)
+    world = point_clouds.world_of(whole)
+    there = {level: set(table.labels(level).tolist()) for level in range(1, whole.bgs.levels + 1)}
+    return [
+        part.name
+        for part in code_tables.parts_of(whole)
+        if part.bgs.part_key & 0xFFFFFFFF not in there.get(part.bgs.part_level, ())
+        and change_since_import(point_clouds.world_of(part), world) is not None
+    ]
+
+
+def _remember_only(
+    whole: SplatObject, groups: dict[int, np.ndarray] | None, deleted: dict[int, np.ndarray] | None = None
+) -> None:
+    """Which labels were made into parts, and which Gaussians these hold or held, where that is not all of them."""
+    held = whole.data.attributes.get(at.IN_OBJECTS)
+    if groups is None:
+        if whole.get(ONLY) is not None:
+            del whole[ONLY]
+        if held is not None:
+            whole.data.attributes.remove(held)
+        return
+    whole[ONLY] = [signed(label) for label in groups]
+    inside = np.zeros(len(whole.data.points), bool)
+    inside[np.concatenate([*groups.values(), *(deleted or {}).values()])] = True
+    point_clouds.set_column(whole.data, at.Column(at.IN_OBJECTS, "BOOLEAN", inside))
+
+
+def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
+    """Labels have new numbers: parts and collections of those that are still there are theirs from now on.
+
+    `partners` gives new (level, label) of old ones. What has no partner belongs to nobody and goes when the tree is
+    made again.
+    """
+    for part in code_tables.parts_of(whole):
+        level, label = partners.get((part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF), NOBODY)
+        with without_updates():
+            part.bgs.part_level, part.bgs.part_key = level, signed(label)
+    if whole.bgs.part_collection is not None:
+        for collection in whole.bgs.part_collection.children_recursive:
+            if collection.get("bgs_label"):
+                at_level, key = collection["bgs_label"]
+                level, label = partners.get((at_level, key & 0xFFFFFFFF), NOBODY)
+                collection["bgs_label"] = [level, signed(label)]
+    for name in (MADE, ONLY):
+        made: Any = whole.get(name)
+        if made is not None:
+            found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NOBODY) for key in made)
+            whole[name] = [signed(label) for level, label in found if level]
+
+
+def _place(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> tuple[int, ...]:
+    """Where a label stands in the tree: larger ones first, at every level, as in the list."""
+    chain = []
+    for at_level in range(level, 0, -1):
+        chain.append(ranks.get((at_level, label), 0))
+        label = int(layout.parent(label, at_level))
+    return tuple(reversed(chain))
+
+
+class _Homes:
+    """The collection of every label, made when first asked for, nested by parents under `root`."""
+
+    def __init__(self, root: bpy.types.Collection, whole: SplatObject, names: dict[tuple[int, int], str]) -> None:
+        self.root, self.names, self.layout = root, names, code_tables.layout_of(whole)
+        self.made: dict[tuple[int, int], bpy.types.Collection] = {}
+        for collection in root.children_recursive:
+            if collection.get("bgs_label"):
+                at_level, key = collection["bgs_label"]
+                self.made[(at_level, key & 0xFFFFFFFF)] = collection
+
+    def of(self, level: int, label: int) -> bpy.types.Collection:
+        collection = self.made.get((level, label))
+        if collection is None:
+            collection = bpy.data.collections.new(self.names.get((level, label), f"L{level}_{label}"))
+            collection["bgs_label"] = [level, signed(label)]
+            parent = self.root if level == 1 else self.of(level - 1, int(self.layout.parent(label, level)))
+            parent.children.link(collection)
+            self.made[(level, label)] = collection
+        return collection
+
+
+def _describe_part(obj: SplatObject, whole: SplatObject, level: int, label: int) -> None:
+    with without_updates():
+        for name in SPLAT_COPIED:
+            setattr(obj.bgs, name, getattr(whole.bgs, name))
+        obj.bgs.import_matrix = whole.bgs.import_matrix[:]
+        obj.bgs.whole = whole
+        obj.bgs.level = obj.bgs.part_level = level
+        obj.bgs.part_key = signed(label)
+
+
+def _copy_label_row(part: SplatObject, row: bpy.types.PropertyGroup) -> None:
+    part.bgs.labels.clear()
+    mine = part.bgs.labels.add()
+    for name in ("level", "key", "parent", "count", "name", "color"):
+        setattr(mine, name, getattr(row, name))
+
+
+def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]) -> None:
+    """Copy every attribute: gathered once for all parts, then handed out as slices."""
+    order = np.concatenate(groups)
+    ends = np.cumsum([len(rows) for rows in groups])
+    for column in point_clouds.columns(whole.data):
+        if column.name in (at.SELECTED, at.IN_OBJECTS):
+            continue
+        values = column.values[order]
+        for part, end, rows in zip(parts, ends, groups, strict=True):
+            point_clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
+
+
+def swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
+    """Give an object another cloud; the one it had goes unless somebody else uses it."""
+    old = obj.data
+    obj.data = cloud
+    if old.users == 0:
+        bpy.data.pointclouds.remove(old)
+
+
+def remove_part(obj: SplatObject) -> None:
+    """Delete one part with its data."""
+    data = obj.data
+    bpy.data.objects.remove(obj)
+    if data.users == 0:
+        bpy.data.pointclouds.remove(data)
+
+
+def remove_tree(whole: SplatObject) -> int:
+    """Delete all parts and their collections and show the whole cloud again as it was; returns the number of parts."""
+    parts = code_tables.parts_of(whole)
+    for part in parts:
+        remove_part(part)
+    root = whole.bgs.part_collection
+    if root is not None:
+        _drop_empty(root)
+        if not root.objects and not root.children:
+            bpy.data.collections.remove(root)
+        whole.bgs.part_collection = None
+    _remember_only(whole, None)
+    if whole.get(MADE) is not None:
+        del whole[MADE]
+    whole.bgs.parts_stale = False
+    whole.hide_render = whole.hide_viewport = False
+    appearance.refresh(whole)
+    return len(parts)
+
+
+def _drop_empty(collection: bpy.types.Collection) -> None:
+    """Remove label collections without objects; a collection the user put something into stays."""
+    for child in list(collection.children):
+        _drop_empty(child)
+        if child.get("bgs_label") and not child.objects and not child.children:
+            bpy.data.collections.remove(child)
+
+
+def edited_parts(whole: SplatObject) -> list[str]:
+    """Names of parts whose points were deleted, added or changed by hand: what a new tree would overwrite."""
+    counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
+    rows = point_clouds.get_column(whole.data, at.ROW)
+    position = point_clouds.get_column(whole.data, at.POSITION)
+    out = []
+    for part in code_tables.parts_of(whole):
+        key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
+        own, where = point_clouds.get_column(part.data, at.ROW), point_clouds.get_column(part.data, at.POSITION)
+        same_count = counts.get(key) == len(part.data.points)
+        if (
+            own is None
+            or where is None
+            or rows is None
+            or position is None
+            or not same_count
+            or not np.array_equal(position[np.searchsorted(rows, own).clip(0, len(rows) - 1)], where)
+        ):
+            out.append(part.name)
+    return out

@@ -1,0 +1,114 @@
+# mypy: disable-error-code="valid-type"
+"""Labels to objects in collections, up to date again, and back into one splat."""
+
+import bpy
+
+from ..cloud.active_splat import chosen_label, need_splat, splat_of
+from ..cloud.typed import Context, Returned
+from ..interface.operator_base import NeedsLabels, NeedsParts, counted
+from . import label_objects, merging
+
+
+class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
+    """One object per label of the level, in a tree of collections; made again, it keeps what you moved and named."""
+
+    bl_idname = "bgs.make_collections"
+    bl_label = "Make Collections"
+    only: bpy.props.EnumProperty(
+        name="Labels",
+        items=(
+            ("ALL", "All", "Every label of the level"),
+            ("SHOWN", "Shown", "Labels whose eye is open"),
+            ("CHOSEN", "Chosen", "The label chosen in the list"),
+        ),
+    )
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        return _ask_first(self, context, event)
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        level = obj.bgs.shown_level
+        only = None
+        if self.only == "CHOSEN":
+            only = {chosen_label(obj, -1).label}
+        elif self.only == "SHOWN":
+            only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
+        context.view_layer.update()
+        gone = set() if only is None else label_objects.deleted_labels(obj, level) - only
+        made = label_objects.make_tree(context.scene, obj, level, only, gone)
+        return f"{counted(len(made), 'object')} at level {level}"
+
+
+def _ask_first(operator: bpy.types.Operator, context: Context, event: bpy.types.Event) -> Returned:
+    """Ask where work of the user would be lost, else go ahead."""
+    obj = need_splat(context)
+    said = []
+    edited, lost = label_objects.edited_parts(obj), label_objects.lost_parts(obj)
+    if edited:
+        said.append(f"Points of {_named(edited)} were edited. Merge Back keeps such edits; this overwrites them.")
+    if lost:
+        said.append(f"The label of {_named(lost)} is gone, and with it goes the object that you moved.")
+    if not said:
+        return operator.execute(context)
+    return context.window_manager.invoke_confirm(
+        operator, event, title="Overwrite your edits?", message=" ".join(said), confirm_text="Overwrite"
+    )
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+
+
+class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
+    """Make the label objects hold what their labels hold now; where you moved them, their names and materials stay."""
+
+    bl_idname = "bgs.update_collections"
+    bl_label = "Update Collections"
+
+    @classmethod
+    def why_not(cls, context: Context) -> str:
+        reason = super().why_not(context)
+        obj = splat_of(context)
+        return reason or ("" if obj and obj.bgs.parts_stale else "The objects are as their labels are")
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        return _ask_first(self, context, event)
+
+    def work(self, context: Context) -> str:
+        context.view_layer.update()
+        obj = need_splat(context)
+        made = label_objects.update_tree(context.scene, obj)
+        return f"{counted(len(made), 'object')} up to date"
+
+
+class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):
+    """Delete the label objects and show the whole splat again, as it was."""
+
+    bl_idname = "bgs.remove_collections"
+    bl_label = "Remove Collections"
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        return _ask_first(self, context, event)
+
+    def work(self, context: Context) -> str:
+        return f"{counted(label_objects.remove_tree(need_splat(context)), 'object')} removed"
+
+
+class BGS_OT_merge_back(NeedsParts, bpy.types.Operator):
+    """Put the label objects together as one splat again; what you moved or deleted stays so."""
+
+    bl_idname = "bgs.merge_back"
+    bl_label = "Merge Label Objects Back"
+
+    def work(self, context: Context) -> str:
+        context.view_layer.update()
+        return f"{merging.merge_back(need_splat(context)):,} Gaussians in one splat"
+
+
+CLASSES = (
+    BGS_OT_make_collections,
+    BGS_OT_update_collections,
+    BGS_OT_remove_collections,
+    BGS_OT_merge_back,
+)

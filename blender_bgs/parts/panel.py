@@ -1,0 +1,36 @@
+"""The Collections and Export panel."""
+
+import bpy
+
+from ..cloud.active_splat import splat_of
+from ..cloud.typed import Context
+from ..interface.sidebar import SidebarPanel, wrapped_text
+
+
+class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
+    """Labels as objects, and files."""
+
+    bl_label = "Collections and Export"
+    bl_idname = "BGS_PT_collections"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return splat_of(context) is not None
+
+    def draw(self, context: Context) -> None:
+        column = self.layout.column()
+        if splat_of(context).bgs.level_bits:
+            splat = splat_of(context).bgs
+            if splat.parts_stale:
+                box = column.box()
+                text = "Labels have changed since these objects were made."
+                wrapped_text(box, text, context, icon="ERROR", alert=True)
+                box.operator("bgs.update_collections", icon="FILE_REFRESH")
+            column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")
+            row = column.row(align=True)
+            row.operator("bgs.merge_back", text="Merge Back")
+            row.operator("bgs.remove_collections", text="Remove")
+        column.operator("bgs.export_splat", text="Export", icon="EXPORT")
+
+
+CLASSES = (BGS_PT_collections,)

@@ -1,0 +1,296 @@
+# mypy: disable-error-code="arg-type, assignment, attr-defined, call-arg"
+# (the stubs of the gpu module have no framebuffers and no buffers)
+"""The draw handler: every visible splat of the view layer, right in depth against what Blender drew."""
+
+import time
+from dataclasses import dataclass, field
+from typing import cast
+
+import bpy
+import gpu
+import numpy as np
+from mathutils import Matrix
+
+from ..cloud import point_clouds
+from ..cloud.typed import Context, SplatObject
+from . import atlas as atlases
+from . import look as looks
+from . import placing, shaders, timing
+from .ordering import Request, Sorter
+from .timing import on_the_card
+from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, backdrop, slab
+
+MOVING_LIMIT = 1_500_000  # Gaussians drawn while the view moves; more are thinned out until it rests
+HOVER_TINT, PICK_TINT = (1.0, 1.0, 1.0), (1.0, 0.35, 0.0)  # linear; Blender's own orange for what is selected
+SOLID = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "VOLUME", "GPENCIL", "GREASEPENCIL", "ARMATURE")
+LOOK_AGAIN = 0.01  # seconds between two looks at the sorting thread while it works
+
+
+@dataclass
+class Display:
+    """Everything that lives as long as the extension is on; nothing of it is saved."""
+
+    atlas: atlases.Atlas | None = None
+    atlas_number: int = 0
+    look: looks.Look | None = None
+    look_number: int = 0
+    look_key: tuple[object, ...] = ()
+    hover: looks.Hover | None = None
+    scene_number: int = 0  # grows with every change of anything in the file
+    alive_number: int = -1  # scene_number when it was last looked whether all members still exist
+    changed: set[int] = field(default_factory=set)  # session_uid of clouds whose attributes may have changed
+    unchecked: set[int] = field(default_factory=set)  # the same, until their geometry was compared: when next shown
+    sorter: Sorter = field(default_factory=Sorter)
+    views: dict[int, View] = field(default_factory=dict)
+    programs: dict[str, shaders.Program] = field(default_factory=dict)
+    python_seconds: float = 0.0  # of the last redraw without the calls to the driver, for the benchmark
+    drawn_pictures: int = 0
+
+    def forget(self) -> None:
+        """Another file, or the extension goes: free everything."""
+        self.sorter.stop()
+        self.views.clear()
+        self.atlas = self.look = self.hover = None
+        self.atlas_number += 1
+        self.look_key = ()
+        self.changed.clear()
+        self.unchecked.clear()
+
+
+display = Display()
+
+
+def shown_splats(context: Context) -> list[SplatObject]:
+    """The splat objects to draw in this view."""
+    space = context.space_data
+    native = point_clouds.can_show_native_splats()
+    return [
+        o
+        for o in context.view_layer.objects
+        if o.type == "POINTCLOUD"
+        and point_clouds.is_splat(o)
+        and o.visible_get(viewport=space)
+        # Blender 5.3 and later draw the colours themselves; labels are ours to show.
+        and not (native and looks.mode_of(o) == 0)
+    ]
+
+
+def draw() -> None:
+    """Called by Blender for every 3D view that it redraws."""
+    context = cast(Context, bpy.context)
+    if context.region_data is None:
+        return
+    started = time.perf_counter()
+    timing.card = 0.0
+    objects = shown_splats(context)
+    if objects and _prepare(objects):
+        _draw_view(context, objects)
+        display.python_seconds = time.perf_counter() - started - timing.card
+    elif not objects and display.atlas is not None:
+        _drop_if_gone()
+
+
+def _drop_if_gone() -> None:
+    """Free what belongs to no object of the file any more."""
+    alive = {o.session_uid for o in bpy.data.objects if o.type == "POINTCLOUD"}
+    if display.atlas is not None and not any(m.object_uid in alive for m in display.atlas.members):
+        display.forget()
+
+
+def _prepare(objects: list[SplatObject]) -> bool:
+    """Textures and colours up to date; whether there is anything to draw."""
+    atlas = display.atlas
+    display.unchecked |= display.changed
+    if (
+        atlas is None
+        or _somebody_is_gone(atlas)
+        or any(atlas.member(o) is None for o in objects)
+        or _geometry_changed(atlas, objects)
+    ):
+        # One that holds what was shown before as well, so that hiding and showing uploads nothing again.
+        known = {m.object_uid for m in atlas.members} if atlas else set()
+        wanted = {o.session_uid for o in objects} | known
+        splats = [o for o in bpy.data.objects if o.type == "POINTCLOUD" and point_clouds.is_splat(o)]
+        display.atlas = atlases.build([o for o in splats if o.session_uid in wanted], atlas)
+        display.atlas_number += 1
+        display.look_key = ()
+    if display.atlas is None:
+        return False
+    key = (display.atlas_number, display.hover)
+    if display.look is None or display.look_key != key or display.changed:
+        by_uid = {o.session_uid: o for o in bpy.data.objects if o.type == "POINTCLOUD" and point_clouds.is_splat(o)}
+        display.look = looks.build(display.atlas, by_uid, display.hover)
+        display.look_key = key
+        display.look_number += 1
+    display.changed.clear()
+    return True
+
+
+def _somebody_is_gone(atlas: atlases.Atlas) -> bool:
+    """Whether a member's object was deleted: its rows are to be freed. Looked at only after something has changed."""
+    if display.alive_number == display.scene_number:
+        return False
+    display.alive_number = display.scene_number
+    alive = {o.session_uid for o in bpy.data.objects if o.type == "POINTCLOUD"}
+    return any(m.object_uid not in alive for m in atlas.members)
+
+
+def _geometry_changed(atlas: atlases.Atlas, objects: list[SplatObject]) -> bool:
+    for obj in objects:
+        if obj.data.session_uid in display.unchecked:
+            display.unchecked.discard(obj.data.session_uid)
+            member = atlas.member(obj)
+            if member is None or len(member.arrays) != len(obj.data.points) or atlases.mark_of(obj) != member.mark:
+                return True
+    return False
+
+
+def _draw_view(context: Context, objects: list[SplatObject]) -> None:
+    atlas, look = display.atlas, display.look
+    assert atlas is not None and look is not None
+    now = time.monotonic()
+    region = context.region_data
+    key = context.region.as_pointer()
+    view = display.views.get(key)
+    if view is None:
+        view = display.views[key] = View()
+    view.used_at = now
+    _forget_closed(now)
+    projection, to_view = np.array(region.window_matrix, np.float64), np.array(region.view_matrix, np.float64)
+    rows = placing.rows_of(atlas, objects, to_view, projection, region)
+    slabs = tuple(slab(m.start, m.stop, rows[n].to_view) for n, m in enumerate(atlas.members) if n in rows)
+    version = (display.atlas_number, display.look_number if look.hidden is not None else 0)
+    view.sort(key, display.sorter, atlas, Request(atlas.means, slabs, look.hidden), version)
+    if display.sorter.busy and not bpy.app.timers.is_registered(look_again):
+        bpy.app.timers.register(look_again, first_interval=LOOK_AGAIN)
+    if view.order is None:
+        return
+    matrices = projection.tobytes() + to_view.tobytes()
+    if matrices != view.matrices:
+        view.matrices, view.moved_at = matrices, now
+    stride = 1
+    if view.count > MOVING_LIMIT and now - view.moved_at < MOVING_SECONDS:
+        stride = -(-view.count // MOVING_LIMIT)
+        if not bpy.app.timers.is_registered(_redraw_later):
+            bpy.app.timers.register(_redraw_later, first_interval=MOVING_SECONDS + 0.05)
+    left, bottom, width, height = gpu.state.active_framebuffer_get().viewport_get()
+    solid = _anything_solid(context)
+    table = np.zeros((len(atlas.members), placing.TEXELS, 4), np.float32)
+    table[:, 4, 0] = -1
+    for number, row in rows.items():
+        table[number] = row.texels
+    drawn = b"".join(
+        (table.tobytes(), matrices, repr((
+            display.atlas_number, display.look_number, view.order_number, stride, width, height,
+            display.scene_number if solid else -1,
+        )).encode())
+    )  # fmt: skip
+    if drawn != view.drawn or view.pictures is None:
+        if view.pictures is None or view.pictures.size != (width, height):
+            view.pictures = Pictures.of(width, height)
+        depth = _scene_depth(left, bottom, width, height) if solid else None
+        _draw_splats(view, view.pictures, atlas, look, table, projection, depth, stride)
+        view.drawn = drawn
+    _composite(context, view.pictures, marked=look.any_picked or display.hover is not None)
+
+
+def _anything_solid(context: Context) -> bool:
+    space = context.space_data
+    return any(o.type in SOLID and o.visible_get(viewport=space) for o in context.view_layer.objects)
+
+
+def _scene_depth(left: int, bottom: int, width: int, height: int) -> gpu.types.GPUTexture:
+    """What Blender has drawn so far, as a texture.
+
+    No Python call hands out the viewport's depth texture, so it is read and uploaded again; only where it matters.
+    """
+    with on_the_card():
+        depth = gpu.state.active_framebuffer_get().read_depth(left, bottom, width, height)
+    depth.dimensions = width * height
+    return gpu.types.GPUTexture((width, height), format="R32F", data=depth)
+
+
+def _draw_splats(
+    view: View, pictures: Pictures, atlas: atlases.Atlas, look: looks.Look, table: np.ndarray,
+    projection: np.ndarray, depth: gpu.types.GPUTexture | None, stride: int,
+) -> None:  # fmt: skip
+    name = f"splat{atlas.width}"
+    if name not in display.programs:
+        display.programs[name] = shaders.splat_program(atlas.width)
+    program = display.programs[name]
+    rows = atlases.texture(table, placing.TEXELS, "RGBA32F")
+    assert view.order is not None
+    with pictures.buffer.bind():
+        with on_the_card():
+            pictures.buffer.clear(color=(0.0, 0.0, 0.0, 0.0))
+        gpu.state.blend_set("ALPHA_PREMULT")
+        gpu.state.depth_test_set("NONE")
+        gpu.state.depth_mask_set(False)
+        shader = program.shader
+        shader.bind()
+        textures = {
+            "order": view.order, "geometry": atlas.geometry, "state": look.state, "object": rows,
+            "palette": look.palette, "sh": atlas.harmonics, "depth": depth or rows,
+        }  # fmt: skip
+        for what, bound in textures.items():
+            shader.uniform_sampler(f"{what}_texture", bound)
+        shader.uniform_float("projection", Matrix(projection.tolist()))
+        shader.uniform_float("screen", (*map(float, pictures.size), 0.0, 0.0))
+        shader.uniform_float("look", (float(stride), float(atlas.coefficients), float(depth is not None), 0.0))
+        if view.count:
+            with on_the_card():
+                program.corners.draw_instanced(shader, instance_start=0, instance_count=-(-view.count // stride))
+        gpu.state.blend_set("NONE")
+    display.drawn_pictures += 1
+
+
+def _composite(context: Context, pictures: Pictures, marked: bool) -> None:
+    if "composite" not in display.programs:
+        display.programs["composite"] = shaders.composite_program()
+    program = display.programs["composite"]
+    gpu.state.blend_set("ALPHA_PREMULT")
+    gpu.state.depth_test_set("NONE")
+    shader = program.shader
+    shader.bind()
+    shader.uniform_sampler("picture_texture", pictures.color)
+    shader.uniform_sampler("marks_texture", pictures.marks)
+    shader.uniform_float("background", backdrop(context))
+    shader.uniform_float("hover_tint", (*HOVER_TINT, float(marked)))
+    shader.uniform_float("pick_tint", (*PICK_TINT, 1.0))
+    with on_the_card():
+        program.corners.draw(shader)
+    gpu.state.blend_set("NONE")
+
+
+def _forget_closed(now: float) -> None:
+    for key in [k for k, v in display.views.items() if now - v.used_at > KEPT_SECONDS]:
+        del display.views[key]
+        display.sorter.forget(key)
+
+
+def look_again() -> float | None:
+    """Timer while the sorting thread works: redraw when it has found an order. A thread may not touch windows."""
+    if display.sorter.ready:
+        redraw()
+    return LOOK_AGAIN if display.sorter.busy or display.sorter.ready else None
+
+
+def _redraw_later() -> None:
+    redraw()
+
+
+def redraw() -> None:
+    """Have every 3D view drawn again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def stop() -> None:
+    """Free everything on the card and end the thread."""
+    for timer in (look_again, _redraw_later):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    display.forget()
+    display.programs.clear()

@@ -1,0 +1,116 @@
+# mypy: disable-error-code="arg-type"
+"""The label under the mouse: found when clicked, and in a thread while the mouse moves."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cloud import appearance, code_tables, point_clouds
+from ..cloud.typed import Context, SplatObject
+from ..logic.attributes import CODE, ROW
+from . import atlas as atlases
+from .draw import display, redraw
+from .look import Hover
+from .probing import Target, heaviest, probe
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything that a thread needs to find the Gaussian under the mouse; nothing of it is Blender's."""
+
+    targets: tuple[Target, ...]
+    codes: tuple[np.ndarray, ...]
+    projection: np.ndarray
+    size: tuple[int, int]
+    mouse: tuple[float, float]
+
+    def answer(self) -> tuple[int, int] | None:
+        """(target, row), or None where nothing is seen."""
+        return heaviest(probe(self.targets, self.projection, self.size, self.mouse), self.codes)
+
+
+def ask(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> tuple[Question, list[SplatObject]]:
+    """The question what `whole`, or what its visible parts, shows at a position in the region; and those objects."""
+    space, region = context.space_data, context.region_data
+    there = [o for o in (whole, *code_tables.parts_of(whole)) if o.name in context.view_layer.objects]
+    objects = [o for o in there if o.visible_get(viewport=space) and o.data.attributes.get(CODE)]
+    to_view = np.array(region.view_matrix, np.float64)
+    targets, codes, kept = [], [], []
+    for obj in objects:
+        member = display.atlas.member(obj) if display.atlas is not None else None
+        read = (member.arrays, 0) if member is not None else atlases.read_arrays(obj)
+        if read is None or len(read[0]) != len(obj.data.points):
+            continue
+        table = code_tables.table_of(obj)
+        hidden = appearance.hidden_codes(whole.bgs, table)
+        shown = ~hidden[table.inverse] if hidden.any() else None
+        targets.append(Target(read[0], to_view @ np.array(obj.matrix_world, np.float64), shown))
+        codes.append(table.inverse if len(objects) == 1 else code_tables.codes_of(obj))
+        kept.append(obj)
+    projection = np.array(region.window_matrix, np.float64)
+    size = (context.region.width, context.region.height)
+    return Question(tuple(targets), tuple(codes), projection, size, mouse), kept
+
+
+def row_of_whole(whole: SplatObject, obj: SplatObject, row: int) -> int | None:
+    """The point of the whole cloud that a part's point is, by its row in the source file."""
+    if obj == whole:
+        return row
+    mine, all_rows = point_clouds.get_column(obj.data, ROW), point_clouds.get_column(whole.data, ROW)
+    if mine is None or all_rows is None:
+        return None
+    found = np.flatnonzero(all_rows == mine[row])
+    return int(found[0]) if len(found) else None
+
+
+def row_under_mouse(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> int | None:
+    """The Gaussian of `whole` that is seen at a position in the region, pixels from its lower left corner."""
+    question, objects = ask(context, whole, mouse)
+    found = question.answer()
+    return None if found is None else row_of_whole(whole, objects[found[0]], found[1])
+
+
+class Follower:
+    """Keeps `display.hover` at the label under a moving mouse, one question at a time."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._found: list[Hover | None] = []
+        self.mouse: tuple[float, float] = (0.0, 0.0)  # where the last question was about
+
+    def moved(self, context: Context, whole: SplatObject, mouse: tuple[float, float]) -> bool:
+        """Ask about a new place; false while the last question is being answered, so ask again."""
+        self.look()
+        if self._thread is not None and self._thread.is_alive():
+            return False
+        question, objects = ask(context, whole, mouse)
+        level, uid = whole.bgs.shown_level, whole.session_uid
+        layout, codes = code_tables.layout_of(whole), [code_tables.codes_of(obj) for obj in objects]
+        self.mouse = mouse
+
+        def work() -> None:
+            found = question.answer()
+            here = None if found is None else int(layout.labels(codes[found[0]][[found[1]]], level)[0])
+            self._found.append(None if here is None else Hover(uid, level, here))
+
+        self._thread = threading.Thread(target=work, name="bgs-hover", daemon=True)
+        self._thread.start()
+        return True
+
+    def look(self) -> bool:
+        """Show what was found since; whether that changed anything."""
+        if not self._found:
+            return False
+        hover = self._found.pop()
+        self._found.clear()
+        changed = hover != display.hover
+        display.hover = hover
+        redraw()  # the name tag goes with the mouse
+        return changed
+
+    def stop(self) -> None:
+        """Nothing is hovered any more."""
+        self._found.clear()
+        display.hover = None
+        redraw()

@@ -1,0 +1,107 @@
+"""What colour each Gaussian is shown in: a palette of the codes, and each Gaussian's place in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import gpu
+import numpy as np
+
+from ..cloud import appearance, code_tables, selection
+from ..cloud.properties import BGS_Splat
+from ..cloud.typed import SplatObject
+from ..logic.attributes import CODE
+from .atlas import Atlas, Member, texture
+
+MODES = {"COLOR": 0, "LABEL": 1, "MIXED": 2, "CONFIDENCE": 3}
+LABEL_SHARE = 0.6  # of the label's colour in mixed mode
+UNLABELLED = (0.5, 0.5, 0.5)  # sRGB
+
+
+@dataclass(frozen=True)
+class Hover:
+    """The label under the mouse: of which whole cloud, level, label."""
+
+    whole_uid: int
+    level: int
+    label: int
+
+
+@dataclass
+class Look:
+    """Textures, and what the order needs to know: hidden [N] bool, or None where nothing is."""
+
+    state: gpu.types.GPUTexture
+    palette: gpu.types.GPUTexture
+    hidden: np.ndarray | None
+    any_picked: bool
+
+
+@dataclass
+class _Part:
+    entries: np.ndarray  # [U, 8]: display colour, shown?; hovered?, 0, 0, 0
+    inverse: np.ndarray | None
+    picked: np.ndarray
+
+
+def build(atlas: Atlas, objects: Mapping[int, SplatObject], hover: Hover | None) -> Look:
+    """The look of all members; objects by session_uid, those that are gone show nothing."""
+    state = np.zeros((-(-len(atlas) // atlas.width) * atlas.width, 2), np.float32)
+    hidden = np.zeros(len(atlas), bool)
+    entries = []
+    marks = selection.Marks()
+    first, any_picked = 0, False
+    for member in atlas.members:
+        obj = objects.get(member.object_uid)
+        part = _part(obj, member, hover, marks)
+        rows = slice(member.start, member.stop)
+        state[rows, 0] = first if part.inverse is None else part.inverse + np.float32(first)
+        state[rows, 1] = part.picked
+        gone = part.entries[:, 3] < 0.5
+        if gone.any():
+            hidden[rows] = True if part.inverse is None else gone[part.inverse]
+        any_picked = any_picked or bool(part.picked.any())
+        entries.append(part.entries)
+        first += len(part.entries)
+    return Look(
+        texture(state, atlas.width, "RG32F"),
+        _palette(np.concatenate(entries), atlas.width),
+        hidden if hidden.any() else None,
+        any_picked,
+    )
+
+
+def _palette(entries: np.ndarray, width: int) -> gpu.types.GPUTexture:
+    values = np.zeros((-(-len(entries) * 2 // width) * width, 4), np.float32)
+    values[: 2 * len(entries)] = entries.reshape(-1, 4)
+    return texture(values, width, "RGBA32F")
+
+
+def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: selection.Marks) -> _Part:
+    nothing = np.zeros(member.stop - member.start, bool)
+    if obj is None or len(obj.data.points) != len(nothing):
+        return _Part(np.zeros((1, 8), np.float32), None, nothing)
+    splat = (obj.bgs.whole or obj).bgs
+    picked = marks.of(obj)
+    if not splat.level_bits or obj.data.attributes.get(CODE) is None:
+        return _Part(np.array([[*UNLABELLED, 1, 0, 0, 0, 0]], np.float32), None, picked)
+    table = code_tables.table_of(obj)
+    here = table.labels(splat.shown_level)
+    entries = np.zeros((len(here), 8), np.float32)
+    entries[:, :3] = display_colors(splat, splat.shown_level, here)
+    entries[:, 3] = ~appearance.hidden_codes(splat, table)
+    if hover is not None and hover.whole_uid == (obj.bgs.whole or obj).session_uid:
+        entries[:, 4] = table.labels(hover.level) == np.uint32(hover.label)
+    return _Part(entries, table.inverse, picked)
+
+
+def display_colors(splat: BGS_Splat, level: int, wanted: np.ndarray) -> np.ndarray:
+    """sRGB colour [U, 3] of each label in `wanted` uint32 [U] of a level."""
+    by_label = {row.label: row.color[:] for row in splat.labels if row.level == level}
+    return np.array([by_label.get(label, UNLABELLED) for label in wanted.tolist()], np.float32).reshape(-1, 3)
+
+
+def mode_of(obj: SplatObject) -> int:
+    """The number of the mode that an object is shown in; without labels always its colours."""
+    splat = (obj.bgs.whole or obj).bgs
+    mode = MODES.get(splat.color_mode, 0)
+    return 0 if mode in (1, 2) and not (splat.level_bits and obj.data.attributes.get(CODE) is not None) else mode

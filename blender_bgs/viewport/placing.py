@@ -1,0 +1,52 @@
+"""What the shader is told about each object: where it stands seen from the view, its mode, the clipping box."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..cloud.typed import SplatObject
+from . import look as looks
+from .atlas import Atlas
+
+TEXELS = 16  # 3 rows of the matrix to view space, eye, mode, 4 clipping planes; the rest is spare
+
+
+@dataclass
+class Row:
+    """Matrix to view space [4, 4], and texels [TEXELS, 4]."""
+
+    to_view: np.ndarray
+    texels: np.ndarray
+
+
+def rows_of(
+    atlas: Atlas, objects: Sequence[SplatObject], to_view: np.ndarray, projection: np.ndarray,
+    region: bpy.types.RegionView3D,
+) -> dict[int, Row]:  # fmt: skip
+    """By member number: matrix to view space and the object's texels."""
+    perspective = projection[3, 2] != 0
+    planes = np.array([tuple(p) for p in region.clip_planes][:4], np.float64) if region.use_clip_planes else None
+    numbers = {m.object_uid: n for n, m in enumerate(atlas.members)}
+    out = {}
+    for obj in objects:
+        number = numbers.get(obj.session_uid)
+        if number is None:
+            continue
+        world = np.array(obj.matrix_world, np.float64)
+        both = to_view @ world
+        scale = abs(np.linalg.det(both[:3, :3])) ** (1 / 3)
+        if scale < 1e-12:
+            continue  # flattened to nothing
+        texels = np.zeros((TEXELS, 4), np.float32)
+        texels[:3] = both[:3]
+        inverse = np.linalg.inv(both[:3, :3])
+        texels[3, :3] = -inverse @ both[:3, 3] if perspective else inverse @ (0, 0, -1)
+        texels[3, 3] = perspective
+        texels[4] = (looks.mode_of(obj), looks.LABEL_SHARE, scale, 0)
+        texels[5:9, 3] = 1
+        if planes is not None:
+            texels[5:9] = planes @ world
+        out[number] = Row(both, texels)
+    return out

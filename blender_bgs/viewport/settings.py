@@ -1,0 +1,54 @@
+# mypy: disable-error-code="valid-type"
+"""What the viewport shows besides the splats; saved with the scene."""
+
+import bpy
+
+from ..cloud.typed import Context
+from .draw import redraw
+
+
+def _changed(_self: object, _context: Context) -> None:
+    redraw()
+
+
+class BGS_ViewSettings(bpy.types.PropertyGroup):
+    """Names and legend in the 3D view."""
+
+    names: bpy.props.BoolProperty(
+        name="Names", description="Name the label under the mouse and the one picked last", default=True,
+        update=_changed,
+    )  # fmt: skip
+    legend: bpy.props.BoolProperty(
+        name="Legend", description="List the largest visible labels with their colours in the 3D view", update=_changed
+    )
+
+
+class BGS_PT_view(bpy.types.Panel):
+    """Names, legend."""
+
+    bl_label = "In the View"
+    bl_idname = "BGS_PT_view"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "BGS"
+    bl_parent_id = "BGS_PT_labels"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        settings = context.scene.bgs_view  # type: ignore[attr-defined]
+        row = self.layout.row(align=True)
+        row.prop(settings, "names", toggle=True)
+        row.prop(settings, "legend", toggle=True)
+
+
+CLASSES = (BGS_ViewSettings, BGS_PT_view)
+
+
+def add_to_blender() -> None:
+    """Hang the settings on scenes."""
+    bpy.types.Scene.bgs_view = bpy.props.PointerProperty(type=BGS_ViewSettings)  # type: ignore[attr-defined]
+
+
+def remove_from_blender() -> None:
+    """Take them off again."""
+    del bpy.types.Scene.bgs_view  # type: ignore[attr-defined]

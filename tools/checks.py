@@ -1,88 +1,137 @@
 """The steps of `python build.py test`: each runs, fails, or says plainly that and why it was left out."""
 
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from tools import blender_chroot, environments, package
 from tools.environments import ROOT, call
 
 REAL_ENGINE_WITH = "4.5.15"  # one wheel runs the real engine too: that takes minutes and differs in nothing else
 FAKE_BPY = ("4.2", "5.2")  # types of the oldest and the newest Blender we run in
+PYTEST = ("-m", "pytest", "-q", "--durations=15")
+NEEDS_BLENDER = ("extension", "blender")  # folders of tests/ that have steps of their own
+IMPORTS_BLENDER = re.compile(r"^\s*(import|from) (bpy|bl_ext|blender_bgs|gpu|mathutils)\b", re.MULTILINE)
 
 
-def lint() -> str:
+@dataclass
+class Result:
+    """The parts of a step: which passed, which failed, and which did not run and why."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, part: str, succeeded: bool) -> None:
+        """Note how one part ended."""
+        (self.passed if succeeded else self.failed).append(part)
+
+    def leave_out(self, part: str) -> None:
+        """Note, and say at once, that one part does not run."""
+        self.left_out.append(part)
+        sys.stderr.write(f"build.py: left out: {part}\n")
+
+    @property
+    def word(self) -> str:
+        """One failure fails the step; a step of which nothing ran was left out."""
+        return "FAILED" if self.failed else "passed" if self.passed else "left out"
+
+
+def lint() -> Result:
     """Ruff, rules and format."""
-    python = environments.engine_python()
-    codes = [call([python, "-m", "ruff", *what, "."]) for what in (["check"], ["format", "--check"])]
-    return "" if not any(codes) else "ruff"
+    python, result = environments.engine_python(), Result()
+    result.add("rules", not call([python, "-m", "ruff", "check", "."]))
+    result.add("format", not call([python, "-m", "ruff", "format", "--check", "."]))
+    return result
 
 
-def types() -> str:
-    """mypy: the engine, then the extension against each fake-bpy-module."""
-    python = environments.engine_python()
-    failed = ["bgs_engine"] if call([python, "-m", "mypy", "bgs_engine"]) else []
-    config = ROOT / "blender_bgs" / "mypy.ini"
+def types() -> Result:
+    """mypy: the engine and what is beside the packages; what imports Blender is checked against its stubs."""
+    mypy, result = [environments.engine_python(), "-m", "mypy"], Result()
+    result.add("bgs_engine", not call([*mypy, "bgs_engine"]))
+    plain, importing = sources_beside_the_packages()
+    # Folders of tests are no packages: mypy then names a module by its path.
+    by_path = "--explicit-package-bases"
+    result.add("benchmarks, tools, tests", not call([*mypy, by_path, *plain]))
     for version in FAKE_BPY:
-        stubs = environments.types_python(version)
-        command = [python, "-m", "mypy", "--config-file", config, "--python-executable", stubs, "blender_bgs"]
-        if call(command, {"MYPYPATH": str(ROOT)}):
-            failed.append(f"blender_bgs against Blender {version}")
-    return ", ".join(failed)
+        command = _mypy_against(version, mypy, ROOT / "blender_bgs" / "mypy.ini")
+        result.add(f"blender_bgs against Blender {version}", not call([*command, "blender_bgs"]))
+    newest = _mypy_against(FAKE_BPY[-1], mypy, ROOT / "tools" / "mypy-with-blender.ini")
+    result.add(f"tests and benchmarks with Blender {FAKE_BPY[-1]}", not call([*newest, by_path, *importing]))
+    return result
 
 
-def engine() -> str:
-    """The engine's tests and the extension's plain-Python ones."""
-    python = environments.engine_python()
-    folders = [f for f in ("tests/unit", "tests/engine", "tests/unit_extension") if (ROOT / f).is_dir()]
-    return "" if not call([python, "-m", "pytest", "-q", *folders]) else "engine tests"
+def _mypy_against(version: str, mypy: Sequence[object], config: Path) -> list[object]:
+    """The command that checks types against the stubs of one Blender."""
+    return [*mypy, "--config-file", config, "--python-executable", environments.types_python(version)]
 
 
-def extension() -> str:
+def sources_beside_the_packages() -> tuple[list[Path], list[Path]]:
+    """Python files of the repository outside the two packages: those without Blender, and those that import it."""
+    folders = [ROOT / name for name in ("benchmarks", "tools", "tests")]
+    sources = [ROOT / "build.py", *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
+    importing = [path for path in sources if IMPORTS_BLENDER.search(path.read_text(encoding="utf-8"))]
+    return [path for path in sources if path not in importing], importing
+
+
+def engine() -> Result:
+    """All tests that need no Blender: the engine's, the extension's plain-Python ones, the repository's."""
+    python, result = environments.engine_python(), Result()
+    result.add("tests without Blender", not call([python, *PYTEST, *engine_folders()]))
+    return result
+
+
+def engine_folders() -> list[Path]:
+    """Folders of tests/ with tests that need no Blender."""
+    folders = sorted(path for path in (ROOT / "tests").iterdir() if path.name not in NEEDS_BLENDER)
+    return [folder for folder in folders if any(folder.rglob("test_*.py"))]
+
+
+def extension() -> Result:
     """The extension's tests in every bpy wheel whose Python is here."""
-    zipped = package.make_zip()
-    failed, missing = [], []
-    for version in environments.BPY:
+    zipped, result = package.make_zip(), Result()
+    for version, needed in environments.BPY.items():
         python = environments.bpy_python(version)
         if python is None:
-            missing.append(f"bpy {version} (no Python {environments.BPY[version]} on this machine)")
+            result.leave_out(f"bpy {version}: no Python {needed} on this machine")
             continue
         print(f"build.py: bpy {version}", flush=True)
         settings = {"BGS_TEST_ZIP": str(zipped), "PYTHONDONTWRITEBYTECODE": "1"}
         if version == REAL_ENGINE_WITH:
             settings["BGS_TEST_ENGINE"] = str(environments.engine_python())
-        if call([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/extension"], settings):
-            failed.append(f"bpy {version}")
-    for name in missing:
-        _leave_out(name)
-    return ", ".join(failed)
+        command = [python, *PYTEST, "-p", "no:cacheprovider", "tests/extension"]
+        result.add(f"bpy {version}", not call(command, settings))
+    return result
 
 
-def blender() -> str:
+def blender() -> Result:
     """The real programs with their window, in chroots."""
+    result = Result()
     why_not = blender_chroot.why_not()
     if why_not:
-        _leave_out(f"real Blender programs: {why_not}")
-        return ""
+        result.leave_out(f"real Blender programs: {why_not}")
+        return result
     zipped = package.make_zip()
-    failed = []
     for suite, version in blender_chroot.SUITES.items():
         try:
-            if not blender_chroot.test(suite, zipped):
-                failed.append(suite)
+            failure = blender_chroot.test(suite, zipped)
         except blender_chroot.ChrootError as error:
-            _leave_out(f"Blender {version}: {error}")
-    return ", ".join(failed)
+            result.leave_out(f"Blender {version}: {error}")
+            continue
+        result.add(f"Blender {version}" + (f" ({failure})" if failure else ""), not failure)
+    return result
 
 
-STEPS: dict[str, Callable[[], str]] = {
+STEPS: dict[str, Callable[[], Result]] = {
     "lint": lint,
     "types": types,
     "engine": engine,
     "extension": extension,
     "blender": blender,
 }
-_left_out: list[str] = []
 
 
 def default_steps(*, blender: bool) -> list[str]:
@@ -96,20 +145,26 @@ def run(names: Sequence[str]) -> int:
     for name in names:
         print(f"\nbuild.py: {name}", flush=True)
         started = time.monotonic()
-        failure = STEPS[name]()
-        results.append((name, failure, time.monotonic() - started))
+        results.append((name, STEPS[name](), time.monotonic() - started))
     print()
-    for name, failure, seconds in results:
-        print(f"{'FAILED' if failure else 'passed'}  {name}  {seconds:.0f} s  {failure}".rstrip())
-    for text in _left_out:
-        print(f"left out  {text}")
+    for name, result, seconds in results:
+        for line in _lines(name, result, seconds):
+            print(line)
     if "blender" not in names:
-        print("left out  real Blender programs: run `python build.py test --blender`")
-    failed = sum(bool(failure) for _, failure, _ in results)
-    print(f"{len(results) - failed} passed, {failed} failed", flush=True)
-    return 1 if failed else 0
+        print(_line("left out", "blender", "real Blender programs: run `python build.py test --blender`"))
+    words = [result.word for _, result, _ in results]
+    counts = (f"{words.count(word)} {word.lower()}" for word in ("passed", "FAILED", "left out"))
+    print(f"steps: {', '.join(counts)}", flush=True)
+    return 1 if "FAILED" in words else 0
 
 
-def _leave_out(text: str) -> None:
-    _left_out.append(text)
-    sys.stderr.write(f"build.py: left out: {text}\n")
+def _lines(name: str, result: Result, seconds: float) -> Iterator[str]:
+    """One line for the step, and one for each part of it that was left out."""
+    if result.word != "left out":
+        yield _line(result.word, name, f"{seconds:.0f} s", *(result.failed or result.passed))
+    for part in result.left_out:
+        yield _line("left out", name, part)
+
+
+def _line(word: str, name: str, *parts: str) -> str:
+    return f"{word:<8}  {name:<9}  {', '.join(parts)}".rstrip()

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"  # exact versions; the only file that states torch's
 BPY = {"4.2.23": "3.11", "4.5.15": "3.11", "5.2.3": "3.13"}  # wheel: the Python it is made for
 EXTENSION_PACKAGES = ("pytest>=8", "hypothesis>=6.100", "plyfile>=1.0")
+TYPES_PACKAGES = ("numpy", "pytest", "hypothesis")  # beside the stubs: what the checked files import
 
 
 def call(command: Sequence[object], env: Mapping[str, str] | None = None) -> int:
@@ -66,10 +67,10 @@ def bpy_python(version: str) -> Path | None:
 def types_python(version: str) -> Path:
     """The Python of an environment with one Blender's type stubs: mypy reads them there."""
     folder = ROOT / f".venv-types-{version}"
-    stamp = _stamp(version)
+    stamp = _stamp(version, *TYPES_PACKAGES, *(pins()[name] for name in TYPES_PACKAGES))
     if not _is_ready(folder, stamp):
         python = _fresh(folder, sys.executable)
-        _pip(python, f"fake-bpy-module-{version}", "numpy")
+        _pip(python, "-c", str(CONSTRAINTS), f"fake-bpy-module-{version}", *TYPES_PACKAGES)
         _done(folder, stamp)
     return python_in(folder)
 

@@ -20,8 +20,8 @@ import numpy as np
 from mathutils import Quaternion
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "extension"))
-import made  # noqa: E402
+sys.path.insert(0, str(ROOT))  # Blender runs this file, and knows nothing of the repository
+from tests.helpers import made_splat  # noqa: E402
 
 options = argparse.ArgumentParser()
 options.add_argument("--gaussians", type=int, default=1_000_000)
@@ -63,10 +63,10 @@ def draw_now():
 def made_file():
     """A splat of the wanted size, with codes."""
     path = Path(bpy.app.tempdir) / "made.ply"
-    rows, codes = made.made_splat(per_object=chosen.gaussians // 4)
+    rows, codes = made_splat.made_splat(per_object=chosen.gaussians // 4)
     for axis in range(3):  # as dense as a capture of that size, not as blurred as the small one
         rows[f"scale_{axis}"] -= np.log(max(1.0, (chosen.gaussians / 6000) ** (1 / 3)))
-    return made.write(path, made.with_codes(rows, codes))
+    return made_splat.write(path, made_splat.with_codes(rows, codes))
 
 
 def measure():

@@ -2,13 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "extension"))
-import made
+from tests.helpers import made_splat
 
 OUT = Path("/mnt/out")
 if not (OUT / "extension.zip").is_file():  # `pytest` at the top of the repository: this folder needs its chroot
@@ -43,9 +41,9 @@ def installed() -> str:
 def engine() -> Path:
     """An executable that answers like a Python with the engine in it."""
     wheels = sorted(Path("/mnt/repo/dist/wheels").glob("*.whl"))
-    script = OUT / "stand-in-engine"
+    script = OUT / "fake-engine"
     path = f"import sys; sys.path[:0] = {[str(w) for w in wheels]!r}\n"
-    script.write_text("#!/usr/bin/python3\n" + path + Path("/mnt/repo/tests/extension/stand_in.py").read_text())
+    script.write_text("#!/usr/bin/python3\n" + path + Path("/mnt/repo/tests/helpers/fake_engine.py").read_text())
     script.chmod(0o755)
     return script
 
@@ -53,14 +51,14 @@ def engine() -> Path:
 @pytest.fixture(scope="session")
 def scene() -> Path:
     """The made splat without codes."""
-    rows, _ = made.made_splat()
-    return made.write(OUT / "made.ply", rows)
+    rows, _ = made_splat.made_splat()
+    return made_splat.write(OUT / "made.ply", rows)
 
 
 @pytest.fixture(scope="session")
 def coded() -> Path:
     """The made splat with codes."""
-    return made.write(OUT / "coded.ply", made.with_codes(*made.made_splat()))
+    return made_splat.write(OUT / "coded.ply", made_splat.with_codes(*made_splat.made_splat()))
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import made
 import pytest
-from conftest import blender
+
+from tests.blender.conftest import blender
+from tests.helpers import made_splat
 
 
 def bgs(*arguments: object, env: dict[str, str] | None = None):
@@ -32,7 +33,7 @@ def test_labels_to_files(installed: str, coded: Path, tmp_path: Path) -> None:
     files = sorted((tmp_path / "parts").glob("*.ply"))
     assert run.returncode == 0 and len(files) == 4, run.stderr
     # 62 floats a Gaussian, 1500 Gaussians a ball.
-    assert all(len(made.body(f)) == 1500 * 62 * 4 for f in files)
+    assert all(len(made_splat.body(f)) == 1500 * 62 * 4 for f in files)
 
 
 def test_bad_input_says_so(installed: str, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_segment_saves_a_labelled_tree(installed: str, scene: Path, engine: Path
 
 @pytest.mark.parametrize(("mode", "code"), [("bad", 3), ("crash", 3)])
 def test_engine_failures_become_exit_codes(installed, scene, engine, tmp_path, mode: str, code: int) -> None:
-    run = bgs("segment", scene, "-o", tmp_path / "x.blend", "--engine", engine, env={"BGS_STAND_IN": mode})
+    run = bgs("segment", scene, "-o", tmp_path / "x.blend", "--engine", engine, env={"BGS_FAKE_ENGINE": mode})
     assert run.returncode == code and not (tmp_path / "x.blend").exists()
 
 

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import OUT, blender
+
+from tests.blender.conftest import OUT, blender
 
 
 @pytest.fixture(scope="module")
 def dropped(installed: str, scene: Path, screen: dict[str, str]) -> dict:
     (OUT / "drop.json").unlink(missing_ok=True)
-    script = "/mnt/repo/tests/blender/drop.py"
+    script = "/mnt/repo/tests/blender/inside/drop.py"
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", scene, env=screen)
     assert (OUT / "drop.json").is_file(), (run.stdout + run.stderr)[-3000:]
     facts = json.loads((OUT / "drop.json").read_text())

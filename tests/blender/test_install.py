@@ -1,6 +1,6 @@
 """What the program itself thinks of the zip, and that enabling and disabling leave nothing behind."""
 
-from conftest import ZIP, blender
+from tests.blender.conftest import ZIP, blender
 
 
 def test_validate_accepts_the_zip() -> None:

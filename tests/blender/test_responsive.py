@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-import made
 import pytest
-from conftest import OUT, blender
+
+from tests.blender.conftest import OUT, blender
+from tests.helpers import made_splat
 
 # Issue and manual promise 100 ms a call on two idle cores; twice that here, because tests may share the machine.
 LONGEST = 0.2
@@ -15,10 +16,10 @@ DRAWING = ("splats/draw.draw",)
 
 @pytest.fixture(scope="module")
 def measured(installed: str, engine: Path, screen: dict[str, str]) -> dict:
-    million = made.write(OUT / "million.ply", made.made_splat(per_object=250_000)[0])
+    million = made_splat.write(OUT / "million.ply", made_splat.made_splat(per_object=250_000)[0])
     (OUT / "responsive.json").unlink(missing_ok=True)
-    env = {**screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_STAND_IN_STEP": "0.03"}
-    script = "/mnt/repo/tests/blender/responsive.py"
+    env = {**screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_FAKE_ENGINE_STEP": "0.03"}
+    script = "/mnt/repo/tests/blender/inside/responsive.py"
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", million, env=env)
     million.unlink()
     assert (OUT / "responsive.json").is_file(), (run.stdout + run.stderr)[-3000:]

@@ -6,10 +6,11 @@ import subprocess
 import time
 from pathlib import Path
 
-import made
 import numpy as np
 import pytest
-from conftest import OUT, blender
+
+from tests.blender.conftest import OUT, blender
+from tests.helpers import made_splat
 
 
 def picture(name: str) -> np.ndarray:
@@ -32,8 +33,8 @@ def share_near(image: np.ndarray, color: tuple[float, ...], tolerance: float = 0
 def seen(installed: str, engine: Path, scene: Path, screen: dict[str, str]) -> dict:
     """The whole walk, once; what the script found out."""
     (OUT / "window.json").unlink(missing_ok=True)
-    env = {**screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_STAND_IN_STEP": "0.03"}
-    script = "/mnt/repo/tests/blender/window.py"
+    env = {**screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_FAKE_ENGINE_STEP": "0.03"}
+    script = "/mnt/repo/tests/blender/inside/window.py"
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", scene, env=env)
     assert (OUT / "window.json").is_file(), (run.stdout + run.stderr)[-3000:]
     facts = json.loads((OUT / "window.json").read_text())
@@ -49,13 +50,13 @@ def cut(facts: dict, name: str) -> np.ndarray:
 def test_colours_are_right_at_once_in_solid_view(seen: dict) -> None:
     image = cut(seen, "import")
     # Colours were varied by 10 % downwards: the middle of that range, within 9 %, must be on screen for every ball.
-    for color in made.COLORS:
+    for color in made_splat.COLORS:
         assert share_near(image, tuple(0.95 * c for c in color)) > 0.01, color
 
 
 def test_colours_are_right_in_rendered_view(seen: dict) -> None:
     image = cut(seen, "rendered")
-    for color in made.COLORS:
+    for color in made_splat.COLORS:
         assert share_near(image, tuple(0.95 * c for c in color)) > 0.01, color
 
 
@@ -103,8 +104,8 @@ def test_cancel_and_sudden_death(installed: str, engine: Path, scene: Path, scre
     """Cancel ends the engine within two seconds; a job outlives a file; an engine whose Blender died ends by itself."""
     answer = OUT / "endless.json"
     answer.unlink(missing_ok=True)
-    env = {**os.environ, **screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_STAND_IN": "slow"}
-    command = ["blender", "-P", "/mnt/repo/tests/blender/endless.py", "--", str(scene)]
+    env = {**os.environ, **screen, "BGS_ENGINE_PYTHON": str(engine), "BGS_FAKE_ENGINE": "slow"}
+    command = ["blender", "-P", "/mnt/repo/tests/blender/inside/endless_job.py", "--", str(scene)]
     program = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: answer.is_file() and json.loads(answer.read_text()).get("ready"), 60)

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_datasets import (
+from PIL import Image
+
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.events import Reporter
+from bgs_engine.io.dataset import Dataset, level_folder, open_dataset
+from bgs_engine.io.masks import load_level_maps, masked_cameras, with_levels, write_level_maps
+from bgs_engine.io.transforms import read_transforms, read_views, write_transforms
+from tests.helpers.made_datasets import (
     HEIGHT,
     INTRINSICS,
     NAMES,
@@ -17,15 +25,7 @@ from made_datasets import (
     write_files,
     write_images,
 )
-from made_files import splat_dtype, splat_rows, write_splat
-from PIL import Image
-
-from bgs_engine.core.cameras import Camera
-from bgs_engine.core.errors import InputError
-from bgs_engine.core.events import Reporter
-from bgs_engine.io.dataset import Dataset, level_folder, open_dataset
-from bgs_engine.io.masks import load_level_maps, masked_cameras, with_levels, write_level_maps
-from bgs_engine.io.transforms import read_transforms, read_views, write_transforms
+from tests.helpers.made_files import splat_dtype, splat_rows, write_splat
 
 
 def make_dataset(folder: Path, kind: str = "binary", scale: float = 1.0, images: str = "images") -> Path:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_datasets import colmap_binary, colmap_text, transforms
-from made_files import ply_bytes, splat_dtype, splat_rows
 from PIL import Image
 
 from bgs_engine.core.codes import BitLayout
@@ -26,6 +24,8 @@ from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, open_run
+from tests.helpers.made_datasets import colmap_binary, colmap_text, transforms
+from tests.helpers.made_files import ply_bytes, splat_dtype, splat_rows
 
 FUZZ = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 SECONDS = 5.0  # of processor time for one file; all are read within a few hundredths

@@ -8,7 +8,6 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
-from made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 from torch import Tensor
 
 from bgs_engine.core.cameras import Camera
@@ -17,6 +16,7 @@ from bgs_engine.devices.gsplat import check_gsplat
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, BLUR, NEAR, TILE, TRANSMITTANCE_MIN
 from bgs_engine.train.gsplat_model import GsplatModel, GsplatView, matrices
 from bgs_engine.train.model import CpuModel
+from tests.helpers.made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("gsplat") is None, reason="gsplat is not installed")
 UPPER = [0, 1, 2, 1, 3, 4, 2, 4, 5]  # of a symmetric 3 x 3 matrix

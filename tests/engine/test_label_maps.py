@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from made_scenes import CAMERA, MadeScene, all_pixels, from_records, made_scene, make, random_gaussians
 
 from bgs_engine.raster import reference
 from bgs_engine.raster.cpu.label_maps import CODES_HELD, label_map
 from bgs_engine.raster.semantics import EMPTY_CODE
+from tests.helpers.made_scenes import CAMERA, MadeScene, all_pixels, from_records, made_scene, make, random_gaussians
 
 # |W - 0.5| that counts as a tie, by float type: wider than the rounding of a sum of 250 weights, 32 bits a pixel.
 TIES = {np.float64: 1e-10, np.float32: 1e-5}

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from masks_toy_model import PLANE, SCORES, write_models, write_upscaling_models
 from onnx import TensorProto, helper
 
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError, UsageError
@@ -16,6 +15,7 @@ from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.onnx_model import OnnxSam
 from bgs_engine.masks.prompting import upsampling
 from bgs_engine.masks.proposer import model_from_text
+from tests.helpers.toy_mask_model import PLANE, SCORES, write_models, write_upscaling_models
 
 
 def go_on() -> None:

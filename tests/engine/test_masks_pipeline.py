@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from masks_toy_model import write_models
 from PIL import Image
 
 from bgs_engine.core.cameras import Camera
@@ -20,6 +19,7 @@ from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.pipeline import CACHE_FOLDER, MasksConfig, _frame, make_masks
 from bgs_engine.masks.proposer import model_from_text
 from bgs_engine.masks.sizes import node_sizes
+from tests.helpers.toy_mask_model import write_models
 
 VIEWS = 6
 W, H = 128, 96

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import plyfile
 import pytest
-from made_files import all_rows, ply_bytes, splat_dtype, splat_rows, write_splat
 
 from bgs_engine.core.codes import CODE_BYTE_NAMES
 from bgs_engine.core.errors import InputError
@@ -16,6 +15,7 @@ from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.layouts import convert_rows, plain_layout, row_layout
 from bgs_engine.io.ply import REST_COUNTS, SPLAT_PROPERTIES, read_ply, write_ply
 from bgs_engine.io.run_folder import codes_in, write_coded_ply
+from tests.helpers.made_files import all_rows, ply_bytes, splat_dtype, splat_rows, write_splat
 
 COUNT = 137
 

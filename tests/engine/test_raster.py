@@ -7,7 +7,6 @@ import numba
 import numpy as np
 import pytest
 import torch
-from made_scenes import CAMERA, MadeScene, all_pixels, from_records, made_scene, make, random_gaussians, turned_camera
 
 from bgs_engine.core.cameras import Camera
 from bgs_engine.io.gaussians import Gaussians
@@ -18,6 +17,16 @@ from bgs_engine.raster.cpu.label_maps import label_map
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN
 from bgs_engine.train.model import CpuModel
+from tests.helpers.made_scenes import (
+    CAMERA,
+    MadeScene,
+    all_pixels,
+    from_records,
+    made_scene,
+    make,
+    random_gaussians,
+    turned_camera,
+)
 
 CHANNELS = 5
 FLAT = [[1.0, 0, 0, 0]]  # a quaternion that turns nothing

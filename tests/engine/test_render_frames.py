@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_files import splat_dtype, splat_rows, write_splat
-from made_scenes import CAMERA, made_scene, random_gaussians
 from PIL import Image
 
 from bgs_engine.core.cameras import Camera, look_at
@@ -22,6 +20,8 @@ from bgs_engine.raster import reference
 from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
+from tests.helpers.made_files import splat_dtype, splat_rows, write_splat
+from tests.helpers.made_scenes import CAMERA, made_scene, random_gaussians
 
 SIZE = (96, 64)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_files import all_rows, splat_dtype, splat_rows, write_splat
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.label_table import build_label_table, read_labels, write_labels
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.run_folder import RUN_FORMAT, codes_in, finish, is_run_folder, open_run, partial_folder, write_run
+from tests.helpers.made_files import all_rows, splat_dtype, splat_rows, write_splat
 
 LAYOUT = BitLayout((3, 2))
 COUNT = 60

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from masks_toy_model import write_models
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import CancelledError
@@ -14,7 +13,8 @@ from bgs_engine.io.run_folder import open_run
 from bgs_engine.masks.config import MasksConfig
 from bgs_engine.pipeline.runs import segment_run
 from bgs_engine.train.config import TrainConfig
-from tests.engine.made_splats import figure, splat
+from tests.helpers.made_figures import figure, splat
+from tests.helpers.toy_mask_model import write_models
 
 LAYOUT = BitLayout((12, 10, 10))
 VIEWS = 6

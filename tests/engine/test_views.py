@@ -19,7 +19,7 @@ from bgs_engine.views import ViewsConfig, make_views
 from bgs_engine.views.bulk import find_bulk
 from bgs_engine.views.make import plan_views
 from bgs_engine.views.up import given_up, guess_up
-from tests.engine.made_splats import BASE, BLUE, GREY, RED, SIDE, TOP, ball, figure, splat
+from tests.helpers.made_figures import BASE, BLUE, GREY, RED, SIDE, TOP, ball, figure, splat
 
 CONFIG = ViewsConfig(count=12, size=(128, 96))
 LAYOUT = BitLayout((12, 10, 10))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_scenes import CAMERA, made_scene, random_gaussians, turned_camera
 
 from bgs_engine.associate.device_votes import collect_votes_on
 from bgs_engine.associate.votes import collect_votes
@@ -17,6 +16,7 @@ from bgs_engine.raster.cpu.label_maps import label_map
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp.label_maps import DeviceLabelRenderer
+from tests.helpers.made_scenes import CAMERA, made_scene, random_gaussians, turned_camera
 
 DEVICE = "cpu"
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 from test_warp_objectives import DEVICE, LAYOUT, nested_maps
 
 from bgs_engine.core.errors import MemoryExhaustedError
@@ -13,6 +12,7 @@ from bgs_engine.train.device_model import DeviceModel
 from bgs_engine.train.device_sampling import MIN_PLACES
 from bgs_engine.train.device_steps import DeviceSteps
 from bgs_engine.train.model import CpuModel
+from tests.helpers.made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 
 
 def test_steps_are_the_cpus_steps() -> None:

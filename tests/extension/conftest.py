@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 os.environ.setdefault("BLENDER_USER_RESOURCES", tempfile.mkdtemp(prefix="bgs-blender-"))  # not the user's own
 
 try:
@@ -60,9 +59,9 @@ if bpy is not None:
     @pytest.fixture
     def coded(tmp_path):
         """The made splat with codes, imported; returns (object, file, codes)."""
-        import made
+        from tests.helpers import made_splat
 
-        rows, codes = made.made_splat()
-        path = made.write(tmp_path / "coded.ply", made.with_codes(rows, codes))
+        rows, codes = made_splat.made_splat()
+        path = made_splat.write(tmp_path / "coded.ply", made_splat.with_codes(rows, codes))
         bpy.ops.bgs.import_splat(filepath=str(path))
         return bpy.context.view_layer.objects.active, path, codes

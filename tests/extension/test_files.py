@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import bpy
-import made
 import numpy as np
 import pytest
 
@@ -16,6 +15,7 @@ from bgs_engine.io.ply import read_ply
 from blender_bgs.cloud import point_clouds
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.harmonics import basis
+from tests.helpers import made_splat
 
 
 def import_(path):
@@ -25,11 +25,11 @@ def import_(path):
 
 @pytest.mark.parametrize("rest", [0, 9, 24, 45])
 def test_round_trip_gives_the_same_file(tmp_path, rest: int) -> None:
-    rows, codes = made.made_splat(per_object=200, rest=rest)
+    rows, codes = made_splat.made_splat(per_object=200, rest=rest)
     rows["scale_0"][3], rows["opacity"][4], rows["x"][5] = np.nan, np.inf, np.nan
     rows["rot_0"][6] = rows["rot_1"][6] = rows["rot_2"][6] = rows["rot_3"][6] = 0
-    for name, table in (("plain", rows), ("coded", made.with_codes(rows, codes))):
-        source = made.write(tmp_path / f"{name}.ply", table)
+    for name, table in (("plain", rows), ("coded", made_splat.with_codes(rows, codes))):
+        source = made_splat.write(tmp_path / f"{name}.ply", table)
         import_(source)
         bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="WHOLE")
         assert (tmp_path / "out.ply").read_bytes() == source.read_bytes()
@@ -57,8 +57,8 @@ def test_native_splats_are_asked_for_by_what_there_is() -> None:
 
 
 def test_color_is_the_files_and_upright(tmp_path) -> None:
-    rows, _ = made.made_splat(per_object=50, rest=0)
-    obj = import_(made.write(tmp_path / "a.ply", rows))
+    rows, _ = made_splat.made_splat(per_object=50, rest=0)
+    obj = import_(made_splat.write(tmp_path / "a.ply", rows))
     color = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
     srgb = np.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)
     dc = np.stack([rows[f"f_dc_{k}"] for k in range(3)], 1) * 0.28209479 + 0.5
@@ -80,8 +80,8 @@ def test_a_file_that_is_no_splat_imports_nothing(tmp_path, content: bytes) -> No
 
 
 def test_export_bakes_the_transform_and_turns_colours(tmp_path) -> None:
-    rows, _ = made.made_splat(per_object=40)
-    obj = import_(made.write(tmp_path / "a.ply", rows))
+    rows, _ = made_splat.made_splat(per_object=40)
+    obj = import_(made_splat.write(tmp_path / "a.ply", rows))
     before = np.array(obj.matrix_world)
     obj.rotation_mode = "XYZ"
     obj.location, obj.scale = (1, 2, 3), (2, 2, 2)
@@ -112,10 +112,10 @@ def test_export_bakes_the_transform_and_turns_colours(tmp_path) -> None:
 @pytest.mark.parametrize("rest", [9, 24, 45])
 def test_a_turned_export_rendered_from_the_turned_side_is_the_same_picture(tmp_path, rest: int) -> None:
     """Through the operators and the engine's renderer; tests/unit_extension/test_rendered.py goes into more cases."""
-    rows, _ = made.made_splat(per_object=400, rest=rest)
+    rows, _ = made_splat.made_splat(per_object=400, rest=rest)
     for i in range(rest):
         rows[f"f_rest_{i}"] *= 5  # colours that change strongly with the viewing direction
-    source = made.write(tmp_path / "a.ply", rows)
+    source = made_splat.write(tmp_path / "a.ply", rows)
     obj = import_(source)
     before = np.array(obj.matrix_world)
     obj.rotation_mode = "XYZ"
@@ -125,7 +125,7 @@ def test_a_turned_export_rendered_from_the_turned_side_is_the_same_picture(tmp_p
     bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="WHOLE")
     change = np.linalg.inv(before) @ np.array(obj.matrix_world)
     (tmp_path / "change.json").write_text(json.dumps(change.tolist()))
-    script = Path(__file__).with_name("rendered.py")
+    script = Path(__file__).parents[1] / "helpers" / "rendered_splat.py"
     command = [os.environ["BGS_TEST_ENGINE"], script, source, tmp_path / "out.ply", tmp_path / "change.json"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -143,8 +143,8 @@ def test_one_label_plain(coded, tmp_path) -> None:
 
 
 def test_a_million_in_time(tmp_path) -> None:
-    rows, _ = made.made_splat(per_object=250_000)
-    path = made.write(tmp_path / "big.ply", rows)
+    rows, _ = made_splat.made_splat(per_object=250_000)
+    path = made_splat.write(tmp_path / "big.ply", rows)
     started, worked = time.perf_counter(), time.process_time()
     import_(path)
     seconds, worked = time.perf_counter() - started, time.process_time() - worked
@@ -156,7 +156,7 @@ def test_a_million_in_time(tmp_path) -> None:
 
 def test_an_ascii_file_comes_in_too(tmp_path) -> None:
     """The way through plyfile, which must work with the NumPy that this Blender has."""
-    rows, _ = made.made_splat(per_object=5, rest=0)
+    rows, _ = made_splat.made_splat(per_object=5, rest=0)
     names = rows.dtype.names
     kinds = {"<f4": "float", "<f8": "double", "|u1": "uchar"}
     head = ["ply", "format ascii 1.0", f"element vertex {len(rows)}"]

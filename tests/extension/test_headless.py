@@ -5,30 +5,31 @@ import subprocess
 import sys
 from pathlib import Path
 
-import made
 import pytest
+
+from tests.helpers import made_splat
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments: object, env: dict[str, str] | None = None, seconds: int = 300) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "blender_bgs", *map(str, arguments)]
-    settings = {**os.environ, "PYTHONPATH": str(ROOT), "BGS_STAND_IN_STEP": "0.002", **(env or {})}
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "BGS_FAKE_ENGINE_STEP": "0.002", **(env or {})}
     return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory) -> Path:
-    rows, _ = made.made_splat()
-    return made.write(tmp_path_factory.mktemp("scene") / "made.ply", rows)
+    rows, _ = made_splat.made_splat()
+    return made_splat.write(tmp_path_factory.mktemp("scene") / "made.ply", rows)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory) -> Path:
     """An executable that answers like a Python with the engine in it."""
-    script = tmp_path_factory.mktemp("engine") / "stand-in-engine"
+    script = tmp_path_factory.mktemp("engine") / "fake-engine"
     path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    script.write_text(f"#!{sys.executable}\n{path}{(ROOT / 'tests/extension/stand_in.py').read_text()}")
+    script.write_text(f"#!{sys.executable}\n{path}{(ROOT / 'tests/helpers/fake_engine.py').read_text()}")
     script.chmod(0o755)
     return script
 

@@ -4,7 +4,7 @@ import bpy
 import pytest
 
 from blender_bgs import registration
-from blender_bgs.interface import panels
+from blender_bgs.interface import menu
 
 OPERATORS = [c for c in registration.CLASSES if issubclass(c, bpy.types.Operator)]
 
@@ -19,24 +19,24 @@ def test_names_and_tooltips_are_there_and_alike(operator: type) -> None:
 
 def test_search_finds_every_operator() -> None:
     """Blender's search (F3) lists what menus hold."""
-    listed = {name for group in panels.MENU for name in group}
+    listed = {name for group in menu.MENU for name in group}
     assert listed == {operator.bl_idname for operator in OPERATORS}
 
 
 def test_a_grey_button_says_why(tmp_path, monkeypatch) -> None:
-    import made
+    from tests.helpers import made_splat
 
     monkeypatch.delenv("BGS_ENGINE_PYTHON", raising=False)
     reasons = {operator: operator.why_not(bpy.context) for operator in OPERATORS}
     assert all(bool(reason) != getattr(bpy.ops.bgs, op.bl_idname[4:]).poll() for op, reason in reasons.items())
     by_name = {operator.bl_idname: reason for operator, reason in reasons.items()}
     assert "import one" in by_name["bgs.segment"] and not by_name["bgs.import_splat"]
-    rows, codes = made.made_splat(per_object=20)
-    bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "a.ply", rows)))
+    rows, codes = made_splat.made_splat(per_object=20)
+    bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "a.ply", rows)))
     by_name = {operator.bl_idname: operator.why_not(bpy.context) for operator in OPERATORS}
     assert "no labels" in by_name["bgs.make_collections"] and not by_name["bgs.export_splat"]
     assert "engine" in by_name["bgs.segment"].lower()
-    bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "b.ply", made.with_codes(rows, codes))))
+    bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "b.ply", made_splat.with_codes(rows, codes))))
     by_name = {operator.bl_idname: operator.why_not(bpy.context) for operator in OPERATORS}
     assert "Make Collections" in by_name["bgs.merge_back"]
     assert "Pick" in by_name["bgs.grow_selection"] and "Select" in by_name["bgs.reassign"]

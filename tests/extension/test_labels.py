@@ -286,10 +286,10 @@ def test_a_million_in_time(coded) -> None:
 
 
 def test_no_labels_is_said(tmp_path) -> None:
-    import made
+    from tests.helpers import made_splat
 
-    rows, _ = made.made_splat(per_object=10, rest=0)
-    bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "a.ply", rows)))
+    rows, _ = made_splat.made_splat(per_object=10, rest=0)
+    bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "a.ply", rows)))
     assert not bpy.ops.bgs.make_collections.poll()
     with pytest.raises(labels.UsageError, match="no labels"):
         code_tables.codes_of(bpy.context.view_layer.objects.active)

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import bpy
-import made
 import numpy as np
 import pytest
 
@@ -17,6 +16,7 @@ from blender_bgs.engine import segmenting
 from blender_bgs.files import run_sync
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
+from tests.helpers import made_splat
 
 
 def write_answer(scene: Path, run: Path, codes: np.ndarray) -> Path:
@@ -34,8 +34,8 @@ def write_answer(scene: Path, run: Path, codes: np.ndarray) -> Path:
 @pytest.fixture
 def run_import(tmp_path):
     """The made splat out of a run folder; returns (object, run folder, codes)."""
-    rows, codes = made.made_splat()
-    run = write_answer(made.write(tmp_path / "made.ply", rows), tmp_path / "made_bgs", codes)
+    rows, codes = made_splat.made_splat()
+    run = write_answer(made_splat.write(tmp_path / "made.ply", rows), tmp_path / "made_bgs", codes)
     bpy.ops.bgs.import_splat(filepath=str(run / "scene.ply"))
     return bpy.context.view_layer.objects.active, run, codes
 
@@ -196,9 +196,9 @@ def test_a_file_without_mended_labels_leaves_the_run_folder_alone(run_import, tm
 
 def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_path) -> None:
     _, run, _ = run_import
-    rows, codes = made.made_splat(per_object=10)
+    rows, codes = made_splat.made_splat(per_object=10)
     shutil.rmtree(run)
-    write_answer(made.write(tmp_path / "small.ply", rows), run, codes)
+    write_answer(made_splat.write(tmp_path / "small.ply", rows), run, codes)
     with pytest.raises(RuntimeError, match="not about"):
         bpy.ops.bgs.save_run()
     assert len(open_run(run).codes) == 40

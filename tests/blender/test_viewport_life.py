@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import OUT, blender
 from test_window import picture
+
+from tests.blender.conftest import OUT, blender
 
 MORE = 40  # MB; one import of the made splat uploads and holds about 3, so a leak of each would be 450 over the 150
 
@@ -17,7 +18,7 @@ def lived(installed: str, coded: Path, engine: Path, screen: dict[str, str]) -> 
     (OUT / "life.json").unlink(missing_ok=True)
     shutil.rmtree(OUT / "frames", ignore_errors=True)
     env = {**screen, "BGS_ENGINE_PYTHON": str(engine)}
-    script = Path("/mnt/repo/tests/blender/splats_life.py")
+    script = Path("/mnt/repo/tests/blender/inside/viewport_life.py")
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", coded, env=env, seconds=500)
     assert (OUT / "life.json").is_file(), (run.stdout + run.stderr)[-3000:]
     facts = json.loads((OUT / "life.json").read_text())

@@ -18,21 +18,20 @@ from blender_bgs.engine.locate import SegmentConfig, find_engine
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
-STAND_IN = HERE.parents[1] / "extension" / "stand_in.py"
+FAKE_ENGINE = HERE.parents[1] / "helpers" / "fake_engine.py"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process groups are checked through /proc")
 
 
 def start(tmp_path: Path, mode: str = "good", **env: str) -> Job:
-    import made
+    from tests.helpers import made_splat
 
-    rows, _ = made.made_splat(per_object=50, rest=0)
-    scene = made.write(tmp_path / "scene.ply", rows)
-    code = (
-        f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); runpy.run_path({str(STAND_IN)!r}, run_name='__main__')"
-    )
+    rows, _ = made_splat.made_splat(per_object=50, rest=0)
+    scene = made_splat.write(tmp_path / "scene.ply", rows)
+    run = f"runpy.run_path({str(FAKE_ENGINE)!r}, run_name='__main__')"
+    code = f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); {run}"
     command = [sys.executable, "-c", code, "-m", "bgs_engine"]
     command += SegmentConfig().arguments(scene, tmp_path / "run")
-    settings = {"BGS_STAND_IN": mode, "BGS_STAND_IN_STEP": "0.002", **env}
+    settings = {"BGS_FAKE_ENGINE": mode, "BGS_FAKE_ENGINE_STEP": "0.002", **env}
     return Job(command, log=tmp_path / "log.txt", env=settings)
 
 
@@ -92,7 +91,7 @@ def test_the_engines_sentence_and_hint_arrive(tmp_path: Path) -> None:
 def test_a_crash_is_told_with_its_last_line(tmp_path: Path) -> None:
     job = start(tmp_path, "crash")
     state = job.wait(20)
-    assert state.error is not None and "the stand-in fell over" in state.error[0]
+    assert state.error is not None and "the fake engine fell over" in state.error[0]
     assert "Traceback" in job.details()
 
 
@@ -112,14 +111,14 @@ def test_cancel_leaves_no_process_within_two_seconds(tmp_path: Path, mode: str) 
 
 def test_the_engine_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     code = (
-        f"import sys, time, os; sys.path[:0] = [{str(ROOT)!r}, {str(STAND_IN.parent)!r}, {str(HERE.parent)!r}];"
-        "from pathlib import Path; from test_job import start;"
+        f"import sys, time, os; sys.path.insert(0, {str(ROOT)!r});"
+        "from pathlib import Path; from tests.logic.test_job import start;"
         f"job = start(Path({str(tmp_path)!r}), 'slow'); print(job.pid, flush=True); time.sleep(600)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     pid = int(owner.stdout.readline())
-    time.sleep(1.0)  # the stand-in has started to listen
+    time.sleep(1.0)  # the fake engine has started to listen
     assert is_alive(pid)
     owner.kill()
     owner.wait()

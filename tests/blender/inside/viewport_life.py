@@ -150,7 +150,7 @@ def step_wait():
 
 
 def step_slow():
-    os.environ["BGS_STAND_IN"] = "slow"
+    os.environ["BGS_FAKE_ENGINE"] = "slow"
     with bpy.context.temp_override(window=window(), area=area()):
         bpy.ops.bgs.render_splats(animation=False)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.io.gaussians import SH_C0
-from tests.engine.made_files import splat_dtype, write_splat
+from tests.helpers.made_files import splat_dtype, write_splat
 
 GREY, RED, BLUE, GREEN = (0.5, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)
 TOP, BASE, SIDE = (0.0, 0.0, 1.0), (0.0, 0.0, 0.25), (0.6, 0.0, 0.6)  # centres of the red, blue and green balls

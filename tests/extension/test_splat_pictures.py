@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import bpy
-import made
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
@@ -19,6 +18,7 @@ from bgs_engine.io.exr import write_exr
 from bgs_engine.io.ply import read_ply
 from blender_bgs.frames import shot
 from blender_bgs.frames.shot import RenderConfig, write_shot
+from tests.helpers import made_splat
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_engine = pytest.mark.skipif(
@@ -139,7 +139,7 @@ def test_what_cannot_be_rendered_is_said(camera, coded, tmp_path: Path) -> None:
 
 def dots(points: np.ndarray) -> np.ndarray:
     """One small, opaque, white Gaussian at each point (Z up)."""
-    rows, _ = made.made_splat(per_object=max(1, len(points) // 4), rest=0)
+    rows, _ = made_splat.made_splat(per_object=max(1, len(points) // 4), rest=0)
     rows = rows[: len(points)]
     for axis, name in enumerate("xyz"):
         rows[name] = points[:, axis]
@@ -152,7 +152,7 @@ def dots(points: np.ndarray) -> np.ndarray:
 def test_frames_show_points_where_the_camera_has_them(camera, tmp_path: Path) -> None:
     """The whole way: an animated camera with shift and odd pixels, the engine, pictures."""
     points = np.random.default_rng(3).uniform(-1.5, 1.5, (4, 3))
-    source = made.write(tmp_path / "dots.ply", dots(points))
+    source = made_splat.write(tmp_path / "dots.ply", dots(points))
     bpy.ops.bgs.import_splat(filepath=str(source), up_axis="Z")
     obj = bpy.context.view_layer.objects.active
     scene = bpy.context.scene
@@ -215,10 +215,10 @@ def rendered(folder: Path, name: str) -> np.ndarray:
 
 
 def test_f12_shows_the_splat_without_set_up(camera, tmp_path: Path) -> None:
-    rows, codes = made.made_splat(per_object=300)
+    rows, codes = made_splat.made_splat(per_object=300)
     for axis in range(3):
         rows[f"scale_{axis}"] += 0.9
-    bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "a.ply", made.with_codes(rows, codes))))
+    bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "a.ply", made_splat.with_codes(rows, codes))))
     obj = bpy.context.view_layer.objects.active
     assert bpy.context.scene.cycles.transparent_max_bounces >= 64
     camera.data.lens, obj.bgs.color_mode = 35, "COLOR"
@@ -226,7 +226,7 @@ def test_f12_shows_the_splat_without_set_up(camera, tmp_path: Path) -> None:
     covered = color[..., 3] > 0.5
     assert 0.08 < covered.mean() < 0.7
     straight = color[covered][:, :3]  # as PNG has it
-    for wanted in made.COLORS:  # 0.95 is the middle of the variation, see made.py; 8 samples leave grain
+    for wanted in made_splat.COLORS:  # 0.95 is the middle of the variation, see made_splat.py; 8 samples leave grain
         assert (np.abs(straight - 0.95 * np.array(wanted)).max(1) < 0.16).mean() > 0.02, wanted
     assert ((color[..., 3] > 0.1) & (color[..., 3] < 0.9)).mean() > 0.02  # soft edges, not balls
     obj.bgs.color_mode = "LABEL"
@@ -241,8 +241,8 @@ def test_f12_shows_the_splat_without_set_up(camera, tmp_path: Path) -> None:
 
 
 def test_too_many_for_ellipsoids_are_balls(camera, tmp_path: Path) -> None:
-    rows, codes = made.made_splat(per_object=300)
-    bpy.ops.bgs.import_splat(filepath=str(made.write(tmp_path / "a.ply", made.with_codes(rows, codes))))
+    rows, codes = made_splat.made_splat(per_object=300)
+    bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "a.ply", made_splat.with_codes(rows, codes))))
     obj = bpy.context.view_layer.objects.active
     one = rendered(tmp_path, "one.png")
     from blender_bgs.cloud import geometry_nodes

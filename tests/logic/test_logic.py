@@ -59,9 +59,9 @@ def test_rotated_harmonics_show_the_same_from_the_turned_side(coefficients: int)
 
 @pytest.mark.parametrize("kind", ["even", "uneven", "sheared", "mirrored"])
 def test_transformed_rows_have_the_transformed_covariance(kind: str) -> None:
-    import made
+    from tests.helpers import made_splat
 
-    rows, _ = made.made_splat(per_object=25)
+    rows, _ = made_splat.made_splat(per_object=25)
     linear = {
         "even": rotations(1)[0] * 3.0,
         "uneven": rotations(1)[0] @ np.diag((1.0, 2.0, 0.3)),

@@ -63,7 +63,7 @@ def real_drop():
     place = region.x + region.width // 2, window().height - region.y - region.height // 2
     subprocess.run(["xdotool", "mousemove", *map(str, place)], check=True)
     global dropping
-    command = [sys.executable if "python" in sys.executable else "python3", "/mnt/repo/tests/blender/xdnd.py"]
+    command = [sys.executable if "python" in sys.executable else "python3", "/mnt/repo/tests/blender/inside/xdnd.py"]
     dropping = subprocess.Popen([*command, str(SCENE), *map(str, place)], stderr=subprocess.PIPE, text=True)
 
 

@@ -21,7 +21,7 @@ OUT = Path("/mnt/out")
 ARGUMENTS = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 SCENE = Path(ARGUMENTS[0]) if ARGUMENTS else OUT / "made.ply"
 VERSION = bpy.app.version_string.split()[0]
-JOB_LIMIT = 120  # seconds for the stand-in's four stages, three of which take a second each on an idle machine
+JOB_LIMIT = 120  # seconds for the fake engine's four stages, three of which take a second each on an idle machine
 facts: dict[str, object] = {"version": VERSION, "steps": []}
 
 bpy.context.preferences.view.show_splash = False

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-import made
 import numpy as np
 import pytest
-from conftest import OUT, blender
-from painter import paint, psnr
 from test_window import picture
+
+from tests.blender.conftest import OUT, blender
+from tests.helpers import made_splat
+from tests.helpers.painter import paint, psnr
 
 LEAST = 30.0  # decibels that a viewport picture must reach; the display has 8 bits and rounds half pixels
 
@@ -16,22 +17,22 @@ LEAST = 30.0  # decibels that a viewport picture must reach; the display has 8 b
 @pytest.fixture(scope="module")
 def rows() -> np.ndarray:
     """The made splat with colours that change with the direction, and haze."""
-    out, codes = made.made_splat(per_object=700)
+    out, codes = made_splat.made_splat(per_object=700)
     rng = np.random.default_rng(5)
     for name in (n for n in out.dtype.names if n.startswith("f_rest_")):
         out[name] = rng.normal(size=len(out)) * 0.08
     out["opacity"] = rng.uniform(-3, 4, len(out))
     for axis in range(3):
         out[f"scale_{axis}"] = rng.uniform(-3.8, -1.9, len(out))
-    return made.with_codes(out, codes)
+    return made_splat.with_codes(out, codes)
 
 
 @pytest.fixture(scope="module")
 def seen(installed: str, rows: np.ndarray, screen: dict[str, str]) -> dict:
     """The whole walk, once; what the script noted."""
     (OUT / "splats.json").unlink(missing_ok=True)
-    path = made.write(OUT / "splats.ply", rows)
-    script = Path("/mnt/repo/tests/blender/splats.py")
+    path = made_splat.write(OUT / "splats.ply", rows)
+    script = Path("/mnt/repo/tests/blender/inside/viewport.py")
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", path, env=screen, seconds=300)
     assert (OUT / "splats.json").is_file(), (run.stdout + run.stderr)[-3000:]
     facts = json.loads((OUT / "splats.json").read_text())

@@ -1,6 +1,6 @@
 """Pictures of a splat and of the same splat moved, each from its own side: for the engine's Python.
 
-    python rendered.py PLAIN.ply MOVED.ply MATRIX.json      prints the PSNR of each pair of pictures
+    python rendered_splat.py PLAIN.ply MOVED.ply MATRIX.json      prints the PSNR of each pair of pictures
 
 MATRIX (4 x 4, even scale) brings PLAIN to MOVED. The camera of the second picture is moved along, so both pictures
 must be the same, colours of every viewing direction included.

@@ -1,8 +1,8 @@
 """Stands in for the engine where none is installed: speaks its protocol as a real process and writes a real run folder.
 
-Called like the engine: `... -m bgs_engine segment SCENE.ply -o RUN --events ...`. What it does is chosen by the
-environment variable BGS_STAND_IN: `good` (default), `bad` (an error event), `crash`, `slow` (until cancelled), `deaf`
-(ignores cancel and terminate, and starts a child that does too).
+Called like the engine: `... -m bgs_engine segment SCENE.ply -o RUN --events ...`. The environment variable
+BGS_FAKE_ENGINE chooses what it does: `good` (default), `bad` (an error event), `crash`, `slow` (until cancelled),
+`deaf` (ignores cancel and terminate, and starts a child that does too).
 """
 
 import json
@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-STEP = float(os.environ.get("BGS_STAND_IN_STEP", "0.02"))  # seconds per step
+STEP = float(os.environ.get("BGS_FAKE_ENGINE_STEP", "0.02"))  # seconds per step
 
 
 def say(event, **fields):
@@ -63,7 +63,7 @@ def write_run(scene, run):
 def frames(shot, out, stop):
     """Answers like `bgs frames`: a file for each frame of the shot, none of them a picture."""
     names = [frame["name"] for frame in json.loads(shot.read_text())["frames"]]
-    stage("Rendering", stop, steps=100000 if os.environ.get("BGS_STAND_IN") == "slow" else len(names))
+    stage("Rendering", stop, steps=100000 if os.environ.get("BGS_FAKE_ENGINE") == "slow" else len(names))
     (out / "color").mkdir(parents=True, exist_ok=True)
     for name in names:
         (out / "color" / f"{name}.png").write_bytes(b"")
@@ -77,7 +77,7 @@ def main():
     if arguments[0] == "doctor":
         print(json.dumps({"ok": True, "checks": [{"name": "torch", "ok": True, "detail": "2.0"}]}))
         return 0
-    mode = os.environ.get("BGS_STAND_IN", "good")
+    mode = os.environ.get("BGS_FAKE_ENGINE", "good")
     scene, run = Path(arguments[1]), Path(arguments[arguments.index("-o") + 1])
     stop = threading.Event()
     if mode == "deaf":
@@ -90,7 +90,7 @@ def main():
     say("hello", protocol=1, version="0", command="segment")
     print("a line for the log", file=sys.stderr, flush=True)
     if mode == "crash":
-        raise RuntimeError("the stand-in fell over")
+        raise RuntimeError("the fake engine fell over")
     if mode == "bad" or not scene.is_file():
         say("error", code=3, message="The scene is empty.", hint="Export it again.")
         return 3

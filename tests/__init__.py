@@ -1,0 +1,1 @@
+"""Tests. Each folder needs something else: see the docstring of its package."""

@@ -1,0 +1,1 @@
+"""The extension in the real Blender programs, inside a chroot."""

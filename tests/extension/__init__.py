@@ -1,0 +1,1 @@
+"""The extension in a Python with a bpy wheel."""

@@ -13,6 +13,8 @@ from tools.environments import ROOT, call
 REAL_ENGINE_WITH = "4.5.15"  # one wheel runs the real engine too: that takes minutes and differs in nothing else
 FAKE_BPY = ("4.2", "5.2")  # types of the oldest and the newest Blender we run in
 PYTEST = ("-m", "pytest", "-q", "--durations=15")
+PACKAGES = ("bgs_engine", "blender_bgs")
+WRITTEN = ("build", "dist", "demo")  # folders that programs write
 NEEDS_BLENDER = ("extension", "blender")  # folders of tests/ that have steps of their own
 IMPORTS_BLENDER = re.compile(r"^\s*(import|from) (bpy|bl_ext|blender_bgs|gpu|mathutils)\b", re.MULTILINE)
 
@@ -55,7 +57,7 @@ def types() -> Result:
     plain, importing = sources_beside_the_packages()
     # Folders of tests are no packages: mypy then names a module by its path.
     by_path = "--explicit-package-bases"
-    result.add("benchmarks, tools, tests", not call([*mypy, by_path, *plain]))
+    result.add("benchmarks, docs, tests, tools", not call([*mypy, by_path, *plain]))
     for version in FAKE_BPY:
         command = _mypy_against(version, mypy, ROOT / "blender_bgs" / "mypy.ini")
         result.add(f"blender_bgs against Blender {version}", not call([*command, "blender_bgs"]))
@@ -71,8 +73,9 @@ def _mypy_against(version: str, mypy: Sequence[object], config: Path) -> list[ob
 
 def sources_beside_the_packages() -> tuple[list[Path], list[Path]]:
     """Python files of the repository outside the two packages: those without Blender, and those that import it."""
-    folders = [ROOT / name for name in ("benchmarks", "tools", "tests")]
-    sources = [ROOT / "build.py", *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
+    folders = [path for path in sorted(ROOT.iterdir()) if path.is_dir() and path.name[0] != "."]
+    beside = [folder for folder in folders if folder.name not in (*PACKAGES, *WRITTEN)]
+    sources = [*sorted(ROOT.glob("*.py")), *(path for folder in beside for path in sorted(folder.rglob("*.py")))]
     importing = [path for path in sources if IMPORTS_BLENDER.search(path.read_text(encoding="utf-8"))]
     return [path for path in sources if path not in importing], importing
 

@@ -1,0 +1,1 @@
+"""The repository itself: what is shipped, what is stated twice, what imports what. Needs no Blender."""

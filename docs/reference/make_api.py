@@ -19,11 +19,11 @@ PAGE = HERE / "api.md"
 HEAD = """# API
 
 This page lists the public Python functions and classes of `bgs_engine.core`, `bgs_engine.io`,
-`bgs_engine.pipeline` and `bgs_engine.output`. `python docs/reference/make_api.py` makes it from their
-docstrings.
+`bgs_engine.pipeline` and `bgs_engine.output`. `python docs/reference/make_api.py` makes it from
+their docstrings.
 
-`N` is the number of Gaussians, `D` the number of bits and `L` the number of levels. `H` and `W` are the
-height and the width of a picture. [The glossary](../glossary.md) defines the words.
+`N` is the number of Gaussians, `D` the number of bits and `L` the number of levels. `H` and `W` are
+the height and the width of a picture. [The glossary](../glossary.md) defines the words.
 """
 Definition = ast.FunctionDef | ast.ClassDef
 

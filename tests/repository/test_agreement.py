@@ -1,0 +1,84 @@
+"""What is stated in several places agrees: versions, pins, the oldest Python, the lists of third-party work."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+
+from tools.environments import BPY, ROOT, pins
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _found(pattern: str, name: str) -> str:
+    match = re.search(pattern, _text(name), re.MULTILINE)
+    assert match, f"{name} has nothing like {pattern}"
+    return match[1]
+
+
+def _tracked(*patterns: str) -> list[str]:
+    """Files of the repository as Git lists them, those that are there."""
+    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True).stdout
+    return [name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
+def test_one_version() -> None:
+    engine = _found(r'^__version__ = "(.+)"$', "bgs_engine/__init__.py")
+    assert tomllib.loads(_text("blender_manifest.toml"))["version"] == engine
+    assert _found(r"^## \[(.+?)\]", "CHANGELOG.md") in ("Unreleased", engine)
+
+
+def test_torch_is_pinned_in_one_place() -> None:
+    version = pins()["torch"]
+    assert len(re.findall(r"^torch==", _text("constraints.txt"), re.MULTILINE)) == 1
+    sources = _tracked("*.py", "*.toml", "*.yml", "*.yaml", "*.ini")
+    assert [name for name in sources if version in _text(name)] == []
+
+
+def test_every_package_of_the_engine_is_pinned() -> None:
+    assert set(_asked_for()) - set(pins()) == set()
+    local = {name for name, version in pins().items() if not re.fullmatch(r"[0-9.]+", version)}
+    assert local == set(), "builds such as +cpu exist on some machines only"
+
+
+def _asked_for() -> dict[str, str]:
+    """Package → requirement, of the engine and all its extras."""
+    extras = PROJECT["optional-dependencies"].values()
+    requirements = [*PROJECT["dependencies"], *(requirement for extra in extras for requirement in extra)]
+    named = {re.split(r"[\[<>=~! ]", requirement)[0].lower(): requirement for requirement in requirements}
+    return {name: requirement for name, requirement in named.items() if name != "bgs-engine"}
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", "docs/guide/install.md", "build.py"])
+def test_the_oldest_python(name: str) -> None:
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert re.search(rf"Python {re.escape(oldest)} or (newer|later)", _text(name))
+
+
+def test_the_oldest_python_is_checked() -> None:
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    mypy = tomllib.loads(_text("pyproject.toml"))["tool"]["mypy"]["python_version"]
+    assert mypy == oldest == min(BPY.values())
+    assert _found(r"^ +python: (.+)$", ".github/workflows/test.yml") == f'["{oldest}", "{max(BPY.values())}"]'
+
+
+def test_the_hook_has_the_ruff_of_the_checks() -> None:
+    assert _found(r"ruff-pre-commit\n +rev: v([0-9.]+)", ".pre-commit-config.yaml") == pins()["ruff"]
+
+
+def test_the_oldest_blender() -> None:
+    oldest = tomllib.loads(_text("blender_manifest.toml"))["blender_version_min"]
+    assert f"Blender {oldest.removesuffix('.0')} or later" in _text("docs/guide/install.md")
+
+
+def test_third_party_work_is_listed() -> None:
+    listed = _text("THIRD_PARTY.md")
+    pictures = [name.rpartition("/")[2] for name in _tracked("docs/pictures")]
+    assert [name for name in (*pictures, *_asked_for()) if name not in listed] == []
+    packages = {name for name in pins() if not re.search(rf"\b{re.escape(name)}\b", listed, re.IGNORECASE)}
+    assert packages == set()

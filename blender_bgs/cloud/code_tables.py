@@ -31,7 +31,7 @@ def forget() -> None:
     _caches.clear()
 
 
-def layout_of(obj: SplatObject) -> BitLayout:
+def bit_layout_of(obj: SplatObject) -> BitLayout:
     """The bit layout.
 
     Raises:
@@ -45,7 +45,7 @@ def layout_of(obj: SplatObject) -> BitLayout:
 
 def codes_of(obj: SplatObject) -> np.ndarray:
     """The codes, int32 [N]."""
-    layout_of(obj)
+    bit_layout_of(obj)
     codes = point_clouds.get_column(obj.data, at.CODE)
     if codes is None or codes.dtype != np.int32:
         raise UsageError(f"{obj.name} has lost its attribute {at.CODE}.", "Undo, or import it again.")
@@ -54,7 +54,7 @@ def codes_of(obj: SplatObject) -> np.ndarray:
 
 def table_of(obj: SplatObject) -> CodeTable:
     """All different codes of the cloud and where they are."""
-    codes, layout = codes_of(obj), layout_of(obj)
+    codes, layout = codes_of(obj), bit_layout_of(obj)
     cache = _caches.get(obj.data.session_uid)
     if cache is None or cache.table.layout != layout or not np.array_equal(cache.codes, codes):
         cache = _caches[obj.data.session_uid] = _Cache(codes, CodeTable.of(codes, layout))

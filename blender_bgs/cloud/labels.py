@@ -106,7 +106,9 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
         raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one from the list.")
     point_clouds.set_column(
         obj.data,
-        at.Column(at.CODE, "INT", reassign(code_tables.codes_of(obj), rows, code_tables.layout_of(obj), level, target)),
+        at.Column(
+            at.CODE, "INT", reassign(code_tables.codes_of(obj), rows, code_tables.bit_layout_of(obj), level, target)
+        ),
     )
     with without_updates():
         obj.bgs.run_changed = bool(obj.bgs.run_folder)

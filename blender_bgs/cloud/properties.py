@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from bgs_engine.core.codes import BitLayout
 
-from ..logic.attributes import Layout
+from ..logic.attributes import PlyLayout
 from .compatibility import BLEND_RELATIVE
 
 UP_AXES = (
@@ -158,9 +158,9 @@ class BGS_Splat(bpy.types.PropertyGroup):
         return min(max(1, self.level), max(1, self.levels))
 
     @property
-    def file_layout(self) -> Layout:
+    def ply_layout(self) -> PlyLayout:
         """The PLY layout the cloud came in."""
-        return Layout.parse(self.layout)
+        return PlyLayout.parse(self.layout)
 
     @property
     def imported_at(self) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Owns one engine process: starts it, reads its events, stops it. No bpy, so a window, a batch and a test share it.
 
-Protocol (bgs_engine.events): JSON lines on standard output, logs on standard error, `cancel` or the end of standard
+Protocol (bgs_engine.core.events): JSON lines on standard output, logs on standard error, `cancel` or the end of standard
 input to stop. The process leads its own group, so that stopping it stops what it started. If this program dies, the
 pipe closes and the engine stops by itself.
 """

@@ -11,7 +11,7 @@ from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject
-from ..logic.attributes import CODE, ROW, Layout, rows_from
+from ..logic.attributes import CODE, ROW, PlyLayout, rows_from
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import, transform_rows
 
@@ -26,14 +26,14 @@ class ExportConfig:
     transforms: bool = True  # bake what was done to the object since import
 
 
-def splat_rows(obj: SplatObject, config: ExportConfig, layout: Layout | None = None) -> np.ndarray:
+def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None = None) -> np.ndarray:
     """The structured PLY rows of one object, in the order of the source file.
 
     Raises:
         UsageError: labels are asked for that the cloud does not have.
     """
     cloud = obj.data
-    layout = layout or obj.bgs.file_layout
+    layout = layout or obj.bgs.ply_layout
     if config.codes and cloud.attributes.get(CODE):
         layout = layout.with_codes()
     rows = rows_from(lambda name: point_clouds.get_column(cloud, name), layout, len(cloud.points))
@@ -63,7 +63,7 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
         raise UsageError("No splat is selected.", "Select the splat objects to export.")
     parts = [splat_rows(obj, config) for obj in splats]
     dtype = plain_layout() if config.plain else parts[0].dtype
-    layout = splats[0].bgs.file_layout
+    layout = splats[0].bgs.ply_layout
     count = sum(map(len, parts))
     if not count:
         raise UsageError("The chosen labels hold no Gaussians.", "Choose other labels.")

@@ -16,7 +16,7 @@ from ..cloud import appearance, code_tables, geometry_nodes, labels, point_cloud
 from ..cloud.material import show_colors_as_captured, splat_material
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject, SplatScene
-from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, Layout, columns_of
+from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, PlyLayout, columns_of
 from ..logic.framing import core_box
 from ..logic.transforms import up_matrix
 from . import run_sync
@@ -57,7 +57,7 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
     try:
         for column in columns_of(ply):
             point_clouds.set_column(cloud, point_clouds.native_column(column))
-        _describe(obj, ply_path, Layout.of(ply), config)
+        _describe(obj, ply_path, PlyLayout.of(ply), config)
         codes = run.codes if run else point_clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
         if codes is None:
             appearance.refresh(obj)
@@ -79,7 +79,7 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
     return obj
 
 
-def _describe(obj: SplatObject, path: Path, layout: Layout, config: ImportConfig) -> None:
+def _describe(obj: SplatObject, path: Path, layout: PlyLayout, config: ImportConfig) -> None:
     splat = obj.bgs
     with without_updates():
         splat.is_splat = True

@@ -100,7 +100,7 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
 
 def write_part(obj: SplatObject, path: Path) -> str:
     """Write what is shown of one object, in its own space; returns the file's name, or nothing where nothing is."""
-    layout = obj.bgs.file_layout
+    layout = obj.bgs.ply_layout
     if obj.data.attributes.get(CODE):
         layout = layout.with_codes()
     rows = rows_from(lambda name: point_clouds.get_column(obj.data, name), layout, len(obj.data.points))

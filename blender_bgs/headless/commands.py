@@ -116,7 +116,7 @@ def render(options: argparse.Namespace) -> None:
     """Render one picture, from the scene's camera or, without one, from a camera that sees the splat's core."""
     obj = _open(options.scene, options.up)
     if options.level is not None:
-        code_tables.layout_of(obj).bits_to(options.level)
+        code_tables.bit_layout_of(obj).bits_to(options.level)
         obj.bgs.level, obj.bgs.color_mode = options.level, "LABEL"
     else:
         obj.bgs.color_mode = "COLOR"

@@ -84,7 +84,7 @@ class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
         obj = splat_of(context)
         if reason or obj is None or obj.data.attributes.get(CONFIDENCE):
             return reason
-        return "Nobody knows how sure these labels are: they did not come from a run folder"
+        return "These labels have no confidence: they did not come from a run folder"
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
@@ -140,7 +140,7 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
 
 def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
     """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
-    label, rows = grown(code_tables.codes_of(obj), code_tables.layout_of(obj), row, level)
+    label, rows = grown(code_tables.codes_of(obj), code_tables.bit_layout_of(obj), row, level)
     if extend:
         rows = rows | selection.selected(obj)
     obj.bgs.picked_row, obj.bgs.picked_level = row, level
@@ -187,7 +187,7 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        level, layout = obj.bgs.shown_level, code_tables.layout_of(obj)
+        level, layout = obj.bgs.shown_level, code_tables.bit_layout_of(obj)
         parts = selected_parts(context, obj)
         rows = _rows_of_parts(obj, parts) if parts else selection.selected(obj)
         if not rows.any():

@@ -22,7 +22,7 @@ def pick(obj: SplatObject, row: int, extend: bool) -> str:
     splat = obj.bgs
     level = splat.shown_level
     if 0 <= splat.picked_row < len(obj.data.points) and not extend:
-        codes, layout = code_tables.codes_of(obj), code_tables.layout_of(obj)
+        codes, layout = code_tables.codes_of(obj), code_tables.bit_layout_of(obj)
         again = layout.labels(codes[[splat.picked_row, row]], max(1, splat.picked_level))
         if again[0] == again[1] and selection.selected(obj)[row]:
             level = max(1, splat.picked_level - 1)

@@ -61,19 +61,19 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PlyLayout:
     """The property order, types and comments of the PLY a cloud came from; kept as text with the cloud."""
 
     properties: tuple[tuple[str, str], ...]
     comments: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, ply: SplatPly) -> "Layout":
+    def of(cls, ply: SplatPly) -> "PlyLayout":
         """The layout of an opened PLY."""
         return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments)
 
     @classmethod
-    def parse(cls, text: str) -> "Layout":
+    def parse(cls, text: str) -> "PlyLayout":
         """From `to_text`."""
         data = json.loads(text)
         return cls(tuple((n, t) for n, t in data["properties"]), tuple(data["comments"]))
@@ -92,11 +92,11 @@ class Layout:
         """Spherical-harmonics coefficients above the constant one: 0, 3, 8 or 15."""
         return sum(name.startswith("f_rest_") for name, _ in self.properties) // 3
 
-    def with_codes(self) -> "Layout":
+    def with_codes(self) -> "PlyLayout":
         """The same with seg_0..seg_3 at its end, unless codes are there already."""
         names = {name for name, _ in self.properties}
         extra = [(name, "|u1") for name in CODE_BYTE_NAMES if name not in names]
-        return self if CODE_INT_NAME in names else Layout((*self.properties, *extra), self.comments)
+        return self if CODE_INT_NAME in names else PlyLayout((*self.properties, *extra), self.comments)
 
 
 def columns_of(ply: SplatPly) -> Iterator[Column]:
@@ -209,7 +209,7 @@ def activate_rotation(raw: np.ndarray) -> np.ndarray:
 Getter = Callable[[str], np.ndarray | None]
 
 
-def rows_from(get: Getter, layout: Layout, count: int) -> np.ndarray:
+def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
     """Structured PLY rows [count] from attributes; `get(name)` returns an attribute's values or None.
 
     Rows whose attributes were not edited come out with the bytes they came in with. Attributes that a property needs

@@ -1,6 +1,6 @@
 """Labels as objects in nested collections, coarse → fine, and back into one cloud without loss."""
 
-from collections.abc import Collection as Some
+from collections.abc import Collection
 from typing import Any, cast
 
 import bpy
@@ -21,11 +21,11 @@ SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "l
 
 # On the whole cloud: the level and labels that parts were made of, and the labels wanted, when that is not all of them.
 LEVEL, MADE, ONLY = "bgs_part_level", "bgs_made", "bgs_only"
-NOBODY: Key = (0, 0)  # of a part whose label is not there any more; there is no level 0
+NO_LABEL: Key = (0, 0)  # of a part whose label is not there any more; there is no level 0
 
 
 def make_tree(
-    scene: SplatScene, whole: SplatObject, level: int, only: Some[int] | None = None, gone: Some[int] = ()
+    scene: SplatScene, whole: SplatObject, level: int, only: Collection[int] | None = None, gone: Collection[int] = ()
 ) -> list[SplatObject]:
     """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
 
@@ -35,7 +35,7 @@ def make_tree(
     Raises:
         UsageError: no labels, or none of the chosen ones exists.
     """
-    layout = code_tables.layout_of(whole)
+    layout = code_tables.bit_layout_of(whole)
     layout.bits_to(level)
     labels.promote_orphan(whole)
     groups = code_tables.table_of(whole).groups(level)
@@ -90,7 +90,7 @@ def make_tree(
     return parts
 
 
-def update_tree(scene: SplatScene, whole: SplatObject, also: Some[int] = ()) -> list[SplatObject]:
+def update_tree(scene: SplatScene, whole: SplatObject, also: Collection[int] = ()) -> list[SplatObject]:
     """Make the tree again after labels changed: the same level and labels as before, and the labels `also`.
 
     An object that was deleted stays deleted.
@@ -150,19 +150,19 @@ def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
     made again.
     """
     for part in code_tables.parts_of(whole):
-        level, label = partners.get((part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF), NOBODY)
+        level, label = partners.get((part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF), NO_LABEL)
         with without_updates():
             part.bgs.part_level, part.bgs.part_key = level, signed(label)
     if whole.bgs.part_collection is not None:
         for collection in whole.bgs.part_collection.children_recursive:
             if collection.get("bgs_label"):
                 at_level, key = collection["bgs_label"]
-                level, label = partners.get((at_level, key & 0xFFFFFFFF), NOBODY)
+                level, label = partners.get((at_level, key & 0xFFFFFFFF), NO_LABEL)
                 collection["bgs_label"] = [level, signed(label)]
     for name in (MADE, ONLY):
         made: Any = whole.get(name)
         if made is not None:
-            found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NOBODY) for key in made)
+            found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NO_LABEL) for key in made)
             whole[name] = [signed(label) for level, label in found if level]
 
 
@@ -179,7 +179,7 @@ class _Homes:
     """The collection of every label, made when first asked for, nested by parents under `root`."""
 
     def __init__(self, root: bpy.types.Collection, whole: SplatObject, names: dict[tuple[int, int], str]) -> None:
-        self.root, self.names, self.layout = root, names, code_tables.layout_of(whole)
+        self.root, self.names, self.layout = root, names, code_tables.bit_layout_of(whole)
         self.made: dict[tuple[int, int], bpy.types.Collection] = {}
         for collection in root.children_recursive:
             if collection.get("bgs_label"):

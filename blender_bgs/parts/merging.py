@@ -53,7 +53,7 @@ def _baked(part: SplatObject, world: np.ndarray) -> dict[str, tuple[str, np.ndar
     if change is None:
         return out
     # Through PLY rows: one place knows how a transform acts on a splat.
-    layout = at.Layout(tuple((n, t) for n, t in part.bgs.file_layout.properties if at.is_standard(n) and t == "<f4"))
+    layout = at.PlyLayout(tuple((n, t) for n, t in part.bgs.ply_layout.properties if at.is_standard(n) and t == "<f4"))
     rows = at.rows_from(lambda name: out[name][1] if name in out else None, layout, len(part.data.points))
     rows = transform_rows(rows, change)
     rest = layout.rest

@@ -103,7 +103,7 @@ def _prepare(objects: list[SplatObject]) -> bool:
     display.unchecked |= display.changed
     if (
         atlas is None
-        or _somebody_is_gone(atlas)
+        or _an_object_is_gone(atlas)
         or any(atlas.member(o) is None for o in objects)
         or _geometry_changed(atlas, objects)
     ):
@@ -126,7 +126,7 @@ def _prepare(objects: list[SplatObject]) -> bool:
     return True
 
 
-def _somebody_is_gone(atlas: atlases.Atlas) -> bool:
+def _an_object_is_gone(atlas: atlases.Atlas) -> bool:
     """Whether a member's object was deleted: its rows are to be freed. Looked at only after something has changed."""
     if display.alive_number == display.scene_number:
         return False

@@ -86,7 +86,7 @@ class Follower:
             return False
         question, objects = ask(context, whole, mouse)
         level, uid = whole.bgs.shown_level, whole.session_uid
-        layout, codes = code_tables.layout_of(whole), [code_tables.codes_of(obj) for obj in objects]
+        layout, codes = code_tables.bit_layout_of(whole), [code_tables.codes_of(obj) for obj in objects]
         self.mouse = mouse
 
         def work() -> None:

@@ -63,7 +63,7 @@ def _picked(context: Context, obj: SplatObject) -> tuple[BGS_Label, Vector] | No
     if not 0 <= row < len(obj.data.points) or level > obj.bgs.levels or not _selected(obj, row):
         return None
     code = obj.data.attributes["bgs_code"].data[row].value
-    layout = code_tables.layout_of(obj)
+    layout = code_tables.bit_layout_of(obj)
     chain = [int(layout.labels(np.array([code], np.int32), n)[0]) for n in range(1, layout.levels + 1)]
     entries = [labels.find(obj, n, label) for n, label in enumerate(chain, 1)]
     entry, position = entries[level - 1], obj.data.attributes.get(POSITION)

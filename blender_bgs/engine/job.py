@@ -1,8 +1,8 @@
 """Owns one engine process: starts it, reads its events, stops it. No bpy, so a window, a batch and a test share it.
 
-Protocol (bgs_engine.core.events): JSON lines on standard output, logs on standard error, `cancel` or the end of standard
-input to stop. The process leads its own group, so that stopping it stops what it started. If this program dies, the
-pipe closes and the engine stops by itself.
+The protocol is that of `bgs_engine.core.events`: JSON lines on standard output, the log on standard error. `cancel` or
+the end of standard input stops the engine. The process leads its own group, so its children stop with it. If this
+program dies, the pipe closes and the engine stops by itself.
 """
 
 import contextlib

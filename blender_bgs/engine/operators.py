@@ -111,8 +111,12 @@ def start_install(folder: Path, python: str, device: str, log: Path, extras: str
     if folder.resolve().is_relative_to(extension.resolve()):
         raise EnvironmentLacksError("The engine cannot live in the extension's own folder.", "Choose another folder.")
     arguments = [str(folder), str(wheel), "--python", python, "--device", device, "--extras", extras]
+    constraints = extension / "constraints.txt"
+    if constraints.is_file():
+        arguments += ["--constraints", str(constraints)]
     try:
-        return Job([python, str(here / "installer.py"), *arguments], log=log)
+        # -P: the folder of the installer is not searched for modules.
+        return Job([python, "-P", str(here / "installer.py"), *arguments], log=log)
     except OSError as error:
         raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Set a Base Python.") from None
 

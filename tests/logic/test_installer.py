@@ -73,28 +73,53 @@ class Recorder(installer.Runner):
             raise subprocess.CalledProcessError(1, command)
 
 
+@pytest.fixture
+def constraints(tmp_path: Path) -> Path:
+    path = tmp_path / "constraints.txt"
+    path.write_text("numpy==1.2\ntorch==2.3.4 ; python_version < '4'\n")
+    return path
+
+
 @pytest.mark.parametrize(
     ("system", "device", "last"),
     [
-        ("linux", "cuda", "install --disable-pip-version-check --progress-bar off torch"),
-        ("linux", "cpu", "--torch-backend cpu torch"),
-        ("win32", "cuda", "--torch-backend auto torch"),  # what pip finds there cannot use a card
-        ("win32", "cpu", "install --disable-pip-version-check --progress-bar off torch"),
-        ("darwin", "auto", "install --disable-pip-version-check --progress-bar off torch"),
+        ("linux", "cuda", "install --disable-pip-version-check --progress-bar off torch==2.3.4"),
+        ("linux", "cpu", "--torch-backend cpu torch==2.3.4"),
+        ("win32", "cuda", "--torch-backend auto torch==2.3.4"),  # what pip finds there cannot use a card
+        ("win32", "cpu", "install --disable-pip-version-check --progress-bar off torch==2.3.4"),
+        ("darwin", "auto", "install --disable-pip-version-check --progress-bar off torch==2.3.4"),
     ],
 )
 def test_torch_fits_the_machine(
-    system: str, device: str, last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    system: str,
+    device: str,
+    last: str,
+    constraints: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(installer.sys, "platform", system)
     monkeypatch.setattr(installer, "has_nvidia_driver", lambda: False)
-    runner = Recorder(f"torch=={installer.TESTED_TORCH}+cpu")  # no index has it unless somebody set one up
-    installer.install_torch(runner, Path("python"), device)
+    runner = Recorder("torch==2.3.4+cpu")  # no index has it unless somebody set one up
+    installer.install_torch(runner, Path("python"), device, constraints)
     assert runner.commands[-1].endswith(last) and not capsys.readouterr().out
-    unreachable = Recorder(f"torch=={installer.TESTED_TORCH}+cpu", "--torch-backend")
-    installer.install_torch(unreachable, Path("python"), device)
-    assert unreachable.commands[-1].endswith("off torch")  # larger or slower, but it works
-    assert ("warning" in capsys.readouterr().out) == (len(unreachable.commands) > 1)
+    unreachable = Recorder("torch==2.3.4+cpu", "--torch-backend", "torch==2.3.4")
+    installer.install_torch(unreachable, Path("python"), device, constraints)
+    assert unreachable.commands[-1].endswith("off torch")  # another version, but it works
+    assert "warning" in capsys.readouterr().out
+
+
+def test_the_engine_comes_in_the_tested_versions_or_the_newest(
+    constraints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = Recorder()
+    installer.install_engine(runner, Path("python"), "e.whl", "masks", constraints)
+    assert f"-c {constraints} e.whl[masks]" in runner.commands[0] and len(runner.commands) == 2
+    runner = Recorder("-c")
+    installer.install_engine(runner, Path("python"), "e.whl", "masks", constraints)
+    assert runner.commands[1].endswith("off e.whl[masks]") and "newest" in capsys.readouterr().out
+    with pytest.raises(subprocess.CalledProcessError):
+        installer.install_engine(Recorder("e.whl[masks]"), Path("python"), "e.whl", "masks", constraints)
 
 
 @pytest.mark.parametrize(("driver", "wanted"), [((12, 4), "warp-lang==1.17.*"), ((13, 0), ""), (None, "")])

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -82,3 +83,10 @@ def test_third_party_work_is_listed() -> None:
     assert [name for name in (*pictures, *_asked_for()) if name not in listed] == []
     packages = {name for name in pins() if not re.search(rf"\b{re.escape(name)}\b", listed, re.IGNORECASE)}
     assert packages == set()
+
+
+def test_the_api_page_is_made_from_the_docstrings_as_they_are() -> None:
+    """`python docs/reference/make_api.py` writes it anew."""
+    command = [sys.executable, "docs/reference/make_api.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

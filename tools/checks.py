@@ -149,12 +149,12 @@ def run(names: Sequence[str]) -> int:
         print(f"\nbuild.py: {name}", flush=True)
         started = time.monotonic()
         results.append((name, STEPS[name](), time.monotonic() - started))
+    if "blender" not in names:
+        results.append(("blender", Result(left_out=["real Blender programs: run `python build.py test --blender`"]), 0))
     print()
     for name, result, seconds in results:
         for line in _lines(name, result, seconds):
             print(line)
-    if "blender" not in names:
-        print(_line("left out", "blender", "real Blender programs: run `python build.py test --blender`"))
     words = [result.word for _, result, _ in results]
     counts = (f"{words.count(word)} {word.lower()}" for word in ("passed", "FAILED", "left out"))
     print(f"steps: {', '.join(counts)}", flush=True)

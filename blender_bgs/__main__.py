@@ -5,16 +5,16 @@ import sys
 
 import bpy
 
-from . import register, unregister
+from . import registration
 from .headless import command_line
 
 bpy.ops.wm.read_factory_settings(use_empty=True)
-register()
+registration.register()
 try:
     code = command_line.main(sys.argv[1:])
 finally:
     # A class that is still registered when Python ends makes some bpy wheels crash or hang.
-    unregister()
+    registration.unregister()
 sys.stdout.flush()
 sys.stderr.flush()
 os._exit(code)

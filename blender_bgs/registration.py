@@ -13,6 +13,7 @@ from .engine.runner import runner
 from .files import importer, run_sync
 from .files import operators as file_operators
 from .files import panel as file_panel
+from .frames import command as frame_command
 from .frames import operators as frame_operators
 from .frames import panel as frame_panel
 from .frames import settings as frame_settings
@@ -66,6 +67,7 @@ def register() -> None:
     menu.add_menus()
     handlers.start()
     run_sync.start()
+    command_line.further[:] = [frame_command.add_command]
     command_line.add_command()
 
 

@@ -11,9 +11,10 @@ import bpy
 from bgs_engine.core.errors import BgsError, ExitCode
 
 from ..engine.locate import SegmentConfig
-from . import commands, frames
+from . import commands
 
 _handle: object | None = None
+further: list[Callable[[Callable[..., argparse.ArgumentParser]], None]] = []  # commands that `registration` adds
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,7 +79,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--size", default="640x480")
     made.add_argument("--samples", type=int, default=16)
     add_up(made)
-    frames.add_command(add)
+    for add_more in further:
+        add_more(add)
     return top
 
 

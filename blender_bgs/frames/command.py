@@ -13,8 +13,8 @@ from ..cloud.typed import SplatScene
 from ..engine import segmenting
 from ..engine.blocking import finish, say
 from ..engine.locate import find_engine
-from ..frames.shot import PASSES, RenderConfig, frame_range, renderable, start_render, write_shot
 from ..interface.operator_base import counted
+from .shot import PASSES, RenderConfig, frame_range, renderable, start_render, write_shot
 
 
 def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_window import picture
 
 from tests.blender.conftest import OUT, blender
+from tests.blender.test_window import picture
 from tests.helpers import made_splat
 from tests.helpers.painter import paint, psnr
 

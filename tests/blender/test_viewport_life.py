@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_window import picture
 
 from tests.blender.conftest import OUT, blender
+from tests.blender.test_window import picture
 
 MORE = 40  # MB; one import of the made splat uploads and holds about 3, so a leak of each would be 450 over the 150
 

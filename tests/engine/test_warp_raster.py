@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from test_raster import CHANNELS, FEW, FLAT, SINGLE, SINGLE_PROJECTED, Tolerance, assert_close, inputs
 
 from bgs_engine.core.cameras import Camera
 from bgs_engine.raster import reference
@@ -11,6 +10,7 @@ from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.warp import wp
 from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragments
 from bgs_engine.raster.warp.view import DeviceScene, DeviceView, DeviceViewBuilder, to_device
+from tests.engine.test_raster import CHANNELS, FEW, FLAT, SINGLE, SINGLE_PROJECTED, Tolerance, assert_close, inputs
 from tests.helpers.made_scenes import CAMERA, MadeScene, all_pixels, made_scene, make, random_gaussians, turned_camera
 
 DEVICE = "cpu"

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_warp_objectives import DEVICE, LAYOUT, nested_maps
 
 from bgs_engine.core.errors import MemoryExhaustedError
 from bgs_engine.raster.warp import wp
@@ -12,6 +11,7 @@ from bgs_engine.train.device_model import DeviceModel
 from bgs_engine.train.device_sampling import MIN_PLACES
 from bgs_engine.train.device_steps import DeviceSteps
 from bgs_engine.train.model import CpuModel
+from tests.engine.test_warp_objectives import DEVICE, LAYOUT, nested_maps
 from tests.helpers.made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
 
 

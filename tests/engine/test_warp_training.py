@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_training import CancelAt
 
 from bgs_engine.cli.main import main
 from bgs_engine.core.codes import BitLayout
@@ -16,6 +15,7 @@ from bgs_engine.io.run_folder import open_run
 from bgs_engine.output.evaluate import evaluate_run
 from bgs_engine.pipeline.runs import train_run
 from bgs_engine.train.config import TrainConfig
+from tests.engine.test_training import CancelAt
 
 QUICK = TrainConfig(device="warp-cpu", iterations=100, uniform_pixels=300, balanced_pixels=1200, balanced_masks=16)
 

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard, cast
 
 import bpy
 import numpy as np
+from bgs_engine.core.errors import InputError
 
 from ..logic.attributes import BASE, KINDS, Column
 from .typed import SplatObject, SplatScene
@@ -169,6 +170,18 @@ def get_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray | None:
     out: np.ndarray = np.empty(len(cloud.points) * kind.width, kind.dtype)
     attribute.data.foreach_get(kind.key, out)
     return out.reshape(-1, kind.width) if kind.width > 1 else out
+
+
+def need_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray:
+    """An attribute's values, [N] or [N, width].
+
+    Raises:
+        InputError: the cloud has no such attribute of a type we know.
+    """
+    values = get_column(cloud, name)
+    if values is None:
+        raise InputError(f"{cloud.name} has lost its attribute {name}.", "Undo, or import it again.")
+    return values
 
 
 def columns(cloud: bpy.types.PointCloud) -> Iterator[Column]:

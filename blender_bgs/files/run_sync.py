@@ -114,9 +114,7 @@ def _codes_for(obj: SplatObject, run: Run) -> np.ndarray:
 
 def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
     """Labels described anew, from the cloud's own attributes for what is in it."""
-    rows, position, base = (point_clouds.get_column(obj.data, name) for name in (at.ROW, at.POSITION, at.BASE))
-    if rows is None or position is None or base is None:
-        raise InputError(f"{obj.name} has lost attributes of a splat.", "Undo, or import it again.")
+    rows, position, base = (point_clouds.need_column(obj.data, name) for name in (at.ROW, at.POSITION, at.BASE))
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
     sure = confidence_in(run.folder, len(codes))

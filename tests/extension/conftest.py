@@ -13,7 +13,7 @@ os.environ.setdefault("BLENDER_USER_RESOURCES", tempfile.mkdtemp(prefix="bgs-ble
 try:
     import bpy
 except ImportError:
-    bpy = None
+    bpy = None  # type: ignore[assignment]
     collect_ignore_glob = ["test_*.py"]
 
 _exit_code = 0

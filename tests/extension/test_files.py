@@ -38,7 +38,7 @@ def test_round_trip_gives_the_same_file(tmp_path, rest: int) -> None:
 def test_codes_keep_all_32_bits(coded) -> None:
     obj, _, codes = coded
     assert (codes < 0).any()  # a code with its top bit set is among them
-    assert np.array_equal(point_clouds.get_column(obj.data, at.CODE), codes)
+    assert np.array_equal(point_clouds.need_column(obj.data, at.CODE), codes)
 
 
 def test_native_splats_are_asked_for_by_what_there_is() -> None:
@@ -53,13 +53,13 @@ def test_native_splats_are_asked_for_by_what_there_is() -> None:
     assert column.data_type == ("FLOAT4" if native else "FLOAT_COLOR")
     if "FLOAT4" in kinds:
         point_clouds.set_column(cloud, at.Column(at.BASE, "FLOAT4", column.values))
-        assert np.array_equal(point_clouds.get_column(cloud, at.BASE), column.values)
+        assert np.array_equal(point_clouds.need_column(cloud, at.BASE), column.values)
 
 
 def test_color_is_the_files_and_upright(tmp_path) -> None:
     rows, _ = made_splat.made_splat(per_object=50, rest=0)
     obj = import_(made_splat.write(tmp_path / "a.ply", rows))
-    color = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
+    color = point_clouds.need_column(obj.data, at.COLOR)[:, :3]
     srgb = np.where(color <= 0.0031308, color * 12.92, 1.055 * color ** (1 / 2.4) - 0.055)
     dc = np.stack([rows[f"f_dc_{k}"] for k in range(3)], 1) * 0.28209479 + 0.5
     assert np.abs(srgb - dc).max() < 2 / 255  # the conversion table has 1024 entries: half a display step
@@ -164,5 +164,5 @@ def test_an_ascii_file_comes_in_too(tmp_path) -> None:
     lines = [" ".join(str(row[n].item()) for n in names) for row in rows]
     (tmp_path / "a.ply").write_text("\n".join([*head, "end_header", *lines]) + "\n")
     obj = import_(tmp_path / "a.ply")
-    x = point_clouds.get_column(obj.data, at.POSITION)[:, 0]
+    x = point_clouds.need_column(obj.data, at.POSITION)[:, 0]
     assert np.array_equal(x, rows["x"])

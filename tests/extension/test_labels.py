@@ -1,6 +1,7 @@
 """Levels, eyes, selection, reassigning, collections, merging back."""
 
 import time
+from typing import cast
 
 import bpy
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 
 from bgs_engine.core.codes import BitLayout
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection
+from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.labelling.pick import pick
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
 
 
 def shown(obj) -> np.ndarray:
-    return point_clouds.get_column(obj.data, at.RADIUS) > 0
+    return point_clouds.need_column(obj.data, at.RADIUS) > 0
 
 
 def rows_of(obj, level: int) -> list:
@@ -26,9 +28,9 @@ def test_levels_recolour_by_label(coded) -> None:
     assert [len(rows_of(obj, level)) for level in (1, 2, 3)] == [4, 8, 16]
     for level in (1, 2, 3):
         obj.bgs.level = level
-        label = point_clouds.get_column(obj.data, at.LABEL)
+        label = point_clouds.need_column(obj.data, at.LABEL)
         assert np.array_equal(label.view(np.uint32), BitLayout().labels(codes, level))
-        colors = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
+        colors = point_clouds.need_column(obj.data, at.COLOR)[:, :3]
         assert len(np.unique(colors, axis=0)) == len(rows_of(obj, level))
 
 
@@ -48,7 +50,7 @@ def test_isolate_hides_the_others_at_every_level(coded) -> None:
     assert np.array_equal(shown(obj), wanted)
     obj.bgs.level = 3
     assert np.array_equal(shown(obj), wanted)
-    assert (point_clouds.get_column(obj.data, at.COLOR)[~wanted, 3] == 0).all()
+    assert (point_clouds.need_column(obj.data, at.COLOR)[~wanted, 3] == 0).all()
     bpy.ops.bgs.isolate_label(index=2)
     assert shown(obj).all()
 
@@ -146,7 +148,7 @@ def test_update_keeps_what_the_user_did(coded) -> None:
     rows = code_tables.table_of(obj).rows(1, key & 0xFFFFFFFF)
     labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, 1)  # all but the first thousand get another label
     bpy.ops.bgs.make_collections()
-    part = bpy.data.objects["My Chair"]
+    part = cast(SplatObject, bpy.data.objects["My Chair"])
     assert part.bgs.part_key == key and len(part.data.points) == 1000
     assert part.location.x == 5 and part.data.materials[0] == mine
     assert len(code_tables.parts_of(obj)) == 5
@@ -156,14 +158,14 @@ def test_merge_keeps_moves_and_deletions(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
     parts = code_tables.parts_of(obj)
-    moved_rows = point_clouds.get_column(parts[0].data, at.ROW)
-    old = point_clouds.get_column(parts[0].data, at.POSITION)
+    moved_rows = point_clouds.need_column(parts[0].data, at.ROW)
+    old = point_clouds.need_column(parts[0].data, at.POSITION)
     parts[0].location.x += 7
     label_objects.remove_part(parts[1])
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 4500
-    where = np.isin(point_clouds.get_column(obj.data, at.ROW), moved_rows)
-    assert np.allclose(point_clouds.get_column(obj.data, at.POSITION)[where] - old, (7, 0, 0), atol=1e-5)
+    where = np.isin(point_clouds.need_column(obj.data, at.ROW), moved_rows)
+    assert np.allclose(point_clouds.need_column(obj.data, at.POSITION)[where] - old, (7, 0, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("only", ["ALL", "SHOWN"])
@@ -216,7 +218,7 @@ def test_a_pick_after_selecting_objects_is_what_counts(coded) -> None:
     bpy.ops.bgs.reassign(target="NEW", name="Picked")
     named = next(row for row in obj.bgs.labels if row.name == "Picked")
     rows = code_tables.table_of(obj).rows(1, named.label)
-    assert set(point_clouds.get_column(obj.data, at.ROW)[rows]) == set(point_clouds.get_column(other.data, at.ROW))
+    assert set(point_clouds.need_column(obj.data, at.ROW)[rows]) == set(point_clouds.need_column(other.data, at.ROW))
 
 
 def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
@@ -233,7 +235,7 @@ def test_edits_are_noticed_before_they_are_overwritten(coded) -> None:
     bpy.ops.bgs.make_collections()
     part = code_tables.parts_of(obj)[2]
     assert label_objects.edited_parts(obj) == []
-    position = point_clouds.get_column(part.data, at.POSITION)
+    position = point_clouds.need_column(part.data, at.POSITION)
     position[0] += 1
     point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
     assert label_objects.edited_parts(obj) == [part.name]
@@ -300,7 +302,7 @@ def test_parts_show_what_their_whole_is_set_to(coded) -> None:
     bpy.ops.bgs.make_collections()
     part = code_tables.parts_of(obj)[0]
     obj.bgs.level = 2
-    assert len(np.unique(point_clouds.get_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
+    assert len(np.unique(point_clouds.need_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
     row = labels.find(obj, 1, part.bgs.part_key & 0xFFFFFFFF)
     row.hidden = True
     assert not shown(part).any() and shown(code_tables.parts_of(obj)[1]).all()

@@ -10,7 +10,7 @@ from blender_bgs.parts import label_objects
 
 
 def positions(obj) -> np.ndarray:
-    return point_clouds.get_column(obj.data, at.POSITION)
+    return point_clouds.need_column(obj.data, at.POSITION)
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def reopened(coded, tmp_path):
     before = positions(whole)
     bpy.ops.bgs.make_collections(only="ALL")
     moved, hidden = code_tables.parts_of(whole)[:2]
-    moved_rows = point_clouds.get_column(moved.data, at.ROW)
+    moved_rows = point_clouds.need_column(moved.data, at.ROW)
     moved.location.x += 2
     hidden.hide_viewport = True
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
@@ -83,11 +83,11 @@ def test_turning_the_splat_up_turns_its_objects(coded) -> None:
 def test_what_is_picked_is_marked_in_objects_too_and_in_no_render(coded) -> None:
     whole, _, _ = coded
     bpy.ops.bgs.make_collections(only="ALL")
-    color = point_clouds.get_column(whole.data, at.COLOR).copy()
+    color = point_clouds.need_column(whole.data, at.COLOR).copy()
     chosen = code_tables.table_of(whole).rows(1, whole.bgs.labels[1].label)
     labels.select(whole, chosen)
     marks = selection.Marks()
     marked = {part.name: marks.of(part) for part in code_tables.parts_of(whole)}
     name = whole.bgs.labels[1].name
     assert marked[name].all() and not any(rows.any() for other, rows in marked.items() if other != name)
-    assert np.array_equal(point_clouds.get_column(whole.data, at.COLOR), color)  # F12 shows this colour
+    assert np.array_equal(point_clouds.need_column(whole.data, at.COLOR), color)  # F12 shows this colour

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 import bpy
 import numpy as np
@@ -12,6 +13,7 @@ from bgs_engine.core.label_table import build_label_table, read_labels
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, write_run
 from blender_bgs.cloud import code_tables, labels, point_clouds
+from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.engine import segmenting
 from blender_bgs.files import run_sync
 from blender_bgs.logic import attributes as at
@@ -73,7 +75,7 @@ def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> Non
     assert found[3].name.startswith("L1_")  # nobody named it, so it has the name that its new rank gives
     assert [tuple(row.color) for row in found] == colors
     assert found[2].hidden and not found[0].hidden
-    sure = point_clouds.get_column(obj.data, at.CONFIDENCE)
+    sure = point_clouds.need_column(obj.data, at.CONFIDENCE)
     assert sure is not None and np.array_equal(sure, np.arange(6000, dtype=np.float32) / 6000)
     assert "Sofa" in {row.name for row in read_labels(run / "labels.json").levels[0]}  # for other programs too
 
@@ -92,13 +94,13 @@ def test_objects_are_updated_after_a_second_segmentation(run_import) -> None:
     part.name, part.location.x, part.data.materials[0] = "My Sofa", 5, mine
     new = other_numbers(codes)
     segment_again(obj, run, new, run.parent / "made.ply")
-    part = bpy.data.objects["My Sofa"]
+    part = cast(SplatObject, bpy.data.objects["My Sofa"])
     assert obj.bgs.parts_stale and len(part.data.points) == 1500  # the object waits for the button ...
     assert np.array_equal(
-        point_clouds.get_column(part.data, at.CODE), new[:1500]
+        point_clouds.need_column(part.data, at.CODE), new[:1500]
     )  # ... but shows the labels as they are
     assert bpy.ops.bgs.update_collections() == {"FINISHED"}
-    part = bpy.data.objects["My Sofa"]
+    part = cast(SplatObject, bpy.data.objects["My Sofa"])
     assert len(part.data.points) == 1000 and part.location.x == 5
     assert part.data.materials[0] == mine and part.users_collection[0] == home
     sizes = sorted(len(p.data.points) for p in code_tables.parts_of(obj))
@@ -127,14 +129,14 @@ def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_onc
     assert len(code_tables.parts_of(obj)) == 2
     segment_again(obj, run, other_numbers(codes), run.parent / "made.ply")
     bpy.ops.bgs.merge_back()
-    assert np.array_equal(point_clouds.get_column(obj.data, at.ROW), np.arange(6000))
+    assert np.array_equal(point_clouds.need_column(obj.data, at.ROW), np.arange(6000))
     assert obj.data.attributes.get(at.IN_OBJECTS) is None
 
 
 def test_an_answer_for_an_edited_splat_is_refused(run_import) -> None:
     obj, run, _ = run_import
     order = segmenting.order_of(obj, in_order=False)
-    rows = point_clouds.get_column(obj.data, at.ROW)
+    rows = point_clouds.need_column(obj.data, at.ROW)
     point_clouds.set_column(obj.data, at.Column(at.ROW, "INT", rows[::-1]))
     before = code_tables.codes_of(obj)
     with pytest.raises(segmenting.InputError, match="edited"):
@@ -214,7 +216,7 @@ def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
     assert run_sync.save(obj)
     there = open_run(run).codes
-    kept = point_clouds.get_column(obj.data, at.ROW)
+    kept = point_clouds.need_column(obj.data, at.ROW)
     assert np.array_equal(there[kept], code_tables.codes_of(obj))
     gone = np.setdiff1d(np.arange(6000), kept)
     assert np.array_equal(there[gone], codes[gone])

@@ -30,8 +30,8 @@ def cameras_round(matrix: np.ndarray) -> list[tuple[Camera, Camera]]:
         view = look_at(np.array(eye), np.zeros(3), np.array([0.0, -1.0, 0.0]))
         # Multiplied by the scale again, so that the camera itself is not scaled.
         moved = np.diag([scale, scale, scale, 1.0]) @ view @ np.linalg.inv(matrix)
-        pairs.append(tuple(Camera(str(number), WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2, v)
-                           for v in (view, moved)))  # fmt: skip
+        lens = (WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2)
+        pairs.append((Camera(str(number), *lens, view), Camera(str(number), *lens, moved)))
     return pairs
 
 

@@ -65,7 +65,8 @@ class Recorder(installer.Runner):
     """Notes commands; those with a word of `failing` in them fail."""
 
     def __init__(self, *failing: str) -> None:
-        self.failing, self.commands = failing, []
+        self.failing = failing
+        self.commands: list[str] = []
 
     def run(self, command: list[str], path: Path | None = None) -> None:
         self.commands.append(" ".join(command))

@@ -58,19 +58,23 @@ def picked():
     empty()
 
 
+running: dict[str, subprocess.Popen[str]] = {}
+
+
 def real_drop():
     region = next(r for r in view().regions if r.type == "WINDOW")
     place = region.x + region.width // 2, window().height - region.y - region.height // 2
     subprocess.run(["xdotool", "mousemove", *map(str, place)], check=True)
-    global dropping
     command = [sys.executable if "python" in sys.executable else "python3", "/mnt/repo/tests/blender/inside/xdnd.py"]
-    dropping = subprocess.Popen([*command, str(SCENE), *map(str, place)], stderr=subprocess.PIPE, text=True)
+    running["drop"] = subprocess.Popen([*command, str(SCENE), *map(str, place)], stderr=subprocess.PIPE, text=True)
 
 
 def dropped():
-    if dropping.poll() is None:
+    drop = running["drop"]
+    if drop.poll() is None:
         return True
-    facts["xdnd"] = [dropping.returncode, dropping.stderr.read()]
+    assert drop.stderr is not None
+    facts["xdnd"] = [drop.returncode, drop.stderr.read()]
     return False
 
 

@@ -7,10 +7,11 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import bpy
 
-facts = {}
+facts: dict[str, Any] = {}
 bpy.context.preferences.view.show_splash = False
 
 

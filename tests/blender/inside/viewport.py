@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -17,7 +18,7 @@ from mathutils import Matrix, Vector
 
 OUT = Path("/mnt/out")
 SPLAT = Path(sys.argv[sys.argv.index("--") + 1])
-facts: dict[str, object] = {"cases": {}}
+facts: dict[str, Any] = {"cases": {}}
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.system.use_region_overlap = False
 
@@ -276,7 +277,7 @@ def step_edited_shown():
     position = splat().data.attributes["position"]
     values = np.empty(3 * len(splat().data.points), np.float32)
     position.data.foreach_get("vector", values)
-    position.data.foreach_set("vector", (values.reshape(-1, 3) + np.float32([0, 0, 0.5])).ravel())
+    position.data.foreach_set("vector", (values.reshape(-1, 3) + np.array([0, 0, 0.5], np.float32)).ravel())
     splat().data.update_tag()
     bpy.context.view_layer.update()
 
@@ -321,7 +322,7 @@ STEPS = [
     (step_deleted, 1.2, "deleted"),
     (step_after, 0.2, None),
 ]
-state = {"next": 0, "shot": None}
+state: dict[str, Any] = {"next": 0, "shot": None}
 
 
 def run():

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -168,7 +169,7 @@ def threads():
 
 STEPS = [(step_save, 1.0), (step_saved, 1.5), (step_reopened, 0.5), (step_many, 0.1), (step_left, 0.1), (step_off, 0.5),
          (step_render, 0.5), (step_wait, 0.2), (step_slow, 1.0), (step_cancel, 0.1), (step_wait, 0.1)]  # fmt: skip
-state = {"next": 0, "started": time.perf_counter()}
+state: dict[str, Any] = {"next": 0, "started": time.perf_counter()}
 
 
 def run():

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -251,7 +252,7 @@ STEPS = [
     (step_drop, 1.5, "drop"),
     (step_escape, 1.0, None),
 ]
-state = {"next": 0, "shot": None}
+state: dict[str, Any] = {"next": 0, "shot": None}
 
 
 def run():

@@ -1,4 +1,4 @@
-"""What Blender is told about, in one list: property groups first."""
+"""Registers the extension's classes, properties, menus, handlers and command with Blender."""
 
 from typing import Any
 
@@ -27,6 +27,7 @@ from .parts import panel as part_panel
 from .viewport import handlers
 from .viewport import settings as view_settings
 
+# Property groups come first, because other classes refer to them.
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
@@ -53,7 +54,7 @@ _register_classes, _unregister_classes = _factory
 
 
 def register() -> None:
-    """Classes, properties and their hooks, menus, drawing, the `bgs` command."""
+    """Register classes, properties, hooks, menus, drawing and the `bgs` command."""
     _register_classes()
     for module in _SETTINGS:
         module.add_to_blender()
@@ -72,7 +73,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """The same backwards; a running job is stopped."""
+    """Stop a running job and unregister everything in reverse order."""
     runner.stop_now()
     command_line.remove_command()
     run_sync.stop()

@@ -175,12 +175,12 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
             obj.data.attributes.remove(obj.data.attributes[CONFIDENCE])
 
     def list_labels() -> None:
-        keep = keeps[0].moved(answer.partners)
-        keep.names = answer.names | keep.names
-        labels.list_labels(obj, keep)
+        settings = previous.moved(answer.partners)
+        settings.names = answer.names | settings.names
+        labels.list_labels(obj, settings)
         label_objects.rename_keys(obj, answer.partners)
 
-    keeps = [labels.kept(obj)]
+    previous = labels.label_settings(obj)
     yield "codes", give_codes
     yield "label list", list_labels
     yield "names", lambda: run_sync.keep_names(obj)

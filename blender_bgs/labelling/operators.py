@@ -14,7 +14,7 @@ from ..cloud.typed import Context, Returned, SplatObject
 from ..files import run_sync
 from ..interface.operator_base import NeedsLabels, NoUndo
 from ..logic.attributes import CONFIDENCE, ROW, SELECTED
-from ..logic.label_tree import free_label, grown
+from ..logic.label_tree import free_label, same_label
 from ..parts import label_objects
 
 INDEX = "Row in the label list; -1: the chosen one"
@@ -140,7 +140,7 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
 
 def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
     """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
-    label, rows = grown(code_tables.codes_of(obj), code_tables.bit_layout_of(obj), row, level)
+    label, rows = same_label(code_tables.codes_of(obj), code_tables.bit_layout_of(obj), row, level)
     if extend:
         rows = rows | selection.selected(obj)
     obj.bgs.picked_row, obj.bgs.picked_level = row, level

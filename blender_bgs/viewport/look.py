@@ -48,7 +48,7 @@ def build(atlas: Atlas, objects: Mapping[int, SplatObject], hover: Hover | None)
     state = np.zeros((-(-len(atlas) // atlas.width) * atlas.width, 2), np.float32)
     hidden = np.zeros(len(atlas), bool)
     entries = []
-    marks = selection.Marks()
+    marks = selection.SelectionReader()
     first, any_picked = 0, False
     for member in atlas.members:
         obj = objects.get(member.object_uid)
@@ -76,7 +76,7 @@ def _palette(entries: np.ndarray, width: int) -> gpu.types.GPUTexture:
     return texture(values, width, "RGBA32F")
 
 
-def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: selection.Marks) -> _Part:
+def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: selection.SelectionReader) -> _Part:
     nothing = np.zeros(member.stop - member.start, bool)
     if obj is None or len(obj.data.points) != len(nothing):
         return _Part(np.zeros((1, 8), np.float32), None, nothing)

@@ -1,4 +1,4 @@
-"""The first panel of the sidebar: which splat."""
+"""The Gaussian Splat panel, the first of the sidebar. It shows the active splat."""
 
 import bpy
 
@@ -8,7 +8,7 @@ from ..interface.sidebar import SidebarPanel
 
 
 class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
-    """Which splat."""
+    """The active splat with its up axis and colouring."""
 
     bl_label = "Gaussian Splat"
     bl_idname = "BGS_PT_splat"
@@ -18,7 +18,7 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
         column = self.layout.column()
         if obj is None:
             column.label(text="Drop a splat .ply into the view,", icon="INFO")
-            column.label(text="or select one that is here.", icon="BLANK1")
+            column.label(text="or select a splat.", icon="BLANK1")
             column.operator("bgs.import_splat", text="Import Splat", icon="IMPORT")
             return
         column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")

@@ -201,7 +201,7 @@ def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_p
     rows, codes = made_splat.made_splat(per_object=10)
     shutil.rmtree(run)
     write_answer(made_splat.write(tmp_path / "small.ply", rows), run, codes)
-    with pytest.raises(RuntimeError, match="not about"):
+    with pytest.raises(RuntimeError, match="does not fit"):
         bpy.ops.bgs.save_run()
     assert len(open_run(run).codes) == 40
 

@@ -77,7 +77,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
     # A fresh import has exactly the rows of the file, so the engine can read the file itself.
     job = Job(command(python, config.arguments(scene.resolve(), run.resolve())), log=blend.with_suffix(".log"))
     finish(job)
-    found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=True)))
+    found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.snapshot_of(obj, in_order=True)))
     say(f"{found} labels at level 1")
     if options.level:
         made = label_objects.make_tree(_scene(), obj, options.level)

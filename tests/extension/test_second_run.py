@@ -52,7 +52,7 @@ def other_numbers(codes: np.ndarray) -> np.ndarray:
 
 def segment_again(obj, run: Path, codes: np.ndarray, scene: Path) -> None:
     write_answer(scene, run, codes)
-    segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=False)))
+    segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.snapshot_of(obj, in_order=False)))
 
 
 def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> None:
@@ -135,12 +135,12 @@ def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_onc
 
 def test_an_answer_for_an_edited_splat_is_refused(run_import) -> None:
     obj, run, _ = run_import
-    order = segmenting.order_of(obj, in_order=False)
+    snapshot = segmenting.snapshot_of(obj, in_order=False)
     rows = point_clouds.need_column(obj.data, at.ROW)
     point_clouds.set_column(obj.data, at.Column(at.ROW, "INT", rows[::-1]))
     before = code_tables.codes_of(obj)
     with pytest.raises(segmenting.InputError, match="edited"):
-        segmenting.apply_answer(obj, segmenting.read_answer(run, order))
+        segmenting.apply_answer(obj, segmenting.read_answer(run, snapshot))
     assert np.array_equal(code_tables.codes_of(obj), before)
 
 

@@ -68,7 +68,7 @@ def register() -> None:
     menu.add_menus()
     handlers.start()
     run_sync.start()
-    command_line.further[:] = [frame_command.add_command]
+    command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
 
 

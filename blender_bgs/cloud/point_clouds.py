@@ -180,7 +180,7 @@ def need_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray:
     """An attribute's values, [N] or [N, width].
 
     Raises:
-        InputError: the cloud has no such attribute of a type we know.
+        InputError: the attribute is missing, or its type is not in `KINDS`.
     """
     values = get_column(cloud, name)
     if values is None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 CANCEL_GRACE = 1.0  # seconds for the engine to write its checkpoint before it is terminated
-KILL_GRACE = 0.6  # further seconds before it is killed; both are less than the two seconds that the manual promises
+KILL_GRACE = 0.6  # seconds after that before it is killed; the sum is below the 2 s that the manual promises
 KEPT_LINES = 200  # lines of the log that Copy Details copies
 
 

@@ -16,7 +16,8 @@ from ..engine.locate import SegmentConfig
 from . import commands
 
 _handle: object | None = None
-further: list[Callable[[Callable[..., argparse.ArgumentParser]], None]] = []  # commands that `registration` adds
+# Functions that add the commands of other folders to the parser. `registration` fills the list.
+extra_commands: list[Callable[[Callable[..., argparse.ArgumentParser]], None]] = []
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,8 +92,8 @@ def parser() -> argparse.ArgumentParser:
     subparser.add_argument("--size", default="640x480")
     subparser.add_argument("--samples", type=int, default=16)
     add_up(subparser)
-    for add_more in further:
-        add_more(add)
+    for extend in extra_commands:
+        extend(add)
     return top
 
 

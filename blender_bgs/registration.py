@@ -61,8 +61,8 @@ def register() -> None:
     properties.hooks = properties.Hooks(
         appearance_changed=appearance.refresh,
         level_changed=labels.level_changed,
-        name_changed=run_sync.keep_names,
-        up_axis_changed=importer.turn_up,
+        name_changed=run_sync.save_names,
+        up_axis_changed=importer.apply_up_axis,
     )
     file_operators.add_menus()
     menu.add_menus()

@@ -114,11 +114,11 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
         obj.bgs.run_changed = bool(obj.bgs.run_folder)
     list_labels(obj)
     for part in code_tables.parts_of(obj):
-        pass_on_codes(obj, part)
+        copy_codes_to_part(obj, part)
     appearance.refresh(obj)
 
 
-def pass_on_codes(whole: SplatObject, part: SplatObject) -> None:
+def copy_codes_to_part(whole: SplatObject, part: SplatObject) -> None:
     """Copy the whole cloud's codes to the Gaussians of a label object, so that it shows the new labels.
 
     The object keeps its Gaussians until Update Collections. `whole.bgs.parts_stale` is set if its codes changed.

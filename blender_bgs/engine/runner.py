@@ -73,7 +73,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-class Current:
+class RunningJob:
     """The running job with its task, and the progress of the task's `prepare` and `apply`."""
 
     def __init__(self, task: Task, job: Job) -> None:
@@ -113,7 +113,7 @@ class Runner:
     """Runs one job at a time."""
 
     def __init__(self) -> None:
-        self.current: Current | None = None
+        self.current: RunningJob | None = None
         self.last = Outcome()
 
     def start(self, task: Task, job: Job) -> None:
@@ -123,7 +123,7 @@ class Runner:
             UsageError: another job is running.
         """
         self.refuse_second()
-        self.current, self.last = Current(task, job), Outcome()
+        self.current, self.last = RunningJob(task, job), Outcome()
         if not bpy.app.background and not bpy.app.timers.is_registered(tick):
             bpy.app.timers.register(tick, first_interval=TICK, persistent=True)
 
@@ -155,7 +155,7 @@ class Runner:
             self.current.task.close()
             self.current = None
 
-    def look(self) -> float | None:
+    def check(self) -> float | None:
         """Check the job. After its end, run the task's `prepare` in a thread and then its `apply`.
 
         Returns the seconds until the next check, or None to stop checking.
@@ -183,7 +183,7 @@ class Runner:
             raise
         return None
 
-    def _end(self, current: Current, message: str, failed: bool = False, trace: str = "") -> None:
+    def _end(self, current: RunningJob, message: str, failed: bool = False, trace: str = "") -> None:
         details, warnings = trace + current.job.details(), current.job.progress.warnings
         self.current, self.last = None, Outcome(current.task.title, message, details, failed, warnings)
         current.task.close()
@@ -203,7 +203,7 @@ runner = Runner()
 
 def tick() -> float | None:
     """The timer's function. Blender identifies a timer by its function, so it cannot be a bound method."""
-    return runner.look()
+    return runner.check()
 
 
 def redraw() -> None:

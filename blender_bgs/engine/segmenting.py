@@ -25,8 +25,8 @@ from .job import Job
 from .locate import SegmentConfig, command, find_engine
 from .preferred import preferences
 
-LOOK_SECONDS = 1.0  # between two checks on disk whether an engine is installed
-_engine_state = (-LOOK_SECONDS, "")
+CHECK_SECONDS = 1.0  # between two checks on disk whether an engine is installed
+_engine_state = (-CHECK_SECONDS, "")
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def engine_python() -> Path:
 
 
 def engine_missing() -> str:
-    """The reason why there is no engine, or "". Panels call it at every redraw, so it caches for `LOOK_SECONDS`."""
+    """The reason why there is no engine, or "". Panels call it at every redraw, so it caches for `CHECK_SECONDS`."""
     global _engine_state
-    if time.monotonic() - _engine_state[0] > LOOK_SECONDS:
+    if time.monotonic() - _engine_state[0] > CHECK_SECONDS:
         try:
             engine_python()
             state = ""
@@ -174,7 +174,7 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
         InputError: the first step raises it if Gaussians were deleted or added after the engine was started.
     """
 
-    def give_codes() -> None:
+    def write_codes() -> None:
         rows = point_clouds.get_column(obj.data, ROW)
         same = rows is None or np.array_equal(rows, answer.snapshot.rows)
         if len(obj.data.points) != len(answer.codes) or not same:
@@ -189,18 +189,18 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
             obj.data.attributes.remove(obj.data.attributes[CONFIDENCE])
 
     def list_labels() -> None:
-        settings = previous.moved(answer.partners)
+        settings = previous.for_new_labels(answer.partners)
         settings.names = answer.names | settings.names
         labels.list_labels(obj, settings)
         label_objects.rename_keys(obj, answer.partners)
 
     previous = labels.label_settings(obj)
-    yield "codes", give_codes
+    yield "codes", write_codes
     yield "label list", list_labels
-    yield "names", lambda: run_sync.keep_names(obj)
+    yield "names", lambda: run_sync.save_names(obj)
     yield "colors", lambda: appearance.refresh_one(obj, obj.bgs)
     for part in code_tables.parts_of(obj):
-        yield "object's codes", partial(labels.pass_on_codes, obj, part)
+        yield "object's codes", partial(labels.copy_codes_to_part, obj, part)
         yield "object's colors", partial(appearance.refresh_one, part, obj.bgs)
 
 

@@ -6,12 +6,12 @@ from ..cloud.typed import Context
 from ..interface.sidebar import duration, wrapped_text
 from . import doctor, segmenting
 from .preferred import ADDON
-from .runner import Current, runner
+from .runner import RunningJob, runner
 
 WARNINGS = 3  # number of a job's warnings that are shown; its log has all
 
 
-def draw_job(column: bpy.types.UILayout, running: Current) -> None:
+def draw_job(column: bpy.types.UILayout, running: RunningJob) -> None:
     """Draw the stage, the progress bar, the times, the last message and Cancel."""
     state = running.job.progress
     stage = "reading the result" if state.finished else state.stage

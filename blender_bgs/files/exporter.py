@@ -66,7 +66,7 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
     layout = splats[0].bgs.ply_layout
     count = sum(map(len, parts))
     if not count:
-        raise UsageError("The chosen labels hold no Gaussians.", "Choose other labels.")
+        raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")
 
     def chunks() -> Iterator[np.ndarray]:
         for rows in parts:

@@ -41,7 +41,7 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
     run_folder = next((p for p in (path, path.parent) if is_run_folder(p)), None)
     ply_path = path / "scene.ply" if path.is_dir() else path
     if path.is_dir() and run_folder is None:
-        raise InputError(f"{path.name} is not a run folder.", "Choose a .ply, or a folder made by Segment.")
+        raise InputError(f"{path.name} is not a run folder.", "Choose a .ply file or a run folder.")
     ply = read_ply(ply_path)
     if run_folder is not None and ply_path.name != "scene.ply" and not path.is_dir():
         run_folder = None  # another PLY that happens to be in a run folder
@@ -94,7 +94,7 @@ def _place(obj: SplatObject, matrix: np.ndarray) -> None:
     obj.bgs.import_matrix = matrix.ravel().tolist()
 
 
-def turn_up(obj: SplatObject) -> None:
+def apply_up_axis(obj: SplatObject) -> None:
     """Apply a changed up axis to a cloud and its label objects. They keep their transforms since import."""
     new = up_matrix(obj.bgs.up_axis)
     for one in (obj, *code_tables.parts_of(obj)):

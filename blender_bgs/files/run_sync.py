@@ -68,7 +68,7 @@ def confidence_in(run: Path, count: int) -> np.ndarray | None:
     return values if values is not None and values.shape == (count,) else None
 
 
-def keep_names(obj: SplatObject) -> None:
+def save_names(obj: SplatObject) -> None:
     """Write the names to the run folder's labels.json, for other programs. Called when the user changes a name."""
     folder = (obj.bgs.whole or obj).bgs.run
     if folder is None or not (folder / "labels.json").is_file():

@@ -45,7 +45,7 @@ class BGS_OT_render_splats(NoUndo, bpy.types.Operator):
     def work(self, context: Context) -> str:
         runner.refuse_second()
         if bpy.app.background:
-            raise UsageError("This needs a window.", "Without one use: blender --command bgs frames.")
+            raise UsageError("Render Splats needs a window.", "Without one, use blender --command bgs frames.")
         scene = context.scene
         settings = settings_of(scene)
         if settings.output.startswith("//") and not bpy.data.filepath:

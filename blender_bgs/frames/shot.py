@@ -80,7 +80,7 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
     names = [write_part(obj, folder / f"part_{n}.ply") for n, obj in enumerate(objects)]
     kept = [(obj, name) for obj, name in zip(objects, names, strict=True) if name]
     if not kept:
-        raise UsageError("Everything in the splats is hidden.", "Press Show All.")
+        raise UsageError("All Gaussians are hidden.", "Press Show All.")
     width, height = picture_size(scene)
     frames = list(_frames(scene, [obj for obj, _ in kept], config.frames or (scene.frame_current,), width, height))
     level = wholes[0].bgs.shown_level

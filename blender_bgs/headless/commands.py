@@ -42,7 +42,7 @@ def batch(options: argparse.Namespace) -> None:
     """
     scenes = sorted(options.folder.glob("*.ply"))
     if not scenes:
-        raise InputError(f"{options.folder} holds no .ply.", "Give the folder that has the splats.")
+        raise InputError(f"{options.folder} has no .ply file.", "Give the folder that has the splats.")
     failed: list[str] = []
     code = ExitCode.DONE
     for number, scene in enumerate(scenes, 1):
@@ -196,7 +196,7 @@ def _open(path: Path, up: str) -> SplatObject:
     bpy.ops.wm.open_mainfile(filepath=str(path.resolve()))
     wholes = [o for o in bpy.data.objects if point_clouds.is_splat(o) and o.bgs.whole is None]
     if not wholes:
-        raise InputError(f"{path.name} holds no splat.", "Import one first.")
+        raise InputError(f"{path.name} has no splat.", "Import a splat first.")
     bpy.context.view_layer.update()
     return wholes[0]
 

@@ -88,7 +88,7 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
 
     def _follow(self, context: Context, event: bpy.types.Event) -> None:
         """Outline and name the label under the mouse if the mouse has moved since the last answer."""
-        self._follower.look()
+        self._follower.show_answer()
         place = (event.mouse_x, event.mouse_y)
         found = _region_at(context, *place)
         if found is None and display.hover is not None:
@@ -102,7 +102,7 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         tags.follow[:] = [(region.as_pointer(), *mouse)]
         try:
             with context.temp_override(area=area, region=region):  # type: ignore[attr-defined]
-                asked = self._follower.moved(cast(Context, bpy.context), need_splat(context), mouse)
+                asked = self._follower.mouse_moved(cast(Context, bpy.context), need_splat(context), mouse)
         except BgsError:
             asked = True  # the splat has no labels any more, so there is nothing to name
         if asked:

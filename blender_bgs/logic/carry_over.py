@@ -23,7 +23,7 @@ class LabelSettings:
     colors: dict[Key, tuple[float, float, float]] = field(default_factory=dict)
     hidden: set[Key] = field(default_factory=set)
 
-    def moved(self, partners: dict[Key, Key]) -> "LabelSettings":
+    def for_new_labels(self, partners: dict[Key, Key]) -> "LabelSettings":
         """The settings for the new labels. `partners` maps old to new ones. Automatic names are not carried over."""
         names = {partners[key]: name for key, name in self.names.items() if key in partners and not is_automatic(name)}
         colors = {partners[key]: color for key, color in self.colors.items() if key in partners}

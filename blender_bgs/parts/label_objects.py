@@ -60,7 +60,7 @@ def make_tree(
     ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
     groups = dict(sorted(groups.items(), key=lambda item: _tree_position(layout, ranks, level, item[0])))
     if not groups:
-        raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
+        raise UsageError("None of these labels has Gaussians.", "Choose labels from the list.")
     for part in code_tables.parts_of(whole):
         if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
             remove_part(part)
@@ -86,7 +86,7 @@ def make_tree(
         else:
             for material in obj.data.materials:
                 cloud.materials.append(material)
-            swap_data(obj, cloud)
+            replace_cloud(obj, cloud)
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
@@ -238,7 +238,7 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
             point_clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
 
 
-def swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
+def replace_cloud(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
     """Give an object another cloud, and delete the old one if no other object uses it."""
     old = obj.data
     obj.data = cloud

@@ -39,7 +39,7 @@ def merge_back(whole: SplatObject) -> int:
             point_clouds.set_column(cloud, at.Column(name, pieces[0][name][0], values))
     for material in whole.data.materials:
         cloud.materials.append(material)
-    label_objects.swap_data(whole, cloud)
+    label_objects.replace_cloud(whole, cloud)
     label_objects.remove_tree(whole)
     labels.list_labels(whole)
     appearance.refresh(whole)

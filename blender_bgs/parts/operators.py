@@ -48,7 +48,7 @@ def _ask_first(operator: bpy.types.Operator, context: Context, event: bpy.types.
     if edited:
         warnings.append(f"Points of {_named(edited)} were edited. Merge Back keeps such edits; this overwrites them.")
     if lost:
-        warnings.append(f"You moved {_named(lost)}. The label does not exist any more, so the object is deleted.")
+        warnings.append(f"You moved {_named(lost)}. This deletes it, because its label is gone.")
     if not warnings:
         return operator.execute(context)
     return context.window_manager.invoke_confirm(

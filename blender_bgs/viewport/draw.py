@@ -17,7 +17,7 @@ from . import atlas as atlases
 from . import look as looks
 from . import placing, shaders, timing
 from .ordering import Request, Sorter
-from .timing import on_the_card
+from .timing import in_driver
 from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, background_color, slab
 
 MOVING_LIMIT = 1_500_000  # largest number of Gaussians drawn while the view moves; the others follow when it rests
@@ -81,11 +81,11 @@ def draw() -> None:
     if context.region_data is None:
         return
     started = time.perf_counter()
-    timing.card = 0.0
+    timing.driver_seconds = 0.0
     objects = shown_splats(context)
     if objects and _prepare(objects):
         _draw_view(context, objects)
-        display.python_seconds = time.perf_counter() - started - timing.card
+        display.python_seconds = time.perf_counter() - started - timing.driver_seconds
     elif not objects and display.atlas is not None:
         _drop_if_gone()
 
@@ -209,7 +209,7 @@ def _scene_depth(left: int, bottom: int, width: int, height: int) -> gpu.types.G
     Python has no access to the viewport's depth texture, so its values are read and uploaded again. Call it only if
     solid objects are visible.
     """
-    with on_the_card():
+    with in_driver():
         depth = gpu.state.active_framebuffer_get().read_depth(left, bottom, width, height)
     depth.dimensions = width * height
     return gpu.types.GPUTexture((width, height), format="R32F", data=depth)
@@ -226,7 +226,7 @@ def _draw_splats(
     rows = atlases.texture(table, placing.TEXELS, "RGBA32F")
     assert view.order is not None
     with pictures.buffer.bind():
-        with on_the_card():
+        with in_driver():
             pictures.buffer.clear(color=(0.0, 0.0, 0.0, 0.0))
         gpu.state.blend_set("ALPHA_PREMULT")
         gpu.state.depth_test_set("NONE")
@@ -243,7 +243,7 @@ def _draw_splats(
         shader.uniform_float("screen", (*map(float, pictures.size), 0.0, 0.0))
         shader.uniform_float("look", (float(stride), float(atlas.coefficients), float(depth is not None), 0.0))
         if view.count:
-            with on_the_card():
+            with in_driver():
                 program.corners.draw_instanced(shader, instance_start=0, instance_count=-(-view.count // stride))
         gpu.state.blend_set("NONE")
     display.drawn_pictures += 1
@@ -262,7 +262,7 @@ def _composite(context: Context, pictures: Pictures, marked: bool) -> None:
     shader.uniform_float("background", background_color(context))
     shader.uniform_float("hover_tint", (*HOVER_TINT, float(marked)))
     shader.uniform_float("pick_tint", (*PICK_TINT, 1.0))
-    with on_the_card():
+    with in_driver():
         program.corners.draw(shader)
     gpu.state.blend_set("NONE")
 

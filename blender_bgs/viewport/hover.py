@@ -82,9 +82,9 @@ class Follower:
         self._found: list[Hover | None] = []
         self.mouse: tuple[float, float] = (0.0, 0.0)  # the position of the last question
 
-    def moved(self, context: Context, whole: SplatObject, mouse: tuple[float, float]) -> bool:
+    def mouse_moved(self, context: Context, whole: SplatObject, mouse: tuple[float, float]) -> bool:
         """Ask about a new mouse position. Returns false if the last question is not answered yet; call again then."""
-        self.look()
+        self.show_answer()
         if self._thread is not None and self._thread.is_alive():
             return False
         question, objects = ask(context, whole, mouse)
@@ -101,7 +101,7 @@ class Follower:
         self._thread.start()
         return True
 
-    def look(self) -> bool:
+    def show_answer(self) -> bool:
         """Show the newest answer. Returns whether the label under the mouse changed."""
         if not self._found:
             return False

@@ -67,13 +67,13 @@ def _picked(context: Context, obj: SplatObject) -> tuple[BGS_Label, Vector] | No
     chain = [int(layout.labels(np.array([code], np.int32), n)[0]) for n in range(1, layout.levels + 1)]
     entries = [labels.find(obj, n, label) for n, label in enumerate(chain, 1)]
     entry, position = entries[level - 1], obj.data.attributes.get(POSITION)
-    carrier = _carrier(context, obj, chain)
-    if entry is None or position is None or carrier is None or any(e is not None and e.hidden for e in entries):
+    shown_object = _shown_object(context, obj, chain)
+    if entry is None or position is None or shown_object is None or any(e is not None and e.hidden for e in entries):
         return None
-    return entry, carrier.matrix_world @ Vector(position.data[row].vector)
+    return entry, shown_object.matrix_world @ Vector(position.data[row].vector)
 
 
-def _carrier(context: Context, whole: SplatObject, chain: list[int]) -> SplatObject | None:
+def _shown_object(context: Context, whole: SplatObject, chain: list[int]) -> SplatObject | None:
     """The object that shows a Gaussian in this view, or None. It is the whole cloud, or the part of one of its labels.
 
     `chain` has the Gaussian's label at each level.

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-card = 0.0  # seconds in the driver since this was last set to 0
+driver_seconds = 0.0  # seconds in the driver since this was last set to 0
 
 
 @contextmanager
-def on_the_card() -> Iterator[None]:
-    """A context that adds its duration to `card`."""
-    global card
+def in_driver() -> Iterator[None]:
+    """A context that adds its duration to `driver_seconds`."""
+    global driver_seconds
     started = time.perf_counter()
     yield
-    card += time.perf_counter() - started
+    driver_seconds += time.perf_counter() - started

@@ -10,7 +10,7 @@ from ..cloud.typed import Context
 from .atlas import Atlas, texture
 from .ordering import AT_ONCE, Order, Request, Slab, Sorter, find_order
 from .shaders import DISPLAY_GAMMA
-from .timing import on_the_card
+from .timing import in_driver
 
 MOVING_SECONDS = 0.25  # a view counts as moving until this long after its last change
 SAME_DIRECTION = 1e-4  # a smaller change of direction causes no visible change of the order
@@ -73,7 +73,7 @@ class View:
             self._take(atlas, found)
 
     def _take(self, atlas: Atlas, order: Order) -> None:
-        with on_the_card():
+        with in_driver():
             self.order, self.count = texture(order.values, atlas.width, "R32F"), order.count
         self.order_number += 1
 

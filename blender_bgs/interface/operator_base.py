@@ -21,8 +21,8 @@ def counted(number: int, noun: str) -> str:
 class ReportingOperator:
     """Mix-in: implement `work`, which does the work and returns a message for the user, or None for no message.
 
-    `why_not` returns the reason why the operator is not available now, or "" if it is. Blender greys the button out
-    and shows the reason in its tooltip.
+    `why_not` returns the reason why the operator is not available now, or "" if it is. Blender greys out the
+    button and shows the reason in its tooltip.
     """
 
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}

@@ -76,7 +76,14 @@ def measure():
     name = extension().__name__
     draw, atlases, looks, ordering, timing, importer = (
         importlib.import_module(f"{name}.{part}")
-        for part in ("splats.draw", "splats.atlas", "splats.look", "splats.ordering", "splats.timing", "importer")
+        for part in (
+            "viewport.draw",
+            "viewport.atlas",
+            "viewport.look",
+            "viewport.ordering",
+            "viewport.timing",
+            "files.importer",
+        )
     )
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)

@@ -37,7 +37,7 @@ class BGS_OT_render_splats(NoUndo, bpy.types.Operator):
     animation: bpy.props.BoolProperty(name="Animation", description="Render all frames instead of the current one")
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
+    def disabled_reason(cls, context: Context) -> str:
         if context.scene.camera is None:
             return "The scene has no camera"
         return runner.busy() or segmenting.engine_missing()

@@ -21,7 +21,7 @@ def counted(number: int, noun: str) -> str:
 class ReportingOperator:
     """Mix-in: implement `work`, which does the work and returns a message for the user, or None for no message.
 
-    `why_not` returns the reason why the operator is not available now, or "" if it is. Blender greys out the
+    `disabled_reason` returns the reason why the operator is not available now, or "" if it is. Blender greys out the
     button and shows the reason in its tooltip.
     """
 
@@ -31,13 +31,13 @@ class ReportingOperator:
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        reason = cls.why_not(context)
+        reason = cls.disabled_reason(context)
         if reason:
             cls.poll_message_set(reason)
         return not reason
 
     @classmethod
-    def why_not(cls, _context: Context) -> str:
+    def disabled_reason(cls, _context: Context) -> str:
         return ""
 
     def execute(self, context: Context) -> Returned:
@@ -64,7 +64,7 @@ class NeedsSplat(ReportingOperator):
     """Mix-in for operators that work on the active splat."""
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
+    def disabled_reason(cls, context: Context) -> str:
         return "" if splat_of(context) else "Select a Gaussian splat, or import one"
 
 
@@ -72,7 +72,7 @@ class NeedsLabels(ReportingOperator):
     """Mix-in for operators that work on the active splat's labels."""
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
+    def disabled_reason(cls, context: Context) -> str:
         obj = splat_of(context)
         if obj is None:
             return "Select a Gaussian splat, or import one"
@@ -83,8 +83,8 @@ class NeedsParts(NeedsLabels):
     """Mix-in for operators that work on the active splat's label objects."""
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None:
             return reason

@@ -79,8 +79,8 @@ class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
     )  # fmt: skip
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None or obj.data.attributes.get(CONFIDENCE):
             return reason
@@ -122,8 +122,8 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
         return "Grow the selection to the parent label of the picked Gaussian"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         return reason or ("" if obj and obj.bgs.picked_row >= 0 else "Pick in the viewport, or select a label, first")
 
@@ -181,8 +181,8 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
     )
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
             return reason
@@ -229,8 +229,8 @@ class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
     bl_label = "Save Labels to Run Folder"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None:
             return reason

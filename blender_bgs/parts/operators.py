@@ -67,8 +67,8 @@ class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
     bl_label = "Update Collections"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         return reason or ("" if obj and obj.bgs.parts_stale else "The label objects are up to date")
 

@@ -25,7 +25,9 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
         column.label(text=f"{len(obj.data.points):,} Gaussians")
         column.prop(obj.bgs, "up_axis")
         if obj.bgs.level_bits:
-            column.row(align=True).prop(obj.bgs, "color_mode", expand=True)
+            # Two columns: the sidebar is too narrow for four words side by side.
+            modes = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+            modes.prop(obj.bgs, "color_mode", expand=True)
 
 
 CLASSES = (BGS_PT_splat,)

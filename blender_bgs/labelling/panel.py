@@ -80,6 +80,7 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row = column.row(align=True)
         row.operator("bgs.select_low_confidence", text="Low Confidence")
         row.operator("bgs.select_none", text="Deselect")
+        row = column.row(align=True)
         row.operator("bgs.show_all", text="Show All")
         row.operator("bgs.reassign", text="Reassign")
         if splat.run_folder:

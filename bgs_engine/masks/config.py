@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class MasksConfig:
     """Settings of `bgs masks`. The `help` of a field is its text on the command line."""
 
-    model: str = ""  # see proposer.MODEL_HELP
+    model: str = ""  # a mask source, see sources/table.py
     levels: int = 3
     device: str = "auto"  # of transformers models
     points_per_side: int = field(default=32, metadata={"help": "grid of points asked in each image"})

@@ -27,7 +27,8 @@ from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
 from bgs_engine.masks.measure import Measure
 from bgs_engine.masks.nesting import NestingConfig, build_forest
 from bgs_engine.masks.output import write_results
-from bgs_engine.masks.proposer import MaskProposer, model_from_text
+from bgs_engine.masks.proposer import MaskProposer
+from bgs_engine.masks.sources.table import model_from_text
 from bgs_engine.raster.scene import RasterScene
 
 CACHE_FOLDER = ".bgs-cache/masks"

@@ -16,11 +16,6 @@ from PIL import Image
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError
 from bgs_engine.masks.prompting import Answers, WholeAnswers
 
-HUB_NAMES = {
-    "sam": "facebook/sam-vit-base",
-    "sam2": "facebook/sam2.1-hiera-small",
-    "sam3": "facebook/sam3",
-}
 PADDED = ("sam", "sam_hq")  # families that keep proportions and pad; later ones stretch to a square
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SAM 3
@@ -51,7 +46,6 @@ class TransformersSam:
             ) from None
         self._torch = torch
         self._device = _device(torch, device)
-        name = HUB_NAMES.get(name, name)
         try:
             config = AutoConfig.from_pretrained(name)
             model = AutoModelForMaskGeneration.from_pretrained(name, config=config, use_safetensors=True)

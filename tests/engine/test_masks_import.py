@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bgs_engine.core.errors import BgsError, InputError
-from bgs_engine.masks.imported import ImportedMasks, read_masks
-from bgs_engine.masks.proposer import model_from_text
-from bgs_engine.masks.rle import decode_rle
+from bgs_engine.masks.formats.run_lengths import decode_rle
+from bgs_engine.masks.formats.table import read_masks
+from bgs_engine.masks.imported import ImportedMasks
+from bgs_engine.masks.sources.table import model_from_text
 
 H, W = 30, 40
 IMAGE = np.zeros((H, W, 3), np.uint8)

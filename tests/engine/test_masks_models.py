@@ -14,7 +14,7 @@ from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig, without_spe
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.onnx_model import OnnxSam
 from bgs_engine.masks.prompting import upsampling
-from bgs_engine.masks.proposer import model_from_text
+from bgs_engine.masks.sources.table import model_from_text
 from tests.helpers.toy_mask_model import PLANE, SCORES, write_models, write_upscaling_models
 
 

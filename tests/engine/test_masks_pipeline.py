@@ -17,8 +17,8 @@ from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.levels import cut_levels, size_limits
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.pipeline import CACHE_FOLDER, MasksConfig, _frame, make_masks
-from bgs_engine.masks.proposer import model_from_text
 from bgs_engine.masks.sizes import node_sizes
+from bgs_engine.masks.sources.table import model_from_text
 from tests.helpers.toy_mask_model import write_models
 
 VIEWS = 6

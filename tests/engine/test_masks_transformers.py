@@ -9,7 +9,7 @@ import pytest
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError
 from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig
 from bgs_engine.masks.nesting import build_forest
-from bgs_engine.masks.proposer import model_from_text
+from bgs_engine.masks.sources.table import model_from_text
 from bgs_engine.masks.transformers_model import TransformersSam
 
 torch = pytest.importorskip("torch", reason="torch is not installed")

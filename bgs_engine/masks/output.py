@@ -12,10 +12,11 @@ from PIL import Image
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import check_writable, replace_folder
+from bgs_engine.core.palette import color_at
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
 from bgs_engine.io.masks import write_level_maps
-from bgs_engine.io.pictures import contact_sheet, label_colors, overlay, save_png
+from bgs_engine.io.pictures import contact_sheet, overlay, save_png, to_bytes
 
 SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
 SHEET_COLUMNS = 4
@@ -62,7 +63,7 @@ def write_results(
                 image = read_image(camera.image, (camera.width, camera.height))
                 tiles = tiles or [[] for _ in maps]
                 for row, level_map in zip(tiles, maps, strict=True):
-                    row.append(label_picture(image, level_map))
+                    row.append(mask_picture(image, level_map))
             reporter.progress(done + 1, count)
         replace_folder(partial / "masks", final)
     finally:
@@ -80,15 +81,16 @@ def announce(folder: Path, reporter: Reporter) -> None:
         reporter.artifact("preview", sheet)
 
 
-def label_picture(image: np.ndarray, labels: np.ndarray, width: int = TILE_WIDTH) -> np.ndarray:
-    """A view with its labels laid over it, uint8 [h, width, 3]; unlabelled parts are dark, borders black."""
+def mask_picture(image: np.ndarray, mask_ids: np.ndarray, width: int = TILE_WIDTH) -> np.ndarray:
+    """A view with its masks laid over it, uint8 [h, width, 3]; parts without masks are dark, borders black."""
     width = min(width, image.shape[1])
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
     rows = ((np.arange(height) + 0.5) * image.shape[0] / height).astype(np.int64)
     columns = ((np.arange(width) + 0.5) * image.shape[1] / width).astype(np.int64)
-    ids = labels[np.ix_(rows, columns)]
-    painted = overlay(np.where(ids[..., None] > 0, small, small // 3), label_colors(ids))
+    ids = mask_ids[np.ix_(rows, columns)]
+    colors = to_bytes(np.array([(0, 0, 0), *(color_at(1, rank, None) for rank in range(int(ids.max())))]))
+    painted = overlay(np.where(ids[..., None] > 0, small, small // 3), colors[ids])
     edge = np.zeros(ids.shape, bool)
     edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
     edge[1:] |= ids[1:] != ids[:-1]

@@ -11,19 +11,20 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import write_json, writing
+from bgs_engine.core.palette import srgb_to_linear
 from bgs_engine.io.exr import write_exr
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.images import write_label_png
 from bgs_engine.io.pictures import save_png, to_bytes
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
+from bgs_engine.output.label_pictures import label_places
 from bgs_engine.output.shot import Shot, ShotLabel, read_shot
 from bgs_engine.raster.cpu.frame import blend
 from bgs_engine.raster.cpu.label_maps import label_map
 from bgs_engine.raster.cpu.project import covariances
 from bgs_engine.raster.cpu.view import View, ViewBuilder
 from bgs_engine.raster.scene import RasterScene
-from bgs_engine.raster.semantics import EMPTY_CODE
 from bgs_engine.raster.sh import sh_colors
 
 PASSES = ("color", "label", "mask", "depth")
@@ -142,7 +143,8 @@ def render_shot(path: Path, out: Path, config: FramesConfig, reporter: Reporter)
         masks: dict[str, np.ndarray] = {}
         if shot.layout is not None and codes is not None:
             if "label" in wanted:
-                made["label"] = _places(label_map(view, stage.opacities, codes, shot.layout.total), shot)
+                found = label_map(view, stage.opacities, codes, shot.layout.total)
+                made["label"] = label_places(found, shot.layout, shot.level, [row.label for row in shot.labels])
             if "mask" in wanted:
                 masks = _masks(view, stage.opacities, shot.layout.labels(codes, shot.level), shot.labels)
         name = frame.camera.name
@@ -161,21 +163,6 @@ def _codes(parts: Sequence[Part]) -> np.ndarray | None:
 def _legend(shot: Shot) -> dict[str, object]:
     rows = {str(n): {"label": r.label, "name": r.name, "color": r.color} for n, r in enumerate(shot.labels, 1)}
     return {"level": shot.level, "labels": rows, "depth_unit": shot.depth_far / DEPTH_STEPS}
-
-
-def _places(codes: np.ndarray, shot: Shot) -> np.ndarray:
-    """Place (from 1) in the shot's list of every pixel's label, int32 [H, W]; 0 = none of them."""
-    assert shot.layout is not None
-    labels = shot.layout.labels(codes, shot.level)
-    out = np.zeros(codes.shape, np.int32)
-    if not shot.labels:
-        return out
-    known = np.array([row.label for row in shot.labels], np.uint32)
-    order = np.argsort(known)
-    at = np.searchsorted(known[order], labels).clip(0, len(known) - 1)
-    fits = (known[order][at] == labels) & (codes != EMPTY_CODE)
-    out[fits] = order[at][fits] + 1
-    return out
 
 
 def _masks(view: View, opacities: np.ndarray, labels: np.ndarray, wanted: Sequence[ShotLabel]) -> dict[str, np.ndarray]:
@@ -228,11 +215,6 @@ def exr_channels(
 
 def _straight(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.clip(image / np.maximum(alpha, 1e-6)[..., None], 0, 1)
-
-
-def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, values 0..1."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def _write_pngs(

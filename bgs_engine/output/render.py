@@ -17,12 +17,11 @@ from bgs_engine.io.images import write_label_png
 from bgs_engine.io.pictures import overlay, save_png, to_bytes
 from bgs_engine.io.run_folder import Run
 from bgs_engine.io.transforms import read_views
+from bgs_engine.output.label_pictures import LabelColors, label_places
 from bgs_engine.output.orbit import orbit_cameras
-from bgs_engine.output.previews import label_picture
 from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.label_maps import label_renderer
 from bgs_engine.raster.scene import RasterScene
-from bgs_engine.raster.semantics import EMPTY_CODE
 
 ORBIT_FRAMES, ORBIT_SIZE = 48, (480, 360)
 GIF_FRAME_MS = 66
@@ -58,16 +57,17 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
         raise UsageError(f"Level {level} has {len(legend):,} labels, too many for 16-bit maps.", "Use a coarser level.")
     codes, opacities = scene.from_file_order(run.codes), scene.from_file_order(run.opacities)
     label_map = label_renderer(resolve(config.device), scene, codes, opacities, run.layout.total)
+    label_colors = None if config.color else LabelColors(run.codes, run.layout)
     frames = []
     reporter.stage("Rendering")
     for camera in reporter.track(cameras, len(cameras)):
         frame = to_bytes(render_color(scene, camera))
         save_png(out / "color" / f"{camera.name}.png", frame)
-        if not config.color:
+        if label_colors is not None:
             found = label_map(camera)
-            places = label_places(found, run, level, np.array(legend, np.uint32))
+            places = label_places(found, run.layout, level, legend)
             write_label_png(out / "labels" / f"{camera.name}.png", places)
-            frame = overlay(frame, label_picture(found, run.layout, level))
+            frame = overlay(frame, label_colors.picture(found, level))
             save_png(out / "overlay" / f"{camera.name}.png", frame)
         if views == "orbit":
             frames.append(Image.fromarray(frame))
@@ -80,17 +80,6 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
             )
         reporter.artifact("turntable", out / "turntable.gif")
     reporter.artifact("pictures", out)
-
-
-def label_places(codes: np.ndarray, run: Run, level: int, legend: np.ndarray) -> np.ndarray:
-    """Place (from 1) in `legend` of each pixel's label, int32 [H, W]; 0 where empty or where blending made a code
-    that no Gaussian has.
-    """
-    labels = run.layout.labels(codes, level)
-    order = np.argsort(legend)
-    at = np.searchsorted(legend[order], labels).clip(0, len(legend) - 1)
-    known = (legend[order][at] == labels) & (codes != EMPTY_CODE)
-    return np.where(known, order[at] + 1, 0).astype(np.int32)
 
 
 def _up_of(run: Run) -> np.ndarray:

@@ -4,19 +4,18 @@ from collections.abc import Iterable
 
 import bpy
 import numpy as np
+from bgs_engine.core.palette import TINT_SHARE, UNLABELLED, confidence_colors, srgb_to_linear
 from bgs_engine.io.gaussians import SH_C0
 
 from ..logic import attributes as at
 from ..logic.framing import point_radii
 from ..logic.label_tree import CodeTable, Key
-from ..logic.palette import confidence_colors, srgb_to_linear
 from . import point_clouds
 from .code_tables import parts_of, table_of
 from .properties import BGS_Splat, without_updates
 from .typed import SplatObject
 
-TINT_SHARE = 0.65  # of the label's colour in a mixed one: the picture still shows through
-_LINEAR = np.array([srgb_to_linear(i / 1023) for i in range(1024)], np.float32)
+_LINEAR = srgb_to_linear(np.arange(1024) / 1023).astype(np.float32)
 
 
 def refresh(obj: SplatObject) -> None:
@@ -42,19 +41,21 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
     hidden_rows = None
     confidence = point_clouds.get_column(cloud, at.CONFIDENCE) if mode == "CONFIDENCE" else None
     if confidence is not None:
-        colors[:, :3] = _LINEAR[(confidence_colors(confidence) * 1023 + 0.5).astype(np.uint16)]
-    elif mode != "LABEL":
+        colors[:, :3] = _linear(confidence_colors(confidence))
+    elif mode in ("COLOR", "CONFIDENCE"):
         index = (base[:, :3] * np.float32(SH_C0 * 1023) + np.float32(511.5)).clip(0, 1023).astype(np.uint16)
         colors[:, :3] = _LINEAR[index]
     if splat.level_bits and cloud.attributes.get(at.CODE):
         table = table_of(obj)
         labels = table.labels(splat.shown_level)
         point_clouds.set_column(cloud, at.Column(at.LABEL, "INT", labels.view(np.int32)[table.inverse]))
-        tints = _label_colors(splat, labels)
+        tints = display_colors(splat, splat.shown_level, labels)
         if mode == "LABEL":
-            colors[:, :3] = tints[table.inverse]
+            colors[:, :3] = _linear(tints)[table.inverse]
         elif mode == "MIXED":
-            colors[:, :3] += np.float32(TINT_SHARE) * (tints[table.inverse] - colors[:, :3])
+            mixed = (base[:, :3] * np.float32(SH_C0) + np.float32(0.5)).clip(0, 1)
+            mixed += np.float32(TINT_SHARE) * (tints[table.inverse] - mixed)
+            colors[:, :3] = _linear(mixed)
         hidden = hidden_codes(splat, table)
         hidden_rows = hidden[table.inverse] if hidden.any() else None
     _show_radii(cloud, base, hidden_rows)
@@ -63,11 +64,15 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
     point_clouds.set_column(cloud, at.Column(at.COLOR, "FLOAT_COLOR", colors))
 
 
-def _label_colors(splat: BGS_Splat, labels: np.ndarray) -> np.ndarray:
-    level = splat.shown_level
-    by_label = {row.label: row.color for row in splat.labels if row.level == level}
-    srgb = np.array([by_label.get(label, (0.5, 0.5, 0.5)) for label in labels.tolist()], np.float32)
-    return _LINEAR[(srgb.reshape(-1, 3) * 1023 + 0.5).astype(np.uint16)]
+def _linear(srgb: np.ndarray) -> np.ndarray:
+    """Scene-linear values, float32, of sRGB values 0..1."""
+    return _LINEAR[(srgb * 1023 + 0.5).astype(np.uint16)]
+
+
+def display_colors(splat: BGS_Splat, level: int, wanted: np.ndarray) -> np.ndarray:
+    """sRGB colour, float32 [U, 3], of each label in `wanted` uint32 [U] of a level."""
+    by_label = {row.label: row.color[:] for row in splat.labels if row.level == level}
+    return np.array([by_label.get(label, UNLABELLED) for label in wanted.tolist()], np.float32).reshape(-1, 3)
 
 
 def hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:

@@ -5,15 +5,12 @@ result back to the Gaussians. This makes the level slider fast.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
-
-from .palette import color_at
-
-Key = tuple[int, int]  # (level, label)
+from bgs_engine.core.palette import Color, Key, label_colors, largest_first
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Entry:
     parent: int
     count: int
     name: str
-    color: tuple[float, float, float]
+    color: Color
 
     @property
     def key(self) -> Key:
@@ -71,35 +68,25 @@ class CodeTable:
 def build_entries(
     table: CodeTable,
     names: Mapping[Key, str] | None = None,
-    colors: Mapping[Key, tuple[float, float, float]] | None = None,
+    colors: Mapping[Key, Color] | None = None,
 ) -> list[Entry]:
     """All labels of all levels, coarse to fine, and largest first within a level.
 
     Labels in `names` and `colors` (sRGB in 0..1) keep those; the others get automatic ones.
     """
-    names, colors = names or {}, dict(colors or {})
+    names = names or {}
+    colors = label_colors(table.layout, table.unique, table.counts, colors)
     entries: list[Entry] = []
     for level in range(1, table.layout.levels + 1):
-        labels, index = np.unique(table.labels(level), return_inverse=True)
-        counts = np.bincount(index.reshape(-1), weights=table.counts).astype(np.int64)
+        labels = largest_first(table.labels(level), table.counts)
         digits = len(str(len(labels)))
-        siblings: dict[int, int] = {}
         used = {names[key] for key in names if key[0] == level}
-        taken = {colors[key] for key in colors if key[0] == level}
-        for rank, k in enumerate(sorted(range(len(labels)), key=lambda k: (-counts[k], labels[k])), 1):
-            label = int(labels[k])
+        for rank, (label, count) in enumerate(labels, 1):
+            key = level, label
             parent = int(table.layout.parent(label, level)) if level > 1 else 0
-            key, place = (level, label), siblings.get(parent, 0)
-            siblings[parent] = place + 1
-            if key not in colors:
-                above = colors[(level - 1, parent)] if level > 1 else None
-                while (color := color_at(level, place, above)) in taken:  # an older sibling kept this colour
-                    place += 1
-                colors[key] = color
-            taken.add(colors[key])
             name = names.get(key) or _free_name(f"L{level}_{rank:0{digits}d}", used)
             used.add(name)
-            entries.append(Entry(level, label, parent, int(counts[k]), name, colors[key]))
+            entries.append(Entry(level, label, parent, count, name, colors[key]))
     return entries
 
 
@@ -183,8 +170,3 @@ def same_label(codes: np.ndarray, layout: BitLayout, row: int, level: int) -> tu
     """The label of Gaussian `row` at `level`, and which Gaussians have the same label, bool [N]."""
     labels = layout.labels(codes, level)
     return int(labels[row]), labels == labels[row]
-
-
-def rename(entries: list[Entry], key: Key, name: str) -> list[Entry]:
-    """The entries with one name changed."""
-    return [replace(e, name=name) if e.key == key else e for e in entries]

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 
 import gpu
 import numpy as np
+from bgs_engine.core.palette import UNLABELLED
 
 from ..cloud import appearance, code_tables, selection
-from ..cloud.properties import BGS_Splat
 from ..cloud.typed import SplatObject
 from ..logic.attributes import CODE
 from .atlas import Atlas, Member, texture
 
 MODES = {"COLOR": 0, "LABEL": 1, "MIXED": 2, "CONFIDENCE": 3}
-LABEL_SHARE = 0.6  # of the label's colour in mixed mode
-UNLABELLED = (0.5, 0.5, 0.5)  # sRGB
 
 
 @dataclass(frozen=True)
@@ -87,17 +85,11 @@ def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: s
     table = code_tables.table_of(obj)
     here = table.labels(splat.shown_level)
     entries = np.zeros((len(here), 8), np.float32)
-    entries[:, :3] = display_colors(splat, splat.shown_level, here)
+    entries[:, :3] = appearance.display_colors(splat, splat.shown_level, here)
     entries[:, 3] = ~appearance.hidden_codes(splat, table)
     if hover is not None and hover.whole_uid == (obj.bgs.whole or obj).session_uid:
         entries[:, 4] = table.labels(hover.level) == np.uint32(hover.label)
     return _Part(entries, table.inverse, picked)
-
-
-def display_colors(splat: BGS_Splat, level: int, wanted: np.ndarray) -> np.ndarray:
-    """The sRGB colours [U, 3], in 0..1, of the labels `wanted`, uint32 [U], of a level."""
-    by_label = {row.label: row.color[:] for row in splat.labels if row.level == level}
-    return np.array([by_label.get(label, UNLABELLED) for label in wanted.tolist()], np.float32).reshape(-1, 3)
 
 
 def mode_of(obj: SplatObject) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from bgs_engine.core.palette import TINT_SHARE
 
 from ..cloud.typed import SplatObject
 from . import look as looks
@@ -47,7 +48,7 @@ def rows_of(
         inverse = np.linalg.inv(both[:3, :3])
         texels[3, :3] = -inverse @ both[:3, 3] if perspective else inverse @ (0, 0, -1)
         texels[3, 3] = perspective
-        texels[4] = (looks.mode_of(obj), looks.LABEL_SHARE, scale, 0)
+        texels[4] = (looks.mode_of(obj), TINT_SHARE, scale, 0)
         texels[5:9, 3] = 1
         if planes is not None:
             texels[5:9] = planes @ world

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import gpu
 import numpy as np
-
-from ..logic.palette import CONFIDENCE_STOPS
+from bgs_engine.core.palette import CONFIDENCE_STOPS
 
 # The gamma of the viewport's overlay for every view transform, measured in Blender 4.3.2 and 5.2.2. It is not the sRGB
 # curve.

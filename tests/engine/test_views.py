@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import read_json
 from bgs_engine.io.dataset import PLY_KEY, open_dataset
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_image
-from bgs_engine.io.pictures import contact_sheet, label_colors, overlay
+from bgs_engine.io.pictures import contact_sheet, overlay
 from bgs_engine.io.ply import read_ply
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.views import ViewsConfig, make_views
@@ -22,7 +21,6 @@ from bgs_engine.views.up import given_up, guess_up
 from tests.helpers.made_figures import BASE, BLUE, GREY, RED, SIDE, TOP, ball, figure, splat
 
 CONFIG = ViewsConfig(count=12, size=(128, 96))
-LAYOUT = BitLayout((12, 10, 10))
 
 
 def turn_to(up: np.ndarray) -> np.ndarray:
@@ -141,18 +139,6 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
         ViewsConfig(count=0)
 
 
-def test_label_colors_are_stable_and_distinct() -> None:
-    labels = np.array([[0, 1, 2], [3, 4095, 1]])
-    colors = label_colors(labels)
-    assert colors.shape == (2, 3, 3) and not colors[0, 0].any()
-    assert (colors[0, 1] == colors[1, 2]).all() and (colors == label_colors(labels)).all()
-    many = label_colors(np.arange(1, 33)).astype(int)
-    nearest = [np.abs(many - one).sum(1)[np.arange(32) != k].min() for k, one in enumerate(many)]
-    assert min(nearest) >= 12  # of 765: 32 labels, as many as a picture holds, stay apart to the eye
-    codes = np.array([-1, LAYOUT.pack([np.array([4095]), np.array([1023]), np.array([1023])])[0]], np.int32)
-    assert (label_colors(codes)[0] == label_colors(codes.view(np.uint32))[0]).all()  # sign does not matter
-
-
 def test_contact_sheet_and_overlay() -> None:
     white = np.ones((30, 40, 3), np.float32)
     tall = np.zeros((60, 40, 3), np.uint8)
@@ -161,5 +147,5 @@ def test_contact_sheet_and_overlay() -> None:
     assert (page[:15, :20] == 255).all() and (page[:30, 24:] == 0).all()
     labels = np.zeros((30, 40, 3), np.uint8)
     labels[:, :20] = (255, 0, 0)
-    mixed = overlay(white, labels, alpha=0.5)
+    mixed = overlay(white, labels, share=0.5)
     assert (mixed[:, 20:] == 255).all() and mixed[0, 0].tolist() == [255, 128, 128]

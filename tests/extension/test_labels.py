@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.palette import TINT_SHARE, srgb_to_linear
+from bgs_engine.io.gaussians import SH_C0
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection
 from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.labelling.pick import pick
@@ -41,6 +43,19 @@ def test_palette_stays_with_the_label_across_levels(coded) -> None:
     obj.bgs.level = 1
     labels.list_labels(obj)
     assert {(r.level, r.key): tuple(r.color) for r in obj.bgs.labels} == before
+
+
+def test_mixed_mixes_display_values(coded) -> None:
+    """As the viewport's shader and the engine's overlay do: display values first, then linear light."""
+    obj, _, _ = coded
+    obj.bgs.color_mode = "MIXED"
+    table, by_label = code_tables.table_of(obj), {row.label: row.color[:] for row in rows_of(obj, 1)}
+    tints = np.array([by_label[label] for label in table.labels(1).tolist()])[table.inverse]
+    captured = (point_clouds.get_column(obj.data, at.BASE)[:, :3] * SH_C0 + 0.5).clip(0, 1)
+    wanted = srgb_to_linear(captured + TINT_SHARE * (tints - captured))
+    shown_colors = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
+    # the conversion table has 1024 steps, so values are half a step off; the curve is at most 2.3 steep
+    assert np.abs(shown_colors - wanted).max() < 2.3 * 0.5 / 1023 + 1e-4
 
 
 def test_isolate_hides_the_others_at_every_level(coded) -> None:

@@ -11,7 +11,6 @@ from blender_bgs.logic import attributes as at
 from blender_bgs.logic.framing import core_box, point_radii
 from blender_bgs.logic.harmonics import basis, rotation_matrix
 from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, list_order, reassign
-from blender_bgs.logic.palette import color_at
 from blender_bgs.logic.transforms import (
     change_since_import,
     matrices_quaternions,
@@ -114,20 +113,6 @@ def test_edited_scales_are_written_and_the_rest_left_alone() -> None:
     out = np.stack([rows[f"scale_{k}"] for k in range(3)], 1)
     assert np.array_equal(np.delete(out, 3, 0), np.delete(raw, 3, 0))
     assert np.allclose(out[3], raw[3] + np.log(2), atol=1e-6)
-
-
-def test_siblings_differ_and_look_like_their_parent() -> None:
-    import colorsys
-
-    parents = [color_at(1, rank, None) for rank in range(40)]
-    assert len({tuple(round(c, 2) for c in p) for p in parents}) == 40
-    for parent in parents[:8]:
-        children = [color_at(2, rank, parent) for rank in range(12)]
-        assert len({tuple(round(c, 3) for c in child) for child in children}) == 12
-        hue = colorsys.rgb_to_hsv(*parent)[0]
-        for child in children:
-            away = abs(colorsys.rgb_to_hsv(*child)[0] - hue)
-            assert min(away, 1 - away) <= 0.051  # HUE_SPREAD of level 2 and rounding
 
 
 def make_table(seed: int = 0, count: int = 2000) -> tuple[BitLayout, np.ndarray, CodeTable]:

@@ -30,8 +30,8 @@ import numpy as np
 import blender_bgs
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.label_table import build_label_table
-from bgs_engine.io.layouts import plain_layout
 from bgs_engine.io.ply import read_ply, write_ply
+from bgs_engine.io.ply_rows import plain_dtype
 from bgs_engine.io.run_folder import finish, partial_folder, write_run
 from blender_bgs.cloud import code_tables, point_clouds
 from blender_bgs.cloud.typed import SplatObject
@@ -46,7 +46,7 @@ LIMITS = {"import": 3000, "level switch": 150, "codes arrive, longest call": 100
 def make_scene(folder: Path, rows: int) -> None:
     """A splat of `rows` Gaussians x 62 floats, and a run folder of it with 20 x 10 x 1 labels."""
     rng = np.random.default_rng(0)
-    table = np.zeros(rows, plain_layout())
+    table = np.zeros(rows, plain_dtype())
     for name in table.dtype.names or ():
         table[name] = rng.random(rows, np.float32) * (0.2 if name.startswith("f_") else 1)
     table["opacity"] = rng.random(rows, np.float32) * 4

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.io.gaussians import load_gaussians
-from bgs_engine.io.layouts import plain_layout
 from bgs_engine.io.ply import read_ply, write_ply
+from bgs_engine.io.ply_rows import plain_dtype
 
 RESULTS = Path(__file__).parent / "results" / "ply.txt"
 REPEATS = 7
 GEOMETRY = ("x", "y", "z", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
-ALL = plain_layout().names or ()
+ALL = plain_dtype().names or ()
 
 
 def geometry(path: Path) -> list[np.ndarray]:
@@ -66,8 +66,8 @@ def make_file(path: Path, rows: int) -> None:
     rng = np.random.default_rng(0)
     block = 100_000
     sizes = [min(block, rows - start) for start in range(0, rows, block)]
-    chunks = (rng.standard_normal((n, len(ALL)), np.float32).view(plain_layout()).ravel() for n in sizes)
-    write_ply(path, plain_layout(), chunks, rows)
+    chunks = (rng.standard_normal((n, len(ALL)), np.float32).view(plain_dtype()).ravel() for n in sizes)
+    write_ply(path, plain_dtype(), chunks, rows)
 
 
 def warm_milliseconds(case: str, path: Path) -> tuple[float, float, float]:

@@ -27,7 +27,7 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.made_scenes import SceneConfig, make_scene
 from bgs_engine.made_scenes.cameras import ring_cameras
-from bgs_engine.made_scenes.layout import furnished_room
+from bgs_engine.made_scenes.rooms import furnished_room
 from bgs_engine.made_scenes.splat import make_splat
 from bgs_engine.output.evaluate import as_table, evaluate_run
 from bgs_engine.pipeline.runs import train_run
@@ -98,13 +98,13 @@ def dataset_lines(dataset: Path, truth: Path | None, iterations: int, objective:
 def million_lines(views: int) -> list[str]:
     """Stages of a step at a million Gaussians; the cache holds all views."""
     rng = np.random.default_rng(0)
-    layout_of_room = furnished_room(rng)
-    splat = make_splat(layout_of_room, MILLION, rng)
+    rooms = furnished_room(rng)
+    splat = make_splat(rooms, MILLION, rng)
     fields = (splat.means, splat.quats, splat.scales, splat.opacities)
     means, quats, scales, opacities = (field.astype(np.float32) for field in fields)
     scene = RasterScene.from_gaussians(Gaussians(means, quats, scales, opacities, None, np.ones(MILLION, bool)))
     names = [f"v{k}" for k in range(views)]
-    cameras = ring_cameras(names, layout_of_room, SIZE, splat.means[::50], 0.0, rng)
+    cameras = ring_cameras(names, rooms, SIZE, splat.means[::50], 0.0, rng)
     builder = ViewBuilder(scene)
     build = [timed(lambda c=camera: builder.build(c)) for camera in cameras[:10]]  # type: ignore[misc]
     layout, config = BitLayout(), TrainConfig(objective="contrastive")

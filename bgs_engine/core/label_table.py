@@ -16,7 +16,7 @@ from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, write_json
 
 TABLE_FORMAT = 1
-SOLID_OPACITY = 0.1  # Gaussians fainter than this do not count for a label's box: haze would blow it up
+SOLID_OPACITY = 0.1  # fainter Gaussians count neither for a label's box nor for its score: haze would blow both up
 
 
 @dataclass

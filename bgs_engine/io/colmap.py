@@ -27,7 +27,6 @@ _MODELS = {
     17: ("EQUIRECTANGULAR", 2),
 }  # fmt: skip
 _COUNTS = dict(_MODELS.values())
-_ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
 _ZERO_IS_PINHOLE = ("SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")  # exact pinholes when all coefficients are 0
 _MAX_NAME = 4096  # bytes; the longest path that file systems know
 

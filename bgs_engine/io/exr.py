@@ -16,7 +16,7 @@ from bgs_engine.core.files import writing
 _MAGIC, _VERSION, _LONG_NAMES = 20000630, 2, 0x400
 _ZIP, _LINES = 3, 16  # ZIP compression works on blocks of 16 scan lines
 _HALF, _FLOAT = 1, 2
-LONGEST_NAME = 255
+LONGEST_CHANNEL_NAME = 255
 
 
 def write_exr(path: Path, channels: Mapping[str, np.ndarray], pixel_aspect: float = 1.0) -> None:
@@ -53,7 +53,7 @@ def _header(planes: Mapping[str, np.ndarray], width: int, height: int, pixel_asp
         return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(data)) + data
 
     listed = b"".join(
-        name.encode()[:LONGEST_NAME] + b"\0"
+        name.encode()[:LONGEST_CHANNEL_NAME] + b"\0"
         + struct.pack("<iB3xii", _HALF if plane.dtype == np.float16 else _FLOAT, 0, 1, 1)
         for name, plane in planes.items()
     )  # fmt: skip

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import writing
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".PNG", ".JPG", ".JPEG")  # tried for a name without one
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # no other decoder is offered a stranger's file
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".PNG", ".JPG", ".JPEG")  # tried for a name without one
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # no other decoder is offered a stranger's file
 MAX_PIXELS = 200_000_000  # beyond any camera's; a header that claims more is damaged
 _IMAGES_FOLDER = re.compile(r"images(_\d+)?")
 _EXIF_ORIENTATION = 0x0112
@@ -34,7 +34,7 @@ def view_name(file: str) -> str:
     if not parts or any(ord(letter) < 32 for part in parts for letter in part):
         raise InputError(f"{file[:80]!r} is no name for an image.", "Correct it in the camera file.")
     stem = parts[-1]
-    for suffix in SUFFIXES:
+    for suffix in PICTURE_SUFFIXES:
         stem = stem.removesuffix(suffix)
     return "/".join([*parts[:-1], stem or parts[-1]])
 
@@ -49,7 +49,7 @@ def find_image(folder: Path, file: str) -> Path | None:
     inner = name.partition("/")[2] if name.startswith("images") and "/" in name else name
     copies = sorted((p for p in folder.glob("images_*") if p.name[7:].isdecimal()), key=lambda p: (len(p.name), p.name))
     for base in (folder / name, folder / "images" / inner, *(copy / inner for copy in copies)):
-        for path in (base, *(base.with_name(base.name + suffix) for suffix in SUFFIXES)):
+        for path in (base, *(base.with_name(base.name + suffix) for suffix in PICTURE_SUFFIXES)):
             try:
                 if path.is_file():
                     return path
@@ -64,7 +64,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: not an image.
     """
-    with _opened(path, FORMATS) as image:
+    with _opened(path, PICTURE_FORMATS) as image:
         return image.size
 
 
@@ -77,7 +77,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         InputError: not an image, damaged, or of another size.
     """
-    with _opened(path, FORMATS) as image:
+    with _opened(path, PICTURE_FORMATS) as image:
         if size is not None and image.size != size:
             if image.size[::-1] != size or image.getexif().get(_EXIF_ORIENTATION) not in _EXIF_SIDEWAYS:
                 raise InputError(

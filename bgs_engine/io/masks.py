@@ -4,7 +4,6 @@ Nested means: an id of level l lies within one id of level l - 1 (or wholly wher
 something within one view only. Maps are decoded one view at a time, so memory does not grow with the dataset.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
-from bgs_engine.io.dataset import Dataset, find_levels, level_folder
+from bgs_engine.io.dataset import Dataset, level_folder
 from bgs_engine.io.images import read_label_png, write_label_png
 
 
@@ -85,11 +84,6 @@ def write_level_maps(dataset: Dataset, camera: Camera, maps: np.ndarray) -> None
     check_nested(maps, camera.name)
     for level, labels in enumerate(maps, 1):
         write_label_png(_path(level_folder(dataset.folder, level), camera), labels)
-
-
-def with_levels(dataset: Dataset) -> Dataset:
-    """The dataset as it is after masks were written."""
-    return replace(dataset, mask_levels=find_levels(dataset.folder))
 
 
 def _path(level: Path, camera: Camera) -> Path:

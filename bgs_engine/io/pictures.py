@@ -9,7 +9,7 @@ from PIL import Image
 from bgs_engine.core.files import writing
 from bgs_engine.core.palette import TINT_SHARE
 
-GAP = 4  # pixels between the tiles of a sheet
+TILE_GAP = 4  # pixels between the tiles of a sheet
 SHEET_TILE = 240  # pixels; wider tiles make no sheet clearer
 
 
@@ -35,9 +35,9 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int, tile_width: int | 
     height = max(tile.shape[0] for tile in tiles)
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 32, np.uint8)
+    sheet = np.full((rows * (height + TILE_GAP) - TILE_GAP, columns * (width + TILE_GAP) - TILE_GAP, 3), 32, np.uint8)
     for k, tile in enumerate(tiles):
-        y, x = k // columns * (height + GAP), k % columns * (width + GAP)
+        y, x = k // columns * (height + TILE_GAP), k % columns * (width + TILE_GAP)
         sheet[y : y + tile.shape[0], x : x + width] = tile
     return sheet
 

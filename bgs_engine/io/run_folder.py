@@ -18,8 +18,8 @@ from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, cod
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, replace_folder, write_json
 from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
-from bgs_engine.io.layouts import row_layout
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
+from bgs_engine.io.ply_rows import row_dtype
 
 RUN_FORMAT = 1
 
@@ -106,7 +106,7 @@ def codes_in(ply: SplatPly) -> np.ndarray | None:
 
 def write_coded_ply(path: Path, ply: SplatPly, codes: np.ndarray) -> None:
     """The source rows unchanged plus uchar seg_0..seg_3, row order kept; codes int32 [N]."""
-    dtype = row_layout(ply, [(name, "u1") for name in CODE_BYTE_NAMES])
+    dtype = row_dtype(ply, [(name, "u1") for name in CODE_BYTE_NAMES])
     columns = code_bytes(codes)
 
     def chunks() -> Iterator[np.ndarray]:

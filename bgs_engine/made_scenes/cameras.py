@@ -4,19 +4,19 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bgs_engine.core.cameras import Camera, look_at
-from bgs_engine.made_scenes.layout import Layout
+from bgs_engine.made_scenes.rooms import Rooms
 
 RING = 0.4  # of the room's width and depth: cameras stand inside, a step from the walls
 HEIGHTS = (1.3, 2.1)  # metres
-CLEARANCE = 0.45  # metres between a camera and the nearest Gaussian
-FOCAL = 0.8  # of the picture's width: 64 degrees across
+CLEARANCE_METRES = 0.45  # metres between a camera and the nearest Gaussian
+MADE_FOCAL = 0.8  # of the picture's width: 64 degrees across
 TRIES = 50
 UP = np.array([0.0, 0.0, 1.0])
 
 
 def ring_cameras(
     names: list[str],
-    layout: Layout,
+    rooms: Rooms,
     size: tuple[int, int],
     means: np.ndarray,
     phase: float,
@@ -26,9 +26,9 @@ def ring_cameras(
 
     Where there are several rooms, they take turns.
     """
-    tree, rooms = cKDTree(means), len(layout.centers)
+    tree, room_count = cKDTree(means), len(rooms.centers)
     return [
-        _camera(name, (k + phase) / len(names), layout.room, layout.centers[k % rooms], size, tree, rng)
+        _camera(name, (k + phase) / len(names), rooms.room, rooms.centers[k % room_count], size, tree, rng)
         for k, name in enumerate(names)
     ]
 
@@ -46,9 +46,9 @@ def _camera(
     for attempt in range(TRIES):
         ring = RING * (1 + rng.uniform(-0.1, 0.05) - 0.01 * attempt)
         eye = np.array([np.cos(angle) * room[0] * ring, np.sin(angle) * room[1] * ring, rng.uniform(*HEIGHTS)]) + middle
-        if tree.query(eye)[0] >= CLEARANCE:
+        if tree.query(eye)[0] >= CLEARANCE_METRES:
             break
         angle += rng.uniform(-0.1, 0.1)
     target = np.array([*(rng.uniform(-0.12, 0.12, 2) * room), rng.uniform(0.3, 0.6)]) + middle
-    focal = FOCAL * size[0]
+    focal = MADE_FOCAL * size[0]
     return Camera(name, *size, focal, focal, size[0] / 2, size[1] / 2, look_at(eye, target, UP))

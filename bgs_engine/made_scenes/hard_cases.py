@@ -8,15 +8,15 @@ import numpy as np
 
 from bgs_engine.made_scenes.builder import Builder
 from bgs_engine.made_scenes.furniture import chair
-from bgs_engine.made_scenes.layout import SEE_THROUGH, Layout, shell
+from bgs_engine.made_scenes.rooms import SEE_THROUGH, Rooms, shell
 from bgs_engine.made_scenes.toys import TOYS
 
 WIRE = 0.03  # metres, the thickness of thin things
 CELL = (2.6, 2.6)  # metres, inner size of each closed room
-GAP = 0.2  # metres between two closed rooms
+ROOM_GAP = 0.2  # metres between two closed rooms
 
 
-def repeated_room(rng: np.random.Generator) -> Layout:
+def repeated_room(rng: np.random.Generator) -> Rooms:
     """Twelve chairs and four vases in two or three rows: copies up to a move, so only their place tells them apart."""
     b, room = Builder(rng), (5.0, 4.4)
     shell(b, *room)
@@ -33,13 +33,13 @@ def repeated_room(rng: np.random.Generator) -> Layout:
         b.thing(x, 0, 0.46)
         b.part("cylinder", (0, 0, 0.12), (0.22, 0.22, 0.24), glaze)
         b.part("sphere", (0, 0, 0.32), (0.18, 0.18, 0.18), (0.9, 0.9, 0.86))
-    return Layout(b.pieces, room)
+    return Rooms(b.pieces, room)
 
 
-def closed_rooms(rng: np.random.Generator) -> Layout:
+def closed_rooms(rng: np.random.Generator) -> Rooms:
     """Four rooms that no view shows two of, each with its own floor, walls and four things."""
     b = Builder(rng)
-    step = CELL[0] / 2 + GAP / 2
+    step = CELL[0] / 2 + ROOM_GAP / 2
     centers = [(x * step, y * step) for x in (-1.0, 1.0) for y in (-1.0, 1.0)]
     for x, y in centers:
         shell(b, *CELL, x, y)
@@ -51,24 +51,24 @@ def closed_rooms(rng: np.random.Generator) -> Layout:
             b.group(x, y)
             b.thing(dx, dy, 0, rng.uniform(0, 2 * math.pi))
             TOYS[maker](b, 1.0)
-    return Layout(b.pieces, CELL, tuple(centers))
+    return Rooms(b.pieces, CELL, tuple(centers))
 
 
-def thin_room(rng: np.random.Generator) -> Layout:
+def thin_room(rng: np.random.Generator) -> Rooms:
     """Nine things made of rods and rings three centimetres thick."""
     b, room = Builder(rng), (4.4, 4.4)
     shell(b, *room)
     _on_grid(b, [_THIN[k % len(_THIN)] for k in rng.permutation(9).tolist()], rng)
-    return Layout(b.pieces, room)
+    return Rooms(b.pieces, room)
 
 
-def see_through_room(rng: np.random.Generator) -> Layout:
+def see_through_room(rng: np.random.Generator) -> Rooms:
     """Glass boxes and tubes with solid things close behind them, and solid things alone."""
     b, room = Builder(rng), (4.4, 4.4)
     shell(b, *room)
     toys = [*rng.permutation(len(TOYS)).tolist(), 0]
     _on_grid(b, [_behind_glass(toy, k) if k % 2 == 0 else partial(_toy, number=toy) for k, toy in enumerate(toys)], rng)
-    return Layout(b.pieces, room)
+    return Rooms(b.pieces, room)
 
 
 def _on_grid(b: Builder, makers: Sequence[Callable[[Builder], None]], rng: np.random.Generator) -> None:

@@ -31,7 +31,7 @@ from bgs_engine.io.transforms import write_transforms
 from bgs_engine.made_scenes.cameras import UP, ring_cameras
 from bgs_engine.made_scenes.faults import NOISE_STRENGTH, with_faults
 from bgs_engine.made_scenes.hard_cases import closed_rooms, repeated_room, see_through_room, thin_room
-from bgs_engine.made_scenes.layout import crowded_room, furnished_room
+from bgs_engine.made_scenes.rooms import crowded_room, furnished_room
 from bgs_engine.made_scenes.splat import Splat, make_splat, ply_rows
 from bgs_engine.made_scenes.truth import TruthMaps
 from bgs_engine.raster.color_frames import render_color
@@ -39,7 +39,7 @@ from bgs_engine.raster.scene import RasterScene
 
 MARKER = "made_scene.json"
 BACKGROUND = (0.62, 0.7, 0.78)  # above the walls
-LAYOUTS = {
+KINDS = {
     "room": furnished_room,
     "crowded": crowded_room,
     "repeated": repeated_room,
@@ -47,7 +47,7 @@ LAYOUTS = {
     "thin": thin_room,
     "see_through": see_through_room,
 }
-FEWEST = 2000  # Gaussians; with fewer not every piece gets some
+MIN_GAUSSIANS = 2000  # Gaussians; with fewer not every piece gets some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,16 @@ class SceneConfig:
 
     def __post_init__(self) -> None:
         checks = (
-            (self.kind in LAYOUTS, f"There is no kind of scene {self.kind!r}.", f"Choose from {', '.join(LAYOUTS)}."),
-            (self.gaussians >= FEWEST, "The scene has too few Gaussians.", f"Ask for at least {FEWEST:,}."),
+            (
+                self.kind in KINDS,
+                f"There is no kind of scene {self.kind!r}.",
+                f"Choose from {', '.join(KINDS)}.",
+            ),
+            (
+                self.gaussians >= MIN_GAUSSIANS,
+                "The scene has too few Gaussians.",
+                f"Ask for at least {MIN_GAUSSIANS:,}.",
+            ),
             (self.views >= 1 and self.test_views >= 1, "A scene needs views.", "Ask for one of each at least."),
             (min(self.size) >= 16, "The views are too small.", "Ask for at least 16x16 pixels."),
             (0 <= self.noise < len(NOISE_STRENGTH), f"There is no noise level {self.noise}.", "Choose 0 to 3."),
@@ -109,13 +117,13 @@ def make_scene(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
 
 def _write(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
     rng = np.random.default_rng(config.seed)
-    layout = LAYOUTS[config.kind](rng)
-    splat = make_splat(layout, config.gaussians, rng)
+    rooms = KINDS[config.kind](rng)
+    splat = make_splat(rooms, config.gaussians, rng)
     scene = _write_splat(folder, splat, config, rng)
     truth = TruthMaps(scene, splat.labels)
     solid = splat.means[splat.labels[:, 0] > 0]
     train, test = (
-        ring_cameras([f"{kind}_{k:03d}" for k in range(count)], layout, config.size, solid, phase, rng)
+        ring_cameras([f"{kind}_{k:03d}" for k in range(count)], rooms, config.size, solid, phase, rng)
         for kind, count, phase in (("train", config.views, 0.0), ("test", config.test_views, 0.4))
     )
     total = len(train) + len(test)

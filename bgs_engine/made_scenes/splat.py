@@ -8,14 +8,14 @@ import numpy as np
 from bgs_engine.io.gaussians import SH_C0, logit
 from bgs_engine.io.ply import SPLAT_PROPERTIES
 from bgs_engine.made_scenes.builder import Piece
-from bgs_engine.made_scenes.layout import Layout
+from bgs_engine.made_scenes.rooms import Rooms
 from bgs_engine.made_scenes.shapes import sample
 
 DISC = (0.6, 0.8, 0.12)  # standard deviations along, across and through a disc, in sample spacings
 THICK = 0.3  # of the narrowest curved or framed extent: discs are never wider, so thin things keep their outline
 SHELL_DENSITY = 0.25  # of the density on things: floors and walls are large and plain
 AREA_EXPONENT = 0.75  # small pieces are sampled more densely, as captures are where detail is
-FEWEST = 25  # Gaussians of a piece
+FEWEST_OF_PIECE = 25  # Gaussians of a piece
 FAINT_SHARE = 0.25
 MESSY_SHARE = 0.03  # large, faint, straddling borders
 FLOATER_SHARE = 0.003
@@ -33,9 +33,9 @@ class Splat:
     labels: np.ndarray
 
 
-def make_splat(layout: Layout, count: int, rng: np.random.Generator) -> Splat:
+def make_splat(rooms: Rooms, count: int, rng: np.random.Generator) -> Splat:
     """`count` Gaussians on the pieces' surfaces, and some that float in the rooms."""
-    pieces = layout.pieces
+    pieces = rooms.pieces
     shares = _shares(pieces, count)
     sampled = [sample(piece.primitive, n, rng) for piece, n in zip(pieces, shares.tolist(), strict=True)]
     points, normals, colors = (np.concatenate(column) for column in zip(*sampled, strict=True))
@@ -52,9 +52,9 @@ def make_splat(layout: Layout, count: int, rng: np.random.Generator) -> Splat:
     messy, floater = kind < MESSY_SHARE, kind > 1 - FLOATER_SHARE
     scales[messy] *= rng.uniform(1.5, 3, (int(messy.sum()), 1))
     points[messy] += rng.normal(0, 1, (int(messy.sum()), 3)) * spacing[messy, None]
-    half_w, half_d = layout.room[0] / 2, layout.room[1] / 2
+    half_w, half_d = rooms.room[0] / 2, rooms.room[1] / 2
     floating = rng.uniform((-half_w, -half_d, 0.2), (half_w, half_d, 2.0), (int(floater.sum()), 3))
-    centers = np.array(layout.centers)
+    centers = np.array(rooms.centers)
     floating[:, :2] += centers[np.arange(len(floating)) % len(centers)]
     points[floater] = floating
     labels[floater] = 0
@@ -86,7 +86,7 @@ def _shares(pieces: Sequence[Piece], count: int) -> np.ndarray:
     """Gaussians of each piece, int [pieces], together `count`."""
     area = np.array([piece.primitive.area for piece in pieces])
     weight = area**AREA_EXPONENT * np.where([piece.shell for piece in pieces], SHELL_DENSITY, 1)
-    fewest = min(FEWEST, count // (2 * len(pieces)))
+    fewest = min(FEWEST_OF_PIECE, count // (2 * len(pieces)))
     shares = fewest + np.floor((count - fewest * len(pieces)) * weight / weight.sum()).astype(int)
     shares[np.argmax(shares)] += count - shares.sum()
     return shares

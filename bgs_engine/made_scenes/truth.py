@@ -9,7 +9,7 @@ from bgs_engine.raster.cpu.jit import parallel
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 
-SEEN = 0.5  # of the light: a pixel that catches less shows nothing
+SEEN_LIGHT = 0.5  # of the light: a pixel that catches less shows nothing
 _BAND = 64  # pixel rows listed at a time; bounds memory at large sizes
 
 
@@ -31,7 +31,7 @@ def _heaviest(
             by_object[object_of_part[part]] += w
             by_group[group_of_part[part]] += w
             total += w
-        if total < SEEN:
+        if total < SEEN_LIGHT:
             continue
         group = np.argmax(by_group)
         best_object, best_part = 0, 0

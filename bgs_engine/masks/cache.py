@@ -13,12 +13,12 @@ from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import writing
 from bgs_engine.masks.nesting import Forest
 
-FORMAT = "3"  # raise when the meaning of an entry changes
+CACHE_FORMAT = "3"  # raise when the meaning of an entry changes
 
 
 def key_of(*parts: str | bytes) -> str:
     """A name for what depends on these parts."""
-    digest = hashlib.sha256(FORMAT.encode())
+    digest = hashlib.sha256(CACHE_FORMAT.encode())
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "little") + data)

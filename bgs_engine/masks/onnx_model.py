@@ -50,7 +50,7 @@ class OnnxSam:
         self._decoder = self._session(graph, options, decoder.name)
         self._run_options = onnxruntime.RunOptions()
         self._encoding = threading.Lock()  # one at a time: the encoder is what needs most memory
-        self._read_layout(encoder.name, decoder.name)
+        self._read_interface(encoder.name, decoder.name)
         self._parts = self._find_parts(model, options)
         parts = "".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in (encoder, decoder))
         self.signature = "onnx:" + hashlib.sha256(parts.encode()).hexdigest()
@@ -73,7 +73,7 @@ class OnnxSam:
                 "Give two .onnx files: onnx:ENCODER,DECODER.",
             ) from None
 
-    def _read_layout(self, encoder: str, decoder: str) -> None:
+    def _read_interface(self, encoder: str, decoder: str) -> None:
         """Which way the encoder wants its image, and which of its outputs feeds which input of the decoder."""
         inputs = self._encoder.get_inputs()
         shape = [d if isinstance(d, int) and d > 0 else None for d in inputs[0].shape]

@@ -18,8 +18,8 @@ from bgs_engine.io.images import read_image
 from bgs_engine.io.masks import write_level_maps
 from bgs_engine.io.pictures import contact_sheet, overlay, save_png, to_bytes
 
-SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
-SHEET_COLUMNS = 4
+MASK_SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
+MASK_SHEET_COLUMNS = 4
 TILE_WIDTH = 320
 
 
@@ -49,7 +49,7 @@ def write_results(
     final = dataset.folder / "masks"
     partial = dataset.folder / ".masks.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    shown = set(np.linspace(0, count - 1, min(count, SHEET_VIEWS)).round().astype(int).tolist())
+    shown = set(np.linspace(0, count - 1, min(count, MASK_SHEET_VIEWS)).round().astype(int).tolist())
     tiles: list[list[np.ndarray]] = []
     written = Written([])
     try:
@@ -70,7 +70,7 @@ def write_results(
         shutil.rmtree(partial, ignore_errors=True)
     for level, row in enumerate(tiles, 1):
         path = dataset.folder / "preview" / f"masks_level_{level}.png"
-        save_png(path, contact_sheet(row, SHEET_COLUMNS, TILE_WIDTH))
+        save_png(path, contact_sheet(row, MASK_SHEET_COLUMNS, TILE_WIDTH))
     return written
 
 

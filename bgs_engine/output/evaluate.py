@@ -23,6 +23,7 @@ from scipy import ndimage
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.label_table import SOLID_OPACITY
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.run_folder import Run, open_run
@@ -36,7 +37,6 @@ from bgs_engine.raster.semantics import EMPTY_CODE
 LEAST_PIXELS = 50
 CLICKS = 20
 BORDER = 3  # px
-SOLID_OPACITY = 0.1
 NOTHING = -1  # class of a pixel without label
 
 

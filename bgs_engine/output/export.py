@@ -8,8 +8,8 @@ import numpy as np
 
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.io.layouts import convert_rows, plain_layout
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
+from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
 
 
@@ -56,7 +56,7 @@ def export_run(
 
 def write_rows(path: Path, ply: SplatPly, rows: np.ndarray, plain: bool) -> None:
     """Some rows of a splat as a PLY of their own; rows int [K], kept in that order."""
-    dtype = plain_layout() if plain else ply.dtype
+    dtype = plain_dtype() if plain else ply.dtype
 
     def chunks() -> Iterator[np.ndarray]:
         for start in range(0, len(rows), CHUNK_ROWS):

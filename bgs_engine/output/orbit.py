@@ -3,23 +3,13 @@
 import numpy as np
 
 from bgs_engine.core.cameras import Camera, look_at
+from bgs_engine.core.statistics import weighted_percentiles
 from bgs_engine.io.gaussians import Gaussians
 
 FIELD_OF_VIEW = 50.0  # degrees, the wider side of the picture
 ELEVATION = 20.0  # degrees above the horizon
 BULK = (5.0, 95.0)  # percentiles of the opaque mass that must fit: a few huge far splats are usual
 DISTANCE = 1.15  # times the distance at which the bulk's sphere just fits
-
-
-def weighted_percentiles(values: np.ndarray, weights: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
-    """Percentiles of each column of values [N, 3] by weights [N]; [len(percentiles), 3]."""
-    out = np.empty((len(percentiles), values.shape[1]))
-    for axis in range(values.shape[1]):
-        order = np.argsort(values[:, axis])
-        mass = np.cumsum(weights[order], dtype=np.float64)
-        at = np.searchsorted(mass, np.array(percentiles) / 100 * mass[-1]).clip(0, len(order) - 1)
-        out[:, axis] = values[order[at], axis]
-    return out
 
 
 def orbit_cameras(gaussians: Gaussians, up: np.ndarray, count: int, width: int, height: int) -> list[Camera]:

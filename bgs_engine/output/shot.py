@@ -22,7 +22,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import read_json
 
-FORMAT = 1
+SHOT_FORMAT = 1
 AGAIN = "Write it again with Render Splats."
 
 
@@ -65,8 +65,8 @@ def read_shot(path: Path) -> Shot:
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("frames"), list) or "parts" not in data:
         raise InputError(f"{path.name} is no shot.", AGAIN)
-    if data.get("format") != FORMAT:
-        raise InputError(f"{path.name} has shot format {data.get('format')}, not {FORMAT}.", "Update the engine.")
+    if data.get("format") != SHOT_FORMAT:
+        raise InputError(f"{path.name} has shot format {data.get('format')}, not {SHOT_FORMAT}.", "Update the engine.")
     try:
         return _shot(path.parent, data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

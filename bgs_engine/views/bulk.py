@@ -9,7 +9,7 @@ from bgs_engine.io.gaussians import Gaussians
 
 SAMPLES = 20_000  # enough for percentiles to 1 %
 TAIL = 0.02  # share of the opaque mass left out at each end of each axis
-SOLID_OPACITY = 0.3  # what counts as opaque matter; haze is fainter
+MATTER_OPACITY = 0.3  # what counts as opaque matter; haze is fainter
 DRAWN_OPACITY = 1 / 255  # fainter Gaussians are not drawn at all (raster.semantics)
 
 

@@ -17,7 +17,7 @@ from bgs_engine.io.ply import read_ply
 from bgs_engine.io.transforms import write_transforms
 from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.scene import RasterScene
-from bgs_engine.views.bulk import SOLID_OPACITY, find_bulk
+from bgs_engine.views.bulk import MATTER_OPACITY, find_bulk
 from bgs_engine.views.choice import TARGETS, VIEWS_WANTED, choose, coverage, try_cameras
 from bgs_engine.views.placement import Lens, aimed_cameras, close_cameras, inside_cameras, outside_cameras
 from bgs_engine.views.up import given_up, guess_up
@@ -28,7 +28,7 @@ LOOKS = 3  # at most, for what is missed: each adds some 50 cameras to choose fr
 PROBE_PLACES = 2  # free places at which to look round and decide between room and object
 INSIDE_PLACES = 12
 WANTED_COVERAGE = 0.95
-SHEET_COLUMNS = 8
+VIEW_SHEET_COLUMNS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     shared = {UP_KEY: result.up.tolist(), PLY_KEY: _reference(ply_path, out_folder)}
     write_transforms(out_folder / "transforms.json", cameras, shared)
     preview = out_folder / "preview" / "views.png"
-    save_png(preview, contact_sheet(small, SHEET_COLUMNS))
+    save_png(preview, contact_sheet(small, VIEW_SHEET_COLUMNS))
     return replace(result, cameras=tuple(cameras))
 
 
@@ -147,7 +147,7 @@ def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, re
 
 def _targets(gaussians: Gaussians, seed: int) -> np.ndarray:
     """File rows of opaque Gaussians, at most TARGETS of them, drawn at random."""
-    solid = np.flatnonzero(gaussians.opacities >= SOLID_OPACITY)
+    solid = np.flatnonzero(gaussians.opacities >= MATTER_OPACITY)
     if not len(solid):
         solid = np.flatnonzero(gaussians.opacities >= gaussians.opacities.max() / 2)
     if len(solid) > TARGETS:

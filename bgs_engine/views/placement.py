@@ -9,7 +9,7 @@ from bgs_engine.core.cameras import Camera, look_at
 from bgs_engine.views.bulk import Bulk
 from bgs_engine.views.up import Up
 
-FOCAL = 0.9  # of the picture's width: 58 degrees across, a usual phone lens
+USUAL_FOCAL = 0.9  # of the picture's width: 58 degrees across, a usual phone lens
 INSIDE_FOCAL = 0.6  # 80 degrees: rooms are tight
 MARGIN = 1.2  # air around the bulk in a picture that holds all of it
 FRAMED = 0.98  # share of the bulk's points that such a picture holds
@@ -18,7 +18,7 @@ FREE_ELEVATIONS = (-30.0, -5.0, 15.0, 38.0, 64.0)
 AZIMUTHS = 14
 CLOSER = 0.62  # of the framing distance, for detail
 GRID = 40  # cells along the longest side of the free-space grid
-CLEARANCE = 3.0  # cells between a camera and matter
+CLEARANCE_CELLS = 3.0  # cells between a camera and matter
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Lens:
     width: int
     height: int
 
-    def camera(self, eye: np.ndarray, target: np.ndarray, up: np.ndarray, focal: float = FOCAL) -> Camera:
+    def camera(self, eye: np.ndarray, target: np.ndarray, up: np.ndarray, focal: float = USUAL_FOCAL) -> Camera:
         """A camera at `eye` looking at `target`; focal length as a share of the width."""
         f = focal * self.width
         half = (self.width / 2, self.height / 2)
@@ -58,7 +58,7 @@ def framing_distance(points: np.ndarray, direction: np.ndarray, up: np.ndarray, 
     """
     rotation = look_at(direction, np.zeros(3), up)[:3, :3]
     x, y, z = rotation @ points.T
-    tan_x, tan_y = 0.5 / FOCAL, 0.5 / FOCAL * lens.height / lens.width
+    tan_x, tan_y = 0.5 / USUAL_FOCAL, 0.5 / USUAL_FOCAL * lens.height / lens.width
     need = np.maximum(np.abs(x) / tan_x, np.abs(y) / tan_y) - z
     return float(np.quantile(need, FRAMED)) * MARGIN
 
@@ -87,7 +87,7 @@ def free_places(bulk: Bulk, up: Up, occupied: np.ndarray, count: int) -> np.ndar
     full = np.zeros(shape, bool)
     full[tuple(index.T)] = True
     distance = ndimage.distance_transform_edt(np.pad(~full, 1, constant_values=True))[1:-1, 1:-1, 1:-1]
-    cells = np.argwhere(distance >= CLEARANCE)
+    cells = np.argwhere(distance >= CLEARANCE_CELLS)
     places = low + (cells + 0.5) * cell
     heights = places @ up.direction
     span = bulk.points @ up.direction

@@ -15,7 +15,9 @@ POINTS = 3000
 THICKNESS = 0.015  # of the bulk's radius: half the thickness of a ground with grass
 MIN_SHARE = 0.10  # of the mass that must lie in the ground
 MAX_BELOW = 0.03  # of the mass that may lie beneath it
-REACH = 0.85  # ground reaches at least about as far, both ways, as what stands on it; the flat side of a thing does not
+GROUND_REACH = (
+    0.85  # ground reaches at least about as far, both ways, as what stands on it; the flat side of a thing does not
+)
 MIN_ROUNDNESS = 0.4  # a floor 2.5 times as long as wide; narrower is the side of something long
 SNAP = np.cos(np.radians(8))  # closer than this to an axis, the axis is meant
 PRIOR = 0.15  # what the habit is worth beside the ground's own score
@@ -82,7 +84,7 @@ def _ground_score(points: np.ndarray, normal: np.ndarray) -> float:
     rest = points[heights > layer + THICKNESS]
     if len(rest) > 2:
         rest_wide, rest_narrow = _spread(rest, normal)
-        if wide < REACH * rest_wide or narrow < REACH * rest_narrow:
+        if wide < GROUND_REACH * rest_wide or narrow < GROUND_REACH * rest_narrow:
             return 0.0
     if narrow < MIN_ROUNDNESS * wide:
         return 0.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from bgs_engine.core.errors import UsageError
-from bgs_engine.io.layouts import convert_rows, plain_layout
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
+from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject
@@ -62,7 +62,7 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
     if not splats:
         raise UsageError("No splat is selected.", "Select the splat objects to export.")
     parts = [splat_rows(obj, config) for obj in splats]
-    dtype = plain_layout() if config.plain else parts[0].dtype
+    dtype = plain_dtype() if config.plain else parts[0].dtype
     layout = splats[0].bgs.ply_layout
     count = sum(map(len, parts))
     if not count:

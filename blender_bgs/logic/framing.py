@@ -1,6 +1,7 @@
 """The box to look at after an import, and the radius of each point. Haze and far-away floaters do not affect them."""
 
 import numpy as np
+from bgs_engine.core.statistics import weighted_percentiles
 
 CORE_SHARE = 0.90  # share of the opacity that must be in view; the rest of a capture is mostly sky and floaters
 VISIBLE_OPACITY = 0.1  # fainter Gaussians are haze; as solid points they would hide the Gaussians behind them
@@ -14,13 +15,8 @@ def core_box(positions: np.ndarray, opacities: np.ndarray, share: float = CORE_S
     """
     step = max(1, len(positions) // 200_000)
     points, weights = positions[::step].astype(np.float64), opacities[::step].astype(np.float64) + 1e-9
-    low, high = np.empty(3), np.empty(3)
-    for axis in range(3):
-        order = np.argsort(points[:, axis])
-        total = np.cumsum(weights[order])
-        margin = (1 - share) / 2 * total[-1]
-        ends = np.searchsorted(total, (margin, total[-1] - margin))
-        low[axis], high[axis] = points[order[ends.clip(0, len(order) - 1)], axis]
+    margin = 100 * (1 - share) / 2
+    low, high = weighted_percentiles(points, weights, (margin, 100 - margin))
     return low, high
 
 

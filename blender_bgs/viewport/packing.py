@@ -7,7 +7,6 @@ import numpy as np
 
 # RGBA32F texels per Gaussian: mean and opacity; cov xx xy xz yy; cov yz zz, object number, confidence; raw DC.
 GEOMETRY_TEXELS = 4
-STATE_VALUES = 2  # palette entry, selected?
 SH_TEXELS = {0: 0, 3: 3, 8: 6, 15: 12}  # coefficients per channel → RGBA texels for the three channels
 WIDEST = 8192  # texels per row; every graphics card that Blender supports can do this
 

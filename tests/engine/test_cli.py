@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bgs_engine.cli import main
-from bgs_engine.io.layouts import plain_layout
 from bgs_engine.io.ply import read_ply
+from bgs_engine.io.ply_rows import plain_dtype
 from bgs_engine.io.run_folder import codes_in, open_run
 
 QUICK = ["--iterations", "5", "--uniform-pixels", "200", "--balanced-pixels", "200"]
@@ -43,7 +43,7 @@ def test_plain_export_has_62_floats(run: Path, tmp_path: Path):
     label = open_run(run).labels().of(2)[0].label
     assert main(["export", str(run), "-o", str(tmp_path), "--level", "2", "--label", str(label), "--plain"]) == 0
     (path,) = tmp_path.glob("*.ply")
-    assert read_ply(path).dtype == plain_layout() and len(plain_layout()) == 62
+    assert read_ply(path).dtype == plain_dtype() and len(plain_dtype()) == 62
 
 
 def test_render_orbit_and_views(run: Path, small_scene: Path, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Dataset folders: the same cameras from every format, what is left out or scaled, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from PIL import Image
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
-from bgs_engine.io.dataset import Dataset, level_folder, open_dataset
-from bgs_engine.io.masks import load_level_maps, masked_cameras, with_levels, write_level_maps
+from bgs_engine.io.dataset import Dataset, find_levels, level_folder, open_dataset
+from bgs_engine.io.masks import load_level_maps, masked_cameras, write_level_maps
 from bgs_engine.io.transforms import read_transforms, read_views, write_transforms
 from tests.helpers.made_datasets import (
     HEIGHT,
@@ -215,7 +216,7 @@ def masked(folder: Path) -> Dataset:
     """A dataset with two levels of masks for its first view."""
     dataset = open_dataset(make_dataset(folder))
     write_level_maps(dataset, dataset.cameras[0], np.stack([COARSE, FINE]))
-    return with_levels(dataset)
+    return replace(dataset, mask_levels=find_levels(dataset.folder))
 
 
 def test_masks_come_back(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from PIL import Image
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import CancelledError, InputError
 from bgs_engine.core.events import Reporter
-from bgs_engine.io.dataset import Dataset, open_dataset
-from bgs_engine.io.masks import load_level_maps, with_levels
+from bgs_engine.io.dataset import Dataset, find_levels, open_dataset
+from bgs_engine.io.masks import load_level_maps
 from bgs_engine.masks.bits import MaskStack
 from bgs_engine.masks.levels import cut_levels, size_limits
 from bgs_engine.masks.nesting import build_forest
@@ -62,7 +63,7 @@ def test_levels_previews_and_an_immediate_second_run(model, tmp_path):
     assert (report.images, report.made, report.reused, report.skipped) == (VIEWS, VIEWS, 0, [])
     # Blending at borders belongs to no mask of the toy: a cell of 4 pixels round 3 boxes, about a sixth of the picture.
     assert report.labelled_share > 0.8
-    dataset = with_levels(dataset)
+    dataset = replace(dataset, mask_levels=find_levels(dataset.folder))
     assert len(dataset.mask_levels) == 3
     for camera in dataset.cameras:
         maps = load_level_maps(dataset, camera)  # checks nesting
@@ -144,7 +145,7 @@ def test_images_of_every_kind(model, tmp_path):
     report = make_masks(Dataset(tmp_path, tuple(cameras)), MasksConfig(model=model), reporter)
     assert sorted(report.skipped) == ["cut", "empty", "gone", "small"]
     assert len(reporter.warnings) == 4 and any("50x50" in w for w in reporter.warnings)
-    dataset = with_levels(Dataset(tmp_path, tuple(cameras)))
+    dataset = Dataset(tmp_path, tuple(cameras), mask_levels=find_levels(tmp_path))
     for camera in cameras[:4]:
         assert load_level_maps(dataset, camera)[-1].max() >= 2  # a box and the ground; grey tells no more apart
     with pytest.raises(InputError, match="cannot be read"):

@@ -12,8 +12,8 @@ from bgs_engine.core.codes import CODE_BYTE_NAMES
 from bgs_engine.core.errors import InputError
 from bgs_engine.io import ply as ply_module
 from bgs_engine.io.gaussians import load_gaussians
-from bgs_engine.io.layouts import convert_rows, plain_layout, row_layout
 from bgs_engine.io.ply import REST_COUNTS, SPLAT_PROPERTIES, read_ply, write_ply
+from bgs_engine.io.ply_rows import convert_rows, plain_dtype, row_dtype
 from bgs_engine.io.run_folder import codes_in, write_coded_ply
 from tests.helpers.made_files import all_rows, ply_bytes, splat_dtype, splat_rows, write_splat
 
@@ -225,12 +225,12 @@ def test_a_write_that_fails_leaves_nothing_and_spares_what_was_there(tmp_path: P
 def test_writing_through_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
-        write_ply(tmp_path / "file" / "a.ply", plain_layout(), iter([]), 0)
+        write_ply(tmp_path / "file" / "a.ply", plain_dtype(), iter([]), 0)
 
 
-def test_plain_layout_is_the_first_release() -> None:
-    names = plain_layout().names or ()
-    assert plain_layout().itemsize == 62 * 4
+def test_plain_dtype_is_the_first_release() -> None:
+    names = plain_dtype().names or ()
+    assert plain_dtype().itemsize == 62 * 4
     assert names[:9] == ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2")
     assert names[9] == "f_rest_0" and names[53:55] == ("f_rest_44", "opacity") and names[-1] == "rot_3"
 
@@ -238,7 +238,7 @@ def test_plain_layout_is_the_first_release() -> None:
 @pytest.mark.parametrize("rest", REST_COUNTS)
 def test_converted_rows_keep_colour_in_its_channel(rest: int) -> None:
     rows = splat_rows(20, splat_dtype(rest, [("object_id", "<i4")]))
-    plain = convert_rows(rows, plain_layout())
+    plain = convert_rows(rows, plain_dtype())
     for name in SPLAT_PROPERTIES:
         np.testing.assert_array_equal(plain[name], rows[name])
     for channel in range(3):
@@ -250,6 +250,6 @@ def test_converted_rows_keep_colour_in_its_channel(rest: int) -> None:
     assert back.tobytes() == rows.tobytes()
 
 
-def test_row_layout_repeats_no_name(tmp_path: Path) -> None:
+def test_row_dtype_repeats_no_name(tmp_path: Path) -> None:
     ply = write_splat(tmp_path / "a.ply", splat_rows(3, splat_dtype(0, [("seg_0", "u1")])))
-    assert row_layout(ply, [("seg_0", "u1"), ("seg_1", "u1")]).names == (*ply.names, "seg_1")
+    assert row_dtype(ply, [("seg_0", "u1"), ("seg_1", "u1")]).names == (*ply.names, "seg_1")

@@ -7,13 +7,13 @@ import numpy as np
 from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
 
 
-def row_layout(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
+def row_dtype(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
     """The source's row type with further (name, dtype) properties at its end; names that exist are not repeated."""
     own = [(name, ply.dtype[name].str) for name in ply.names]
     return np.dtype(own + [(name, kind) for name, kind in extra if name not in ply.names])
 
 
-def plain_layout() -> np.dtype:
+def plain_dtype() -> np.dtype:
     """The 62-float layout of the first 3DGS release, which fixed-struct viewers expect."""
     rest = [f"f_rest_{i}" for i in range(45)]
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, *SPLAT_PROPERTIES[6:]]

@@ -18,7 +18,7 @@ TOYS_EACH = 4  # in a cluster: 4 x 4 x 4 toys and 16 mats
 
 
 @dataclass(frozen=True)
-class Layout:
+class Rooms:
     """Labelled pieces in one room or several closed ones of one size.
 
     pieces: surfaces with their labels; room: inner width and depth of each room, metres; centers: of the rooms, (x, y).
@@ -29,7 +29,7 @@ class Layout:
     centers: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
 
 
-def furnished_room(rng: np.random.Generator) -> Layout:
+def furnished_room(rng: np.random.Generator) -> Rooms:
     """A dining set in the middle and five sets along the walls, in an order and in colours that `rng` draws."""
     b = Builder(rng)
     width, depth = ROOM
@@ -42,10 +42,10 @@ def furnished_room(rng: np.random.Generator) -> Layout:
     ]  # fmt: skip
     for place, make in zip(rng.permutation(len(slots)), WALL_SETS, strict=True):
         make(b, *slots[place])
-    return Layout(b.pieces, ROOM)
+    return Rooms(b.pieces, ROOM)
 
 
-def crowded_room(rng: np.random.Generator) -> Layout:
+def crowded_room(rng: np.random.Generator) -> Rooms:
     """Sixteen mats with four small things each: groups are the mats with what stands on them."""
     b = Builder(rng)
     width, depth = CROWDED_ROOM
@@ -62,7 +62,7 @@ def crowded_room(rng: np.random.Generator) -> Layout:
             b.thing(dx, dy, 0.03, rng.uniform(0, 2 * math.pi))
             clear = number * TOYS_EACH + k == see_through
             TOYS[rng.integers(len(TOYS))](b, SEE_THROUGH if clear else 1.0)
-    return Layout(b.pieces, CROWDED_ROOM)
+    return Rooms(b.pieces, CROWDED_ROOM)
 
 
 def shell(b: Builder, width: float, depth: float, x: float = 0.0, y: float = 0.0) -> None:

@@ -1,1 +1,1 @@
-"""What everything else stands on: codes, cameras, label table, errors, events, files. Needs numpy alone."""
+"""Codes, cameras, colours, label table, errors, events and files. The other rooms build on it. It needs numpy alone."""

@@ -1,4 +1,4 @@
-"""A cache bounded by bytes: what is built from number k is kept until memory is wanted for something newer."""
+"""A cache with a limit in bytes. It keeps the item of number k until a newer item needs the memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """Anything that knows the memory it holds."""
+    """An object that knows how much memory it holds."""
 
     @property
     def nbytes(self) -> int:
@@ -17,7 +17,7 @@ T = TypeVar("T", bound=Sized)
 
 
 class ByteCache(Generic[T]):
-    """Items by number; the least recently used are dropped beyond `max_bytes`, the newest always stays."""
+    """Items by number. Beyond `max_bytes` it drops the least recently used items. It always keeps the newest."""
 
     def __init__(self, build: Callable[[int], T], max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -27,7 +27,7 @@ class ByteCache(Generic[T]):
         self._bytes = 0
 
     def __getitem__(self, number: int) -> T:
-        """The item of this number, built if it is not held."""
+        """The item of this number. It is built if the cache does not hold it."""
         if number in self._items:
             self._items.move_to_end(number)
             return self._items[number]
@@ -39,7 +39,7 @@ class ByteCache(Generic[T]):
         return item
 
     def __len__(self) -> int:
-        """Items held."""
+        """The number of items held."""
         return len(self._items)
 
     @property
@@ -48,7 +48,7 @@ class ByteCache(Generic[T]):
         return self._bytes
 
     def shrink(self, max_bytes: int) -> None:
-        """Lower the bound and drop what is beyond it at once."""
+        """Lower the limit and drop the items beyond it at once."""
         self.max_bytes = max_bytes
         self._trim(0)
 

@@ -1,4 +1,4 @@
-"""A camera and the moves everybody needs: OpenCV axes throughout (x right, y down, z forward)."""
+"""A camera and conversions of its pose. All axes are OpenCV axes: x right, y down, z forward."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +10,10 @@ OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # transforms.json stores Ope
 
 @dataclass(frozen=True)
 class Camera:
-    """One view. Pixels: centre of pixel (0, 0) is at (0.5, 0.5); fx, fy, cx, cy in pixels.
+    """One view. The centre of pixel (0, 0) is at (0.5, 0.5). fx, fy, cx and cy are in pixels.
 
-    viewmat: float64 [4, 4], world → camera. image: the photo or rendered picture of this view, where there is one.
-    orthographic: parallel rays; fx, fy are then pixels per scene unit.
+    viewmat: float64 [4, 4], world → camera. image: the photo or rendered picture of this view, or None.
+    orthographic: rays are parallel, and fx and fy are pixels per scene unit.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Camera:
     orthographic: bool = False
 
     def resized(self, width: int, height: int) -> "Camera":
-        """The same view on another number of pixels: intrinsics scale with the picture."""
+        """The same view with another number of pixels. The intrinsics scale with the picture."""
         sx, sy = width / self.width, height / self.height
         return replace(
             self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
@@ -60,7 +60,7 @@ def look_at(eye: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
     """World → camera [4, 4] of a camera at `eye` [3] looking at `target` [3], `up` [3] pointing up in the picture."""
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, up)
-    if np.linalg.norm(right) < 1e-6:  # looking straight up or down: any right will do
+    if np.linalg.norm(right) < 1e-6:  # the camera looks straight up or down, so any right axis will do
         right = np.cross(forward, np.eye(3)[np.argmin(np.abs(forward))])
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])

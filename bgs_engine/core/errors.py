@@ -1,14 +1,14 @@
-"""The engine's errors: what was wrong, in a plain sentence, and what to do about it.
+"""The engine's errors. Each says in plain sentences what was wrong and what to do about it.
 
-Everything a user can cause ends in one of these, and the command line turns them into its exit codes. Any other
-exception is a bug and keeps its traceback.
+Every failure that a user can cause ends in one of these errors. The command line turns them into its exit codes. Any
+other exception is a bug and keeps its traceback.
 """
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process returns; docs/formats.md lists them for users."""
+    """The exit codes of the process. docs/reference/formats.md lists them for users."""
 
     DONE = 0
     BUG = 1
@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 
 class BgsError(Exception):
-    """Base of all errors meant for users: `message` says what was wrong, `hint` what to do next."""
+    """Base of all errors meant for users. `message` says what was wrong, and `hint` says what to do next."""
 
     exit_code = ExitCode.BUG
 
@@ -34,31 +34,31 @@ class BgsError(Exception):
 
 
 class UsageError(BgsError):
-    """Arguments that do not make sense together."""
+    """The arguments do not make sense together."""
 
     exit_code = ExitCode.USAGE
 
 
 class InputError(BgsError):
-    """A file or folder that is missing, damaged, or not what it should be; also an output that cannot be written."""
+    """A file or folder is missing, damaged or of the wrong kind, or an output cannot be written."""
 
     exit_code = ExitCode.BAD_INPUT
 
 
 class EnvironmentLacksError(BgsError):
-    """A package, model or device that the request needs and this machine does not have."""
+    """The request needs a package, model or device that this machine does not have."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
 class MemoryExhaustedError(BgsError):
-    """Host or device memory ran out even after falling back to smaller pieces."""
+    """Host or device memory ran out, even after the work was cut into smaller pieces."""
 
     exit_code = ExitCode.OUT_OF_MEMORY
 
 
 class CancelledError(BgsError):
-    """The user asked to stop; everything worth keeping is on disk."""
+    """The user asked to stop. Everything worth keeping is on disk."""
 
     exit_code = ExitCode.CANCELLED
 

@@ -1,10 +1,10 @@
-"""What a running job tells the outside, and how the outside stops it.
+"""Events of a running job, and the way to stop it.
 
-A `Reporter` is handed down the pipeline. Library code calls `stage`, `progress`, `metric`, `artifact` and `warning`;
-where the words go (JSON lines for Blender, a bar for a terminal, the log in the run folder) is the sinks' business.
-Every `progress` and `check` raises `CancelledError` once the user asked to stop, so a job stops at its next step.
+A `Reporter` is handed down the pipeline. Library code calls `stage`, `progress`, `metric`, `artifact` and `warning`.
+Sinks decide where the events go: JSON lines for Blender, a bar in a terminal, the log in the run folder. Every
+`progress` and `check` raises `CancelledError` once the user asked to stop, so a job stops at its next step.
 
-The JSON protocol, one object a line, field `event` first (docs/formats.md):
+The JSON protocol has one object a line, with the field `event` first (docs/reference/formats.md):
     hello     protocol, version, command
     stage     name
     progress  done, total, eta (seconds, null while unknown)
@@ -38,7 +38,7 @@ class Sink(Protocol):
 
 
 class Reporter:
-    """Sends events to its sinks and stops the job when `cancel` was called (from any thread)."""
+    """Sends events to its sinks. It stops the job after `cancel` was called, from any thread."""
 
     def __init__(self, sinks: Iterable[Sink] = (), clock: Callable[[], float] = time.monotonic) -> None:
         self.sinks = list(sinks)
@@ -57,7 +57,7 @@ class Reporter:
             sink({"event": event, **fields})
 
     def cancel(self) -> None:
-        """Ask the job to stop at its next step; safe in signal handlers and other threads."""
+        """Ask the job to stop at its next step. Signal handlers and other threads may call it."""
         self._cancelled.set()
 
     def check(self) -> None:
@@ -66,14 +66,14 @@ class Reporter:
             raise CancelledError
 
     def stage(self, name: str) -> None:
-        """Begin a stage; its duration lands in `timings` when the next one begins."""
+        """Begin a stage. Its duration goes into `timings` when the next stage begins."""
         self.check()
         self._close_stage()
         self._stage, self._stage_started, self._last_progress = name, self._clock(), float("-inf")
         self.send("stage", name=name)
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the stage is; cheap enough for every step."""
+        """Report how far the stage is. It is cheap enough to be called in every step."""
         self.check()
         now = self._clock()
         if done < total and now - self._last_progress < PROGRESS_INTERVAL:
@@ -84,14 +84,14 @@ class Reporter:
         self.send("progress", done=done, total=total, eta=eta)
 
     def track(self, items: Iterable[Any], total: int) -> Iterator[Any]:
-        """Yield the items, reporting progress after each."""
+        """Yield the items and report progress after each."""
         self.progress(0, total)
         for done, item in enumerate(items, 1):
             yield item
             self.progress(done, total)
 
     def metric(self, name: str, value: float | int | str) -> None:
-        """Report a measured figure; the last one of each name is kept in `metrics`."""
+        """Report a measured figure. `metrics` keeps the last figure of each name."""
         self.metrics[name] = value
         self.send("metric", name=name, value=value)
 
@@ -100,7 +100,7 @@ class Reporter:
         self.send("artifact", kind=kind, path=str(path))
 
     def warning(self, message: str) -> None:
-        """Report something the user should know that does not stop the job."""
+        """Report a fact that the user should know and that does not stop the job."""
         self.warnings.append(message)
         self.send("warning", message=message)
 
@@ -109,7 +109,7 @@ class Reporter:
         self.send("error", code=int(error.exit_code), message=error.message, hint=error.hint)
 
     def done(self) -> None:
-        """Report success; the last event."""
+        """Report success. It is the last event."""
         self._close_stage()
         self.send("done", seconds=round(self._clock() - self._started, 3))
 
@@ -121,10 +121,10 @@ class Reporter:
 
 
 def json_sink(stream: IO[str]) -> Sink:
-    """One JSON object a line, flushed, for a program that reads along."""
+    """A sink that writes one JSON object a line and flushes it, for a program that reads along."""
 
     def sink(event: dict[str, Any]) -> None:
-        # A reader that went away is noticed at the end of standard input; the job must not die of the pipe first.
+        # The end of standard input tells the job that its reader went away. A broken pipe must not end it before.
         try:
             stream.write(json.dumps(event, allow_nan=False, default=str) + "\n")
             stream.flush()
@@ -136,7 +136,7 @@ def json_sink(stream: IO[str]) -> Sink:
 
 @contextmanager
 def log_to(reporter: Reporter, path: Path) -> Iterator[None]:
-    """Keep every event of the block in a JSON-lines file as well, with the time of day."""
+    """Also write every event of the block to a file of JSON lines, with the time of day in seconds."""
     with path.open("a", encoding="utf-8") as stream:
         write = json_sink(stream)
 
@@ -151,7 +151,7 @@ def log_to(reporter: Reporter, path: Path) -> Iterator[None]:
 
 
 def watch_stdin(reporter: Reporter, stream: IO[str] | None = None) -> threading.Thread:
-    """Cancel on the word `cancel` and on end of input: the program that started us has gone."""
+    """Cancel on the word `cancel`, and at the end of the input, when the program that started the job has gone."""
 
     def watch() -> None:
         for line in stream or sys.stdin:

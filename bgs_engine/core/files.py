@@ -1,4 +1,4 @@
-"""Small file habits shared by every writer: whole or not at all, and failures in plain words."""
+"""Helpers of every writer. A file is written as a whole or not at all, and failures become plain errors."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from bgs_engine.core.errors import InputError
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; moved into place at the end, removed on any failure.
+    """A temporary path beside `path`. It is moved into place at the end of the block, and removed on any failure.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
@@ -34,12 +34,12 @@ def writing(path: Path) -> Iterator[Path]:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
-            with suppress(OSError):  # nothing to remove where not even the folder could be made
+            with suppress(OSError):  # there is nothing to remove if the folder could not be made
                 partial.unlink(missing_ok=True)
 
 
 def replace_folder(partial: Path, final: Path) -> None:
-    """Move a finished folder into place; an earlier one of that name goes only once the new one stands."""
+    """Move a finished folder into place. An earlier one of that name is removed only after that."""
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
@@ -54,10 +54,10 @@ def replace_folder(partial: Path, final: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's content.
+    """The content of a JSON file.
 
     Raises:
-        InputError: missing, unreadable or not JSON.
+        InputError: the file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -68,7 +68,11 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people and programs, whole or not at all."""
+    """Write indented JSON, as a whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
     with writing(path) as partial:
         partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -80,7 +84,7 @@ def sha256(path: Path) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Fail now, with a sentence, rather than after an hour's work.
+    """Check that a folder can be written, before the work begins and not after an hour.
 
     Raises:
         InputError: the folder cannot be made or written.

@@ -1,7 +1,7 @@
-"""The label table: what every label of every level is, where it is, and what people call it.
+"""The label table: size, place, colour and name of every label of every level.
 
-Kept as labels.json in the run folder and edited by people (names), so it is plain data; everything is computed with
-one sort per level, never per Gaussian.
+The run folder keeps it as labels.json, where people edit the names. One sort per level computes it; nothing loops over
+the Gaussians.
 """
 
 import operator
@@ -21,7 +21,7 @@ SOLID_OPACITY = 0.1  # fainter Gaussians count neither for a label's box nor for
 
 @dataclass
 class Label:
-    """One label of one level. Lengths are in scene units, colours linear 0..1."""
+    """One label of one level. Lengths are in scene units. The colour is the mean colour of its Gaussians, 0..1."""
 
     label: int
     parent: int
@@ -36,13 +36,17 @@ class Label:
 
 @dataclass
 class LabelTable:
-    """`levels[l - 1]` holds the labels of level l, largest first."""
+    """The labels of all levels. `levels[l - 1]` holds those of level l, largest first."""
 
     layout: BitLayout
     levels: list[list[Label]]
 
     def of(self, level: int) -> list[Label]:
-        """The labels of `level`."""
+        """The labels of `level`.
+
+        Raises:
+            UsageError: the layout has no such level.
+        """
         self.layout.bits_to(level)
         return self.levels[level - 1]
 
@@ -55,12 +59,12 @@ def build_label_table(
     colors: np.ndarray,
     confidence: np.ndarray | None = None,
 ) -> LabelTable:
-    """Describe every label in use.
+    """The table of all labels in use.
 
     Args:
         codes: int32 [N].
         means: float32 [N, 3], scene units.
-        opacities: float32 [N] in 0..1, weights of centre and colour.
+        opacities: float32 [N] in 0..1. They weigh the centre and the colour.
         colors: float32 [N, 3], 0..1.
         confidence: float32 [N] in 0..1, or None.
     """
@@ -111,7 +115,11 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def write_labels(path: Path, table: LabelTable) -> None:
-    """Write labels.json, whole or not at all."""
+    """Write labels.json, as a whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     levels = [[asdict(label) for label in level] for level in table.levels]
     write_json(path, {"format": TABLE_FORMAT, "level_bits": table.layout.level_bits, "levels": levels})
 
@@ -120,7 +128,7 @@ def read_labels(path: Path) -> LabelTable:
     """Read labels.json.
 
     Raises:
-        InputError: missing, damaged, or written by a newer version.
+        InputError: the file is missing, damaged, or written by a newer version.
     """
     data = read_json(path)
     try:
@@ -136,7 +144,7 @@ def read_labels(path: Path) -> LabelTable:
 
 
 def _checked(label: Label) -> Label:
-    """The label with every value of its own type; JSON has lists where tuples are meant."""
+    """The label with every value converted to its own type. JSON has lists where the label has tuples."""
     label.label, label.parent, label.count = map(operator.index, (label.label, label.parent, label.count))
     for name in ("center", "box_min", "box_max", "color"):
         a, b, c = map(float, getattr(label, name))

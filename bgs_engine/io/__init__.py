@@ -1,1 +1,1 @@
-"""Files in and out. `ply` and `run_folder` need numpy and plyfile alone."""
+"""Readers and writers of files. `ply` and `run_folder` need numpy and plyfile alone."""

@@ -1,8 +1,8 @@
-"""Cameras of a COLMAP model, binary or text: cameras and images only.
+"""Cameras of a COLMAP model, binary or text. It reads the files `cameras` and `images` only.
 
-pycolmap was tried first (4.2.1): it insists on points3D, which trainers' copies often lack; a cut cameras.bin opens
-without complaint, as zeros; damage elsewhere surfaces as `unordered_map::at`. The two files needed here are a page of
-code, and the 2D points in images.bin, nearly all of its bytes, are stepped over.
+pycolmap 4.2.1 was tried first. It needs points3D, which trainers' copies often lack. It opens a cut cameras.bin without
+complaint, as zeros, and reports other damage as `unordered_map::at`. Reading the two files takes a page of code. The
+2D points are nearly all bytes of images.bin, and the reader steps over them.
 Format: https://colmap.github.io/format.html
 """
 
@@ -63,7 +63,7 @@ def read_colmap(model: Path, folder: Path) -> list[Camera]:
         folder: the dataset, where images are looked for; `Camera.image` is None where one is missing.
 
     Raises:
-        InputError: missing or damaged files, lens distortion, a pose that is not finite.
+        InputError: a file is missing or damaged, a lens is distorted, or a pose is not finite.
     """
     kind = "bin" if (model / "images.bin").is_file() else "txt"
     cameras_file, images_file = model / f"cameras.{kind}", model / f"images.{kind}"

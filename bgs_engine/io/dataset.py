@@ -1,12 +1,12 @@
-"""A dataset folder, opened: cameras with their images, level folders of masks, the splat, and which way is up.
+"""Opens a dataset folder: cameras with their images, level folders of masks, the splat, and the up axis.
 
     DATASET/ scene.ply                    or given apart, or named by `ply_file_path` in transforms.json
              images/*.{jpg,png}           or a downscaled copy images_2, images_4, ...
              sparse/0/                    COLMAP, binary before text; or transforms.json
              masks/level_1 ... level_L/   see io.masks
 
-Where a COLMAP model and a transforms.json are both there, the COLMAP model counts: splat trainers use it, while many
-tools write a transforms.json in coordinates of their own.
+If a folder has a COLMAP model and a transforms.json, the COLMAP model counts. Splat trainers use it, and many tools
+write a transforms.json in coordinates of their own.
 """
 
 from collections import Counter
@@ -31,7 +31,11 @@ ROUNDING = 2.0  # pixels that downscaled copies of photos may differ from an exa
 
 @dataclass(frozen=True)
 class Dataset:
-    """Cameras (sizes and intrinsics those of the images on disk), level folders coarse to fine, splat, up axis [3]."""
+    """An opened dataset.
+
+    cameras: with the sizes and intrinsics of the images on disk. mask_levels: level folders, coarse to fine. ply: the
+    splat. up: the up axis [3].
+    """
 
     folder: Path
     cameras: tuple[Camera, ...]
@@ -52,7 +56,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | None = None) -> Dataset:
-    """Open and check a dataset; reads no pixels.
+    """Open and check a dataset. No pixels are read.
 
     Args:
         folder: the dataset; ply: the splat where it is not in the folder.
@@ -60,7 +64,7 @@ def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | Non
             their camera; these frames are left out.
 
     Raises:
-        InputError: no cameras, not one usable image, damaged files.
+        InputError: there are no cameras, no image is usable, or a file is damaged.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -98,7 +102,7 @@ def _read_cameras(folder: Path) -> tuple[list[Camera], dict[str, Any]]:
 
 
 def _usable(cameras: list[Camera], reporter: Reporter | None) -> tuple[Camera, ...]:
-    """The cameras, fitted to their images; one bad photo among hundreds costs that view, not the job."""
+    """The cameras, fitted to their images. A camera with a bad image is left out, and the job goes on."""
     fitted: list[Camera] = []
     problems: list[tuple[str, InputError]] = []
     for camera in cameras:
@@ -122,7 +126,7 @@ def _fitted(camera: Camera) -> Camera:
     """The camera with its intrinsics scaled to the image on disk (images_2, images_4, ...).
 
     Raises:
-        InputError: the image cannot be read, or has other proportions than its camera.
+        InputError: the image cannot be read, or its proportions are not those of its camera.
     """
     assert camera.image is not None
     width, height = image_size(camera.image)

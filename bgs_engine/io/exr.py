@@ -1,7 +1,7 @@
-"""OpenEXR pictures of any channels, as compositing programs read them: scan lines, ZIP, half or float.
+"""Writes OpenEXR pictures with any channels for compositing programs: scan lines, ZIP, half or float.
 
-https://openexr.com/en/latest/OpenEXRFileLayout.html. Written here because the few wheels that can are large, and the
-one layout that is needed is forty lines.
+Format: https://openexr.com/en/latest/OpenEXRFileLayout.html. The packages that write such files are large, and the one
+variant that is needed here takes forty lines.
 """
 
 import struct
@@ -20,12 +20,12 @@ LONGEST_CHANNEL_NAME = 255
 
 
 def write_exr(path: Path, channels: Mapping[str, np.ndarray], pixel_aspect: float = 1.0) -> None:
-    """Write channels [H, W], all of one size, float16 as half and everything else as float; whole or not at all.
+    """Write channels [H, W] of one size as a whole or not at all. float16 becomes half, other types become float.
 
-    Names are `Layer.Pass.Channel` where a program should see layers. pixel_aspect: width of a pixel over its height.
+    A name `Layer.Pass.Channel` makes programs show layers. pixel_aspect: width of a pixel over its height.
 
     Raises:
-        ValueError: no channels, or of different sizes.
+        ValueError: there are no channels, or they differ in size.
         InputError: the file cannot be written.
     """
     names = sorted(channels)

@@ -1,7 +1,7 @@
-"""A splat as arrays: the activations that every 3DGS trainer uses, applied once (Kerbl et al. 2023).
+"""A splat as arrays, with the activations that every 3DGS trainer uses applied once (Kerbl et al. 2023).
 
-Stored values are raw: scales are logarithms, opacities logits, quaternions (w, x, y, z) of any length, colours
-spherical-harmonics coefficients.
+A file stores raw values. Scales are logarithms, opacities are logits, quaternions (w, x, y, z) have any length, and
+colours are spherical-harmonics coefficients.
 """
 
 from dataclasses import dataclass
@@ -57,10 +57,10 @@ class Gaussians:
 
 
 def load_gaussians(ply: SplatPly, colors: bool = True) -> Gaussians:
-    """Read and activate.
+    """Read all Gaussians of a PLY and activate their values.
 
     Raises:
-        InputError: not one Gaussian has finite position, scale and rotation.
+        InputError: no Gaussian has a finite position, scale and rotation.
     """
     means, scales, quats, raw = (np.empty((ply.count, len(group)), np.float32) for group in _GEOMETRY)
     for start, parts in ply.column_blocks(_GEOMETRY):  # one pass over the file
@@ -82,7 +82,7 @@ def load_gaussians(ply: SplatPly, colors: bool = True) -> Gaussians:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Opacities in 0..1 from logits of any shape; +-inf are legal, NaN counts as transparent."""
+    """Opacities in 0..1 from logits of any shape. Infinite logits are legal, and NaN counts as transparent."""
     clipped = np.nan_to_num(logits, nan=-LOGIT_LIMIT).clip(-LOGIT_LIMIT, LOGIT_LIMIT)
     return (1 / (1 + np.exp(-clipped))).astype(np.float32)
 
@@ -94,7 +94,7 @@ def logit(opacities: np.ndarray) -> np.ndarray:
 
 
 def read_sh(ply: SplatPly) -> np.ndarray:
-    """Spherical-harmonics coefficients, float32 [N, K, 3], K = 1, 4, 9 or 16; non-finite ones count as 0.
+    """Spherical-harmonics coefficients, float32 [N, K, 3], K = 1, 4, 9 or 16. Values that are not finite count as 0.
 
     In the file f_rest is channel-major: all of red, then green, then blue.
     """

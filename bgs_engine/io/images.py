@@ -1,6 +1,6 @@
-"""Pictures on disk: finding them, their sizes, their pixels, and writing label maps.
+"""Photos and label maps on disk, the input of the engine. `pictures` draws the pictures for people.
 
-Sizes come from file headers alone, so opening a dataset of a thousand photos decodes none of them.
+Sizes come from the headers of the files. Opening a dataset of a thousand photos decodes none of them.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Nested label maps on disk: masks/level_1 ... level_L, one 16-bit PNG per view, 0 = unlabelled.
+"""Nested level maps on disk: masks/level_1 ... level_L, one 16-bit PNG per view, 0 = unlabelled.
 
-Nested means: an id of level l lies within one id of level l - 1 (or wholly where level l - 1 is unlabelled). Ids mean
-something within one view only. Maps are decoded one view at a time, so memory does not grow with the dataset.
+In nested maps an id of level l lies within one id of level l - 1, or wholly where level l - 1 is unlabelled. An id has
+a meaning within its view only. Maps are decoded one view at a time, so memory does not grow with the dataset.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from bgs_engine.io.images import read_label_png, write_label_png
 
 
 def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[Camera]:
-    """The cameras that have a label map; the others are counted in one warning.
+    """The cameras that have a level map. One warning counts the others.
 
     Raises:
         InputError: no camera has one.
@@ -36,7 +36,7 @@ def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[C
 
 
 def load_level_maps(dataset: Dataset, camera: Camera) -> np.ndarray:
-    """The label maps of one view, int32 [L, H, W], coarse to fine; a level whose file is missing is unlabelled.
+    """The level maps of one view, int32 [L, H, W], coarse to fine. A level whose file is missing is unlabelled.
 
     Raises:
         InputError: a map that is damaged, of another size than its image, or not nested.
@@ -76,7 +76,7 @@ def _pixels_outside_parent(child: np.ndarray, parent: np.ndarray) -> int:
 
 
 def write_level_maps(dataset: Dataset, camera: Camera, maps: np.ndarray) -> None:
-    """Write the label maps int [L, H, W] of one view; ids up to 65,535, nested.
+    """Write the level maps int [L, H, W] of one view. They must be nested, with ids up to 65,535.
 
     Raises:
         InputError: not nested, ids too large, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Pictures for people: contact sheets, overlays, and saving them as PNG or JPEG."""
+"""Pictures for people: contact sheets, overlays, and files of them. `images` reads the photos and label maps."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Row layouts of splat PLYs: the source's own with more properties, the plain one, and conversion between them."""
+"""Types of the rows of splat PLYs: the source's own type with more properties, the plain type, and conversion."""
 
 from collections.abc import Sequence
 
@@ -8,22 +8,22 @@ from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
 
 
 def row_dtype(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
-    """The source's row type with further (name, dtype) properties at its end; names that exist are not repeated."""
+    """The source's row type with further (name, dtype) properties at its end. Names that exist are not repeated."""
     own = [(name, ply.dtype[name].str) for name in ply.names]
     return np.dtype(own + [(name, kind) for name, kind in extra if name not in ply.names])
 
 
 def plain_dtype() -> np.dtype:
-    """The 62-float layout of the first 3DGS release, which fixed-struct viewers expect."""
+    """The 62 floats of the first 3DGS release, which viewers with a fixed row type expect."""
     rest = [f"f_rest_{i}" for i in range(45)]
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, *SPLAT_PROPERTIES[6:]]
     return np.dtype([(name, "<f4") for name in names])
 
 
 def convert_rows(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Rows in another layout: shared properties copied, missing ones 0.
+    """The rows in another type. Shared properties are copied, and missing ones become 0.
 
-    f_rest is channel-major (all of red, then green, then blue), so a lower degree is spread over the three channels.
+    f_rest is channel-major: all of red, then green, then blue. A change of degree moves the start of each channel.
     """
     names = rows.dtype.names or ()
     out = np.zeros(len(rows), dtype)

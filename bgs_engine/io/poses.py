@@ -1,4 +1,4 @@
-"""Checks that every camera reader shares: numbers that make a usable pinhole view, or which ones do not."""
+"""Checks that the camera readers share. They refuse numbers that make no usable pinhole view, and say which."""
 
 import math
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ ORTHOGONAL_TOLERANCE = 1e-2  # poses are printed with few digits; a real shear o
 
 
 def checked_pose(matrix: np.ndarray, where: str) -> np.ndarray:
-    """A rigid transform [4, 4] from [3, 4] or [4, 4]; a uniform scale of its axes is divided out.
+    """A rigid transform [4, 4] from [3, 4] or [4, 4]. A uniform scale of its axes is divided out.
 
     Raises:
-        InputError: not finite, mirrored or sheared; `where` names the frame.
+        InputError: the pose is not finite, mirrored or sheared. `where` names the frame.
     """
     again = "Compute the poses again or take this frame out."
     if matrix.shape not in ((3, 4), (4, 4)):
@@ -44,7 +44,7 @@ def checked_intrinsics(
     """(fx, fy, cx, cy), all finite and in range.
 
     Raises:
-        InputError: no picture has such a size or focal length; `where` names the camera.
+        InputError: no picture has such a size or focal length. `where` names the camera.
     """
     fx, fy, cx, cy = map(float, focal_and_center)
     values = (fx, fy, cx, cy)
@@ -59,7 +59,7 @@ def checked_intrinsics(
 
 
 def refuse_distortion(model: str, where: str) -> InputError:
-    """The error for a camera that is no pinhole. Undistorting here would move the pixels under masks made elsewhere."""
+    """The error for a camera that is no pinhole. Undistorting would move the pixels under masks made elsewhere."""
     return InputError(
         f"{where} has lens distortion (camera model {model}), and splats are drawn without.",
         "Run `colmap image_undistorter --image_path images --input_path sparse/0 --output_path undistorted` "

@@ -1,7 +1,7 @@
-"""The run folder: what a segmentation leaves on disk. docs/formats.md describes it for other programs.
+"""The run folder, which holds the result of a segmentation. docs/reference/formats.md describes it for other programs.
 
-While a job runs it writes to `.<name>.partial` beside the target; `finish` moves that into place as a whole, so an
-earlier result survives until the new one stands, and a killed job leaves its checkpoint for `--resume`.
+A running job writes to `.<name>.partial` beside the target, and `finish` moves that folder into place as a whole. An
+earlier result survives until then. A killed job leaves its checkpoint for `--resume`.
 """
 
 import operator
@@ -58,7 +58,7 @@ def open_run(folder: Path) -> Run:
     """Open a run folder and check that its parts fit together.
 
     Raises:
-        InputError: missing parts, parts of different lengths, or a newer format.
+        InputError: parts are missing or differ in length, or the format is newer.
     """
     folder = Path(folder)
     info = read_json(folder / "run.json")
@@ -93,9 +93,9 @@ def _load(path: Path, dtype: type) -> np.ndarray:
 
 
 def codes_in(ply: SplatPly) -> np.ndarray | None:
-    """Codes that a PLY itself carries, int32 [N]: seg_0..seg_3 bytes or one whole-number `bgs_code`; else None.
+    """Codes that a PLY carries, int32 [N], as bytes seg_0..seg_3 or as one integer `bgs_code`; None without codes.
 
-    A float `bgs_code` is ignored: editors that turn integers into float32 have lost the low bits already.
+    A float `bgs_code` is ignored, because an editor that turned integers into float32 lost their low bits.
     """
     if all(name in ply.names and ply.dtype[name].kind == "u" for name in CODE_BYTE_NAMES):
         return codes_from_bytes(ply.columns(CODE_BYTE_NAMES, np.uint8))
@@ -105,7 +105,11 @@ def codes_in(ply: SplatPly) -> np.ndarray | None:
 
 
 def write_coded_ply(path: Path, ply: SplatPly, codes: np.ndarray) -> None:
-    """The source rows unchanged plus uchar seg_0..seg_3, row order kept; codes int32 [N]."""
+    """Write the source's rows unchanged and in order, with codes int32 [N] as uchar seg_0..seg_3.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     dtype = row_dtype(ply, [(name, "u1") for name in CODE_BYTE_NAMES])
     columns = code_bytes(codes)
 
@@ -157,10 +161,10 @@ def write_run(
 
 
 def finish(folder: Path) -> None:
-    """Move the partial folder of `folder` into place; an earlier run is replaced only now.
+    """Move the partial folder of `folder` into place. It replaces an earlier run.
 
     Raises:
-        InputError: the move failed; the earlier run is still there.
+        InputError: the move failed. The earlier run is still there.
     """
     try:
         replace_folder(partial_folder(folder), folder)

@@ -27,7 +27,7 @@ def read_transforms(path: Path) -> tuple[list[Camera], dict[str, Any]]:
     Frames whose image is missing have `image` None, and width 0 where the file does not say the size either.
 
     Raises:
-        InputError: not such a file, lens distortion, an unusable pose (the frame is named).
+        InputError: the file is of another kind, a lens is distorted, or a frame's pose is unusable.
     """
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("frames"), list):
@@ -40,10 +40,10 @@ def read_transforms(path: Path) -> tuple[list[Camera], dict[str, Any]]:
 
 
 def read_views(path: Path) -> list[Camera]:
-    """As `read_transforms`, for drawing: every camera has a size.
+    """The cameras of `read_transforms` for drawing, each with a size.
 
     Raises:
-        InputError: as `read_transforms`; a frame whose size nothing says.
+        InputError: as `read_transforms`, or the file does not say the size of a frame.
     """
     cameras, _ = read_transforms(path)
     for camera in cameras:
@@ -115,7 +115,7 @@ def _number(values: dict[str, Any], key: str, where: str, default: float = 0.0) 
 
 
 def write_transforms(path: Path, cameras: Sequence[Camera], shared: dict[str, Any] | None = None) -> None:
-    """Write cameras as transforms.json; intrinsics go to the top when all share them, further keys from `shared`.
+    """Write cameras as transforms.json with the further keys `shared`. Intrinsics that all share stand at the top.
 
     `file_path` is the image's path relative to the file, or images/<name>.png where a camera has none.
     """

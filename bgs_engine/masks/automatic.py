@@ -20,13 +20,13 @@ COARSE_STRIDE = 4  # the first adaptive pass asks at every fourth point in both 
 STABILITY_OFFSET = 1.0  # logits; a mask is stable when moving its threshold this far hardly changes it
 SPECK_AREA = 50  # pixels at 640x480; smaller islands and holes of a mask are noise
 FRESH_IOU = 0.9  # an answer that overlaps a kept one more than this is the same mask
-EXPLAINED_CELLS = 3.0  # docs/masks.md has what other values cost and find
+EXPLAINED_CELLS = 3.0  # docs/lab-book.md has the cost and the finds of other values
 CLEARLY_BETTER = 0.02  # score; a repeat replaces the kept mask from this gain on
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptConfig:
-    """How an image is asked."""
+    """How a promptable model is asked about an image."""
 
     points_per_side: int = 32  # of the finest grid
     batch: int = 4  # prompts a call; more save no time on a processor, and each call is a chance to cancel
@@ -40,7 +40,7 @@ class PromptConfig:
 
 @dataclass
 class _Kept:
-    """What was found so far in one image, at the resolution of the model's masks."""
+    """The masks found so far in one image, at the resolution of the model's masks."""
 
     sketches: np.ndarray  # bool [room, pixels of a sketch]
     logits: list[np.ndarray] = field(default_factory=list)  # float16 [h, w]

@@ -20,7 +20,7 @@ SHAPE_TOLERANCE = 0.02  # masks made on downscaled images may differ this much i
 
 
 class ImportedMasks:
-    """Masks from files.
+    """Masks from the files in a folder.
 
     Raises:
         InputError: the folder is not there.
@@ -48,7 +48,7 @@ class ImportedMasks:
         """The view's masks at the size of its image, uint8 [H, W, 3].
 
         Raises:
-            InputError: none there, damaged, or of other proportions than the image.
+            InputError: the view has no masks, or they are damaged, or their proportions are not those of the image.
         """
         path = self._find(stem)
         height, width = image.shape[:2]

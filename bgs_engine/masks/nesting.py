@@ -16,7 +16,7 @@ REFERENCE_PIXELS = 640 * 480  # areas below are given for an image of this size 
 
 @dataclass(frozen=True, kw_only=True)
 class NestingConfig:
-    """How masks become a forest; the shares are FACTS of common practice, see docs/masks.md."""
+    """How masks become a forest. docs/method.md explains the values."""
 
     duplicate_iou: float = 0.9  # two masks that agree more than this are one; the better score stays
     inside_share: float = 0.9  # a mask is a child when more than this share of it lies inside a larger one
@@ -57,7 +57,7 @@ class Forest:
 
 
 def build_forest(masks: MaskStack, config: NestingConfig | None = None) -> Forest:
-    """Drop duplicates, nest, resolve partial overlaps; the order of the input does not matter.
+    """Drop duplicates, nest masks and resolve partial overlaps. The order of the input does not matter.
 
     A child lies wholly inside its parent (it is clipped to it) and siblings are disjoint: where two overlap without
     one containing the other, the better score keeps the pixels. What no child of a node covers stays with the node.

@@ -58,7 +58,7 @@ class OnnxSam:
     def _options(self, threads: int) -> Any:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Threads that wait must not spin: the next image's threads need the processors (docs/masks.md has the cost).
+        # Threads that wait must not spin: the next image's threads need the processors (docs/lab-book.md has the cost).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         return options
@@ -74,7 +74,7 @@ class OnnxSam:
             ) from None
 
     def _read_interface(self, encoder: str, decoder: str) -> None:
-        """Which way the encoder wants its image, and which of its outputs feeds which input of the decoder."""
+        """Find out how the encoder takes its image, and which of its outputs feeds which input of the decoder."""
         inputs = self._encoder.get_inputs()
         shape = [d if isinstance(d, int) and d > 0 else None for d in inputs[0].shape]
         if len(inputs) != 1 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (3, None)):

@@ -36,12 +36,12 @@ MAX_WORKERS = 4  # images in work at once; each needs its own activations (about
 SOFT_BORDER = 2  # pixels
 FRAME_MARGIN = 0.08  # of the side; objects that touch the edge of their picture are recognised less well
 POLL = 0.1  # seconds between two looks at whether the user asked to stop
-LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/masks.md has the trials
+LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/lab-book.md has the trials
 
 
 @dataclass
 class MasksReport:
-    """What came of it."""
+    """Counts and figures of a finished masks stage."""
 
     images: int = 0
     made: int = 0

@@ -1,4 +1,4 @@
-"""`bgs eval`: a run against true labels.
+"""`bgs eval`: compares a run with true labels.
 
 Truth folder: transforms_test.json (held-out cameras), level_<l>/<stem>.png (16-bit maps, ids of the whole scene, 0 =
 nothing), and, where they are known, labels.npz with the true labels [N, L] of every Gaussian.
@@ -45,10 +45,10 @@ ClassMaps = Callable[[Camera], Sequence[np.ndarray]]
 
 
 def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str, Any]:
-    """Measure a run; the result holds plain numbers only.
+    """Scores of a run. The result holds plain numbers only.
 
     Raises:
-        InputError: a run or truth folder that is incomplete or does not fit.
+        InputError: the run or the truth folder is incomplete, or they do not fit together.
     """
     run = open_run(run_folder)
     gaussians = load_gaussians(run.ply, colors=False)
@@ -132,7 +132,7 @@ class _RunMaps:
 
 
 def as_table(result: dict[str, Any]) -> str:
-    """The result for people."""
+    """The result as a table for people."""
     columns = ("click", "best", "boundary", "gaussians", "collisions", "segments")
     lines = [" ".join([f"{'':8}", *(f"{name:>10}" for name in columns)])]
     for name, row in result.items():

@@ -1,4 +1,4 @@
-"""Labels out of a run as PLY files of their own."""
+"""`bgs export`: writes labels of a run as PLY files."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,10 +16,10 @@ from bgs_engine.io.run_folder import Run
 def export_run(
     run: Run, out: Path, level: int | None, labels: Sequence[int] | None, plain: bool, reporter: Reporter
 ) -> list[Path]:
-    """One PLY per label of `level` (all, or the chosen ones); returns the paths.
+    """Write one PLY per label of `level`, for all labels or the chosen ones. Returns the paths.
 
-    Rows keep their bytes and order; `plain` writes the 62-float layout of the first 3DGS release instead, for viewers
-    that read nothing else.
+    Rows keep their bytes and order. `plain` writes the 62 floats of the first 3DGS release instead, for viewers that
+    read nothing else.
 
     Args:
         run: an open run.
@@ -30,7 +30,7 @@ def export_run(
         reporter: told after each file.
 
     Raises:
-        UsageError: a level or label that the run does not have.
+        UsageError: the run has no such level or label.
         InputError: the folder cannot be written.
     """
     level = run.layout.levels if level is None else level
@@ -55,7 +55,7 @@ def export_run(
 
 
 def write_rows(path: Path, ply: SplatPly, rows: np.ndarray, plain: bool) -> None:
-    """Some rows of a splat as a PLY of their own; rows int [K], kept in that order."""
+    """Write some rows of a splat as a PLY; rows int [K], kept in that order."""
     dtype = plain_dtype() if plain else ply.dtype
 
     def chunks() -> Iterator[np.ndarray]:

@@ -1,4 +1,7 @@
-"""`bgs frames`: the pictures of a shot, for compositing: colour, labels, one mask a label, depth; PNG or EXR."""
+"""`bgs frames`: draws a shot for compositing. `shot` reads the shot.
+
+Each frame has passes for colour, labels, one mask a label, and depth, as PNG or EXR.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +37,11 @@ DEPTH_STEPS = 65535
 
 @dataclass(frozen=True)
 class FramesConfig:
-    """Which passes, in which files."""
+    """Which passes are drawn, and into which files.
+
+    Raises:
+        UsageError: there is no such pass.
+    """
 
     passes: tuple[str, ...] = field(default=("color",))
     exr: bool = False  # one EXR a frame, linear and premultiplied, instead of a PNG for each pass
@@ -55,10 +62,10 @@ class Part:
 
 
 def load_part(path: Path) -> Part:
-    """Read one.
+    """Read a part.
 
     Raises:
-        InputError: it is missing or no splat.
+        InputError: the file is missing or is no splat.
     """
     ply = read_ply(path)
     gaussians = load_gaussians(ply)
@@ -68,7 +75,7 @@ def load_part(path: Path) -> Part:
 
 
 class Stage:
-    """All parts where a frame has them. Means and covariances are made again only when something has moved."""
+    """All parts, placed as a frame places them. Means and covariances are made again only after a part has moved."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = parts
@@ -122,7 +129,7 @@ def render_shot(path: Path, out: Path, config: FramesConfig, reporter: Reporter)
     mask a label; linear and premultiplied.
 
     Raises:
-        InputError: no shot, a part that cannot be read, labels wanted of parts without codes.
+        InputError: the file is no shot, a part cannot be read, or labels are wanted of parts without codes.
     """
     shot = read_shot(path)
     reporter.stage("Reading splats")
@@ -166,7 +173,7 @@ def _legend(shot: Shot) -> dict[str, object]:
 
 
 def _masks(view: View, opacities: np.ndarray, labels: np.ndarray, wanted: Sequence[ShotLabel]) -> dict[str, np.ndarray]:
-    """How much of each pixel's light each label catches, float32 [H, W] in 0..1; three labels a walk."""
+    """The share of each pixel's light that each label catches, float32 [H, W] in 0..1; three labels a walk."""
     out = {}
     names = mask_names(wanted)
     here = labels[view.order]
@@ -182,7 +189,7 @@ def _masks(view: View, opacities: np.ndarray, labels: np.ndarray, wanted: Sequen
 
 
 def mask_names(labels: Sequence[ShotLabel]) -> list[str]:
-    """A name for each label that files and EXR channels may have, no two the same."""
+    """A unique name for each label that is legal for files and EXR channels."""
     used: set[str] = set()
     out = []
     for row in labels:
@@ -196,7 +203,7 @@ def mask_names(labels: Sequence[ShotLabel]) -> list[str]:
 def exr_channels(
     made: dict[str, np.ndarray], masks: dict[str, np.ndarray], wanted: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Channels of one frame. Colours are unpremultiplied, linearised and premultiplied again: blending was in sRGB."""
+    """Channels of one frame. Colours were blended in sRGB: they are unpremultiplied, linearised and premultiplied."""
     out = {}
     if "color" in wanted:
         alpha = made["alpha"]

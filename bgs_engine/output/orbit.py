@@ -1,4 +1,4 @@
-"""Cameras on a circle round the bulk of a splat, for turntables."""
+"""Places cameras on a circle round the bulk of a splat, for turntables."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: what the codes look like on the scene, level by level."""
+"""Previews of a run: a few of its own views with the labels of each level laid over them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ PREVIEW_WIDTH = 480  # px
 
 
 def write_previews(run: Run, scene: RasterScene, cameras: Sequence[Camera], folder: Path, reporter: Reporter) -> None:
-    """preview/labels_level_<l>.png: a few views with the labels laid over the colours."""
+    """Write labels_level_<l>.png into `folder`, one contact sheet a level."""
     reporter.stage("Drawing previews")
     picked = [cameras[i] for i in np.unique(np.linspace(0, len(cameras) - 1, PREVIEW_VIEWS).round().astype(int))]
     builder = ViewBuilder(scene)

@@ -1,4 +1,4 @@
-"""`bgs render`: label maps, overlays and turntables of a run."""
+"""`bgs render`: draws label maps, overlays and turntables of a run from any cameras."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,14 @@ class RenderConfig:
 def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: Reporter) -> None:
     """Draw a run from the cameras of `views`: a transforms.json, or `orbit` for a turntable.
 
-    Writes out/color/*.png; unless only colours are wanted also out/labels/*.png (16-bit: the label's place in
-    labels.json, from 1; 0 = nothing), out/legend.json and out/overlay/*.png; for an orbit also turntable.gif.
+    It writes out/color/*.png. Unless only colours are wanted, it also writes out/labels/*.png (16-bit, the label's
+    place in labels.json from 1, 0 = nothing), out/legend.json and out/overlay/*.png. For an orbit it also writes
+    turntable.gif.
 
     Raises:
-        InputError: cameras that cannot be read, a folder that cannot be written.
-        EnvironmentLacksError: a device was asked for that is not here.
-        UsageError: more labels than 16 bits can number.
+        InputError: the cameras cannot be read, or the folder cannot be written.
+        EnvironmentLacksError: this machine does not have the device.
+        UsageError: the level has more labels than 16 bits can number.
     """
     gaussians = load_gaussians(run.ply)
     scene = RasterScene.from_gaussians(gaussians)
@@ -83,7 +84,7 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
 
 
 def _up_of(run: Run) -> np.ndarray:
-    """The up axis that the run's dataset was written with, else the usual one of captures."""
+    """The up axis of the run's dataset, or the usual one of captures."""
     folder = run.folder / str(run.info.get("dataset", "dataset"))
     if not (folder / "transforms.json").is_file():
         return DEFAULT_UP

@@ -1,4 +1,4 @@
-"""A shot: splats that move and a camera that moves, frame by frame, as Blender's Render Splats writes it down.
+"""Reads a shot: moving splats and a moving camera, frame by frame. Blender's Render Splats writes it.
 
     {"format": 1, "size": [W, H], "pixel_aspect": 1.0, "level_bits": "12,10,10", "level": 1,
      "parts": ["part_0.ply", ...],
@@ -60,7 +60,7 @@ def read_shot(path: Path) -> Shot:
     """Read a shot.
 
     Raises:
-        InputError: not a shot, of a newer format, or damaged.
+        InputError: the file is no shot, of a newer format, or damaged.
     """
     data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("frames"), list) or "parts" not in data:

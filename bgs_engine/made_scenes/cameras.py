@@ -1,4 +1,4 @@
-"""Where the pictures of a made room are taken from: a ring inside the room, clear of the furniture."""
+"""Places the cameras of a made room on a ring inside it, clear of the furniture."""
 
 import numpy as np
 from scipy.spatial import cKDTree

@@ -1,7 +1,7 @@
-"""Training masks as an automatic mask generator would make them: the truth with its usual faults.
+"""Gives true masks the usual faults of an automatic mask generator.
 
-Every view is treated by itself: masks missed, objects split, siblings merged, parts not found, borders shaken, ids that
-mean nothing in another view. Maps stay nested: a fine id lies in one coarse id.
+Every view gets faults of its own. Masks are missed, objects split, siblings merged, parts not found and borders shaken,
+and ids mean nothing in another view. Maps stay nested: a fine id lies in one coarse id.
 """
 
 from dataclasses import dataclass

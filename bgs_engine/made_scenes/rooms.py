@@ -1,4 +1,4 @@
-"""What stands where: a furnished toy room, and a room crowded with small things; hard_cases.py has the rest."""
+"""Furnishes two rooms: a toy room, and a room crowded with small things. hard_cases.py has the other rooms."""
 
 import math
 from dataclasses import dataclass

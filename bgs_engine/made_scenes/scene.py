@@ -1,4 +1,4 @@
-"""`make_scene`: a dataset folder with pictures, faulty masks, and the truth to judge by.
+"""`make_scene` writes a dataset folder with pictures, faulty masks, and the truth to judge results by.
 
     FOLDER/ scene.ply                      flat discs on primitive surfaces, INRIA layout
             images/train_XXX.jpg           transforms.json (OpenGL poses, training views only)
@@ -6,7 +6,7 @@
             gt/level_{1,2,3}/test_XXX.png  16-bit, scene-wide ids; gt/transforms_test.json, gt/labels.npz [N, 3]
             made_scene.json                the configuration
 
-Whatever trains must not read gt/.
+Training must not read gt/.
 """
 
 import shutil

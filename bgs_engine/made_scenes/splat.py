@@ -1,4 +1,4 @@
-"""From labelled pieces to Gaussians as a trainer leaves them: flat discs, two-humped opacities, some mess."""
+"""Turns labelled pieces into Gaussians like a trainer's: flat discs, opacities with two humps, some floaters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

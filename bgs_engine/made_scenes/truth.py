@@ -1,4 +1,4 @@
-"""Clean label maps: at every pixel the label with the most blended weight, decided from group to object to part."""
+"""True label maps. A pixel gets the label with the most blended weight, first of groups, then objects, then parts."""
 
 import numpy as np
 from numba import prange

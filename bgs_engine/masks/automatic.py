@@ -1,8 +1,8 @@
-"""Automatic mask generation: prompt a SAM-style model all over an image and keep what is good and new.
+"""Automatic mask generation: prompt a SAM-style model all over an image and keep the good and new masks.
 
-The plain way asks at every point of a dense grid. Most of those answers repeat: a point on a mug gives the mug again.
-The adaptive way asks on a coarse grid first and goes on to finer ones only where that may tell something new: where
-no mask is yet, or where the smallest mask is large against the grid and prompts nearby still brought news.
+The plain way asks at every point of a dense grid. Most of its answers repeat a mask: every point on a mug gives the
+mug. The adaptive way asks on a coarse grid first. It asks on finer grids only at points without a mask, and at points
+whose smallest mask is large against the grid if prompts nearby still brought new masks.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ class _Kept:
     areas: list[float] = field(default_factory=list)  # in pixels of the sketch
 
     def place(self, sketch: np.ndarray, score: float) -> tuple[int, bool]:
-        """Where a mask, bool [h', w'], belongs and whether it is worth having; a repeat must be clearly better."""
+        """(number, keep) of a mask, bool [h', w']: its place and whether to keep it. Repeats must be clearly better."""
         flat = sketch.ravel()
         area = float(np.count_nonzero(flat))
         count = len(self.scores)
@@ -73,7 +73,7 @@ class _Kept:
 
 
 class AutomaticMasks:
-    """A `MaskProposer` on top of any promptable model."""
+    """A `MaskProposer` that asks any promptable model."""
 
     crops = True
 
@@ -83,11 +83,11 @@ class AutomaticMasks:
         self._batch = self.config.batch
 
     def key(self, stem: str) -> str:
-        """The model and how it is asked; the same for every view."""
+        """The model and how it is asked. Every view has the same key."""
         return f"{self.model.signature} {self.config}"
 
     def propose(self, image: np.ndarray, stem: str, check: Check, where: np.ndarray | None = None) -> MaskStack:
-        """Scored masks of an image, uint8 [H, W, 3]; the score is predicted IoU times stability.
+        """Scored masks of an image, uint8 [H, W, 3]. The score is the predicted IoU times the stability.
 
         Only points inside `where`, bool [H, W], are asked.
 
@@ -111,7 +111,7 @@ class AutomaticMasks:
     def _ask(
         self, encoded: object, points: np.ndarray, stem: str, check: Check
     ) -> Iterator[tuple[np.ndarray, Answers]]:
-        """Points with answers, in as many calls as memory makes necessary; a smaller batch is kept for later calls."""
+        """Points with answers, in as many calls as memory makes necessary. Later calls keep a smaller batch."""
         done = 0
         while done < len(points):
             check()
@@ -139,7 +139,7 @@ def _exhausted(stem: str) -> MemoryExhaustedError:
 
 
 class _Search:
-    """Which points of one image are still worth asking, and what was found."""
+    """The points of one image that are still worth asking, and the masks found."""
 
     def __init__(self, height: int, width: int, config: PromptConfig) -> None:
         self.height, self.width, self.config = height, width, config
@@ -159,7 +159,7 @@ class _Search:
         self.asked |= nowhere[np.ix_(rows, columns)]
 
     def batches(self, size: Callable[[], int]) -> Iterator[np.ndarray]:
-        """Points [b, 2] to ask next, until nothing is left to ask; `take` must see each answer before the next."""
+        """Points [b, 2] to ask next, until none is left. `take` must see each answer before the next batch."""
         for stride in self._strides():
             rows, columns = np.nonzero(self._candidates(stride))
             order = _scattered(len(rows)) if self.config.adaptive else np.arange(len(rows))
@@ -181,7 +181,7 @@ class _Search:
         return strides
 
     def _candidates(self, stride: int) -> np.ndarray:
-        """Points of a pass, bool [n, n]: of its grid, not asked, and uncovered or near a prompt that brought news."""
+        """Points of a pass, bool [n, n]: on its grid, not asked, without a mask or near a prompt that brought one."""
         grid = np.zeros_like(self.asked)
         grid[stride // 2 :: stride, stride // 2 :: stride] = True
         grid &= ~self.asked
@@ -193,7 +193,7 @@ class _Search:
         return float((self.config.explained_cells * stride) ** 2 * self.cell.prod())
 
     def take(self, points: np.ndarray, answers: Answers) -> None:
-        """Keep what is good and new of the answers to `points` [B, 2]."""
+        """Keep the good and new masks of the answers to `points` [B, 2]."""
         columns, rows = (points / self.cell).astype(np.int64).T
         self.scale = (answers.scale_x, answers.scale_y)
         promising = np.nonzero((answers.scores >= self.config.min_iou).any(1))[0]
@@ -235,7 +235,7 @@ class _Search:
         self.explained[covered] = np.minimum(self.explained[covered], area)
 
     def masks(self, check: Check) -> MaskStack:
-        """Everything kept, at the image's resolution and without specks and pinholes."""
+        """The kept masks at the image's resolution, without specks and pinholes."""
         if self.kept is None or not self.kept.scores:
             return MaskStack.empty(self.height, self.width)
         source = self.kept.logits[0].shape
@@ -258,7 +258,7 @@ def _scattered(count: int) -> np.ndarray:
 
 
 def without_specks(mask: np.ndarray, area: int) -> np.ndarray:
-    """The mask [H, W] without islands, and with holes filled, of fewer than `area` pixels."""
+    """The mask [H, W] without its islands and holes of fewer than `area` pixels."""
     if not mask.any():
         return mask
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]

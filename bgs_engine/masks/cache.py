@@ -1,6 +1,6 @@
-"""Forests kept on disk, one file an image: a second run is immediate, a killed one goes on where it was.
+"""Forests on disk, one file an image. They make a second run quick and let a killed run go on.
 
-The name of an entry is a hash of everything that its content depends on, so nothing ever has to be invalidated.
+The name of an entry is a hash of everything that its content depends on, so no entry ever becomes invalid.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ CACHE_FORMAT = "3"  # raise when the meaning of an entry changes
 
 
 def key_of(*parts: str | bytes) -> str:
-    """A name for what depends on these parts."""
+    """A name for the entry that depends on these parts."""
     digest = hashlib.sha256(CACHE_FORMAT.encode())
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -26,13 +26,13 @@ def key_of(*parts: str | bytes) -> str:
 
 
 class ForestCache:
-    """Forests and node sizes in a folder."""
+    """Keeps forests and the sizes of their nodes in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def load(self, key: str) -> Forest | None:
-        """The forest, or None where there is none or it is damaged."""
+        """The forest, or None if the cache has none or it is damaged."""
         try:
             with np.load(self._forest(key), allow_pickle=False) as data:
                 forest = Forest(data["node_map"], data["parents"], data["scores"])
@@ -49,7 +49,7 @@ class ForestCache:
         return forest if good else None
 
     def needed(self, key: str) -> Forest:
-        """A forest that was there a moment ago.
+        """A forest that the cache had a moment ago.
 
         Raises:
             InputError: somebody removed it meanwhile.

@@ -1,4 +1,4 @@
-"""Settings of the masks stage; light, so that the command line can show them without its libraries."""
+"""Settings of the masks stage. The command line shows them, so the module loads no libraries."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Counting bits, compiled: matrix products do the same five times slower, and their threads fight the model's."""
+"""Compiled counting of bits. Matrix products take five times as long, and their threads fight the model's."""
 
 import numpy as np
 from numba import njit

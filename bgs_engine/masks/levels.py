@@ -1,7 +1,7 @@
-"""A forest of segments → L nested label maps, cut where segments are larger than a size in the scene.
+"""A forest of masks → L nested level maps, cut where masks are larger than a size in the scene.
 
-Tree depth is no measure: the same chair is a root in one view and the child of a "furniture" mask in the next. Its size
-in the world is the same in both, so the levels are cut by size, with limits that hold for the whole scene.
+The depth in the tree is no measure. The same chair is a root in one view and the child of a "furniture" mask in the
+next. Its size in the world is the same in both, so sizes decide the levels. Their limits hold for the whole scene.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MAX_LEVELS = 4
 
 
 def size_limits(sizes: Sequence[np.ndarray], quantiles: Sequence[float]) -> np.ndarray:
-    """Sizes above which a segment is divided at levels 1..L-1, float64 [len(quantiles)], descending.
+    """Sizes above which a mask is divided at levels 1..L-1, float64 [len(quantiles)], descending.
 
     Args:
         sizes: one array a view with the sizes of its nodes; NaN is left out.
@@ -29,7 +29,7 @@ def size_limits(sizes: Sequence[np.ndarray], quantiles: Sequence[float]) -> np.n
 
 
 def cut_levels(forest: Forest, sizes: np.ndarray, limits: np.ndarray, levels: int) -> np.ndarray:
-    """Nested label maps, uint16 [L, H, W], ids 1..n dense at each level, 0 exactly where no mask was.
+    """Nested level maps, uint16 [L, H, W]. Ids are 1..n at each level, and 0 stands exactly where no mask was.
 
     At a level with limit s a pixel belongs to the largest node over it that is no larger than s, else to its deepest
     node. The last of several levels has no limit: the deepest nodes. A node that cannot be divided repeats itself.

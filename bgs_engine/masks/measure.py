@@ -1,4 +1,4 @@
-"""Sizes of a dataset's segments in its scene, kept in the cache beside the forests."""
+"""Sizes of a dataset's masks in its scene. The cache keeps them beside the forests."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ from bgs_engine.raster.scene import RasterScene
 
 
 class Measure:
-    """Measures with the depth of a splat where there is one; for one thread only, as the rasteriser is."""
+    """Measures with the depth of a splat if there is one. One thread alone may use it, as with the rasteriser."""
 
     def __init__(self, scene: RasterScene | None, cache: ForestCache) -> None:
         self._scene, self._cache = scene, cache
@@ -23,7 +23,7 @@ class Measure:
         self._identity = digest.hexdigest()
 
     def key(self, camera: Camera) -> str:
-        """What depth depends on; empty without a splat."""
+        """A key of everything that the depth depends on; empty without a splat."""
         if self._scene is None:
             return ""
         return key_of(self._identity, repr((camera.viewmat.tolist(), camera.fx, camera.fy, camera.cx, camera.cy)))
@@ -33,7 +33,7 @@ class Measure:
         return None if self._scene is None else render_depth(self._scene, camera)
 
     def sizes(self, camera: Camera, forest_key: str, depth: np.ndarray | None = None) -> np.ndarray:
-        """Sizes of the nodes of a view's cached forest, [K + 1]; renders depth if it is needed and not given."""
+        """Sizes of the nodes of a view's cached forest, [K + 1]. Depth is rendered if it is needed and not given."""
         forest = self._cache.needed(forest_key)
         key = key_of(forest_key, self.key(camera) or repr((camera.fx, camera.fy, camera.cx, camera.cy)))
         known = self._cache.load_sizes(key, forest.count + 1)

@@ -1,7 +1,7 @@
 """Overlapping scored masks of one image → a forest in which every pixel belongs to exactly one chain of masks.
 
-The forest is kept as one map of each pixel's deepest node and one parent per node. That is all later steps need: a
-label map of any level is a table look-up (levels.py), so no stack of masks outlives this module.
+A forest is one map of each pixel's deepest node, and one parent per node. Later steps need no more, because a level map
+is a table look-up (levels.py). No stack of masks outlives this module.
 """
 
 from dataclasses import dataclass
@@ -59,8 +59,8 @@ class Forest:
 def build_forest(masks: MaskStack, config: NestingConfig | None = None) -> Forest:
     """Drop duplicates, nest masks and resolve partial overlaps. The order of the input does not matter.
 
-    A child lies wholly inside its parent (it is clipped to it) and siblings are disjoint: where two overlap without
-    one containing the other, the better score keeps the pixels. What no child of a node covers stays with the node.
+    A child is clipped to its parent, and siblings are disjoint. If two masks overlap and neither contains the other,
+    the better score keeps the pixels. Pixels that no child of a node covers stay with the node.
     """
     config = config or NestingConfig()
     scale = masks.height * masks.width / REFERENCE_PIXELS
@@ -93,7 +93,7 @@ def _distinct(shared: np.ndarray, limit: float) -> np.ndarray:
 
 
 def _containers(shared: np.ndarray, inside_share: float) -> np.ndarray:
-    """Row of the smallest mask that each lies inside, int [K]; -1 = none. Containers are strictly larger: no cycles."""
+    """Row of the smallest mask that each lies inside, int [K]; -1 = none. Containers are larger, so no cycle arises."""
     if not len(shared):
         return np.zeros(0, np.int64)
     areas = np.diag(shared)
@@ -136,10 +136,10 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
 
 
 def _tidy(forest: Forest, min_area: int, sliver: int) -> Forest:
-    """Give rests that are too small or too thin to mean anything to the nearest child, then renumber.
+    """Give rests that are too small or too thin to the nearest child, then renumber.
 
-    Masks of a part and of the whole never end on the same pixel; without this every object would wear a rim.
-    Pixels move only from a node to its descendants, so nesting holds by itself.
+    The masks of a part and of the whole never end on the same pixel. Without this step every object would have a rim.
+    Pixels move only from a node to its descendants, so the forest stays nested.
     """
     node_map, parents = forest.node_map.copy(), forest.parents
     for node in np.unique(parents[parents > 0]).tolist():  # coarse to fine: what moves down may move on

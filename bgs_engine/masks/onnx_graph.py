@@ -23,7 +23,7 @@ def load_graph(path: Path) -> Any:
     """The ONNX model of a file.
 
     Raises:
-        InputError: no such file, or not an ONNX model.
+        InputError: there is no such file, or it is not an ONNX model.
         EnvironmentLacksError: the onnx package is missing.
     """
     try:

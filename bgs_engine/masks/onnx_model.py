@@ -29,7 +29,7 @@ class OnnxSam:
     """An encoder and a decoder session; safe to call from several threads.
 
     Raises:
-        InputError: a file that is missing, no model, or not a SAM-style part.
+        InputError: a file is missing, is no model, or is not a part of a SAM-style model.
         EnvironmentLacksError: onnxruntime is missing.
     """
 

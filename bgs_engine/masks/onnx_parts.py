@@ -1,4 +1,4 @@
-"""A SAM decoder run in parts: scores of all prompts, sketches of the promising ones, masks of the new ones."""
+"""Runs a SAM decoder in parts: scores of all prompts, sketches of the promising ones, masks of the new ones."""
 
 import copy
 import math
@@ -19,7 +19,7 @@ Feed = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image as the decoder wants it."""
+    """An image in the form that the decoder takes."""
 
     features: dict[str, np.ndarray]  # decoder inputs by name
     to_input: tuple[float, float]  # encoder pixels per image pixel, x and y
@@ -45,7 +45,7 @@ def find_parts(
     agrees: Callable[[DecoderParts], bool],
     feed: Feed,
 ) -> DecoderParts | None:
-    """The cheapest division of a decoder that says the same as the whole; None where none does.
+    """The cheapest division of a decoder that gives the same results as the whole; None if there is none.
 
     Args:
         model: the decoder, prepared by `onnx_graph.batched_decoder`; heads: its mask and score outputs.

@@ -1,14 +1,14 @@
 """Cut a SAM decoder into its transformer and its upscaling, and make both cheaper, without changing a result.
 
-Published decoders do three things in vain when asked a thousand times about one image:
+Published decoders waste three kinds of work when they are asked a thousand times about one image:
 - They repeat the image features for every prompt before the first layer, although that layer's projections of them
   are the same for all. Without the repetition, broadcasting computes them once.
 - They upscale the masks of prompts whose predicted quality is too low to be kept.
 - They upscale whole masks that then turn out to repeat a known one. The upscaling (transposed convolutions of kernel
   2 and stride 2) treats every feature cell by itself, so a quarter of the samples of a mask, its *sketch*, costs a
   quarter.
-Whatever is found here is compared with the plain decoder before use (onnx_model.py); a graph of another shape simply
-runs the plain way.
+A split decoder is compared with the plain decoder before use (onnx_model.py). A graph of another shape runs the plain
+way.
 """
 
 import copy

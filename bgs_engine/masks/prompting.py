@@ -1,4 +1,4 @@
-"""What a promptable model of the SAM family offers, whatever runs it: one encoding an image, many cheap prompts."""
+"""The interface of promptable models of the SAM family: one slow encoding an image, then many cheap prompts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Check = Callable[[], None]  # raises CancelledError once the user asked to stop
 
 
 class Answers(Protocol):
-    """What a model says to B point prompts, M masks for each, computed only as far as asked.
+    """The answers of a model to B point prompts, M masks each. They are computed only as far as asked.
 
     scores: float32 [B, M], predicted IoU. scale_x, scale_y: columns (rows) of `logits` per image pixel, so that the
     centre of pixel x lies at column (x + 0.5) * scale_x - 0.5.
@@ -37,7 +37,7 @@ class Answers(Protocol):
 
 @dataclass(frozen=True)
 class WholeAnswers:
-    """Answers of a model that gives all masks at once; values [B, M, h, w]."""
+    """The answers of a model that gives all masks at once; values [B, M, h, w]."""
 
     values: np.ndarray
     scores: np.ndarray
@@ -45,7 +45,7 @@ class WholeAnswers:
     scale_y: float
 
     def sketch(self, prompts: np.ndarray) -> np.ndarray:
-        """Everything."""
+        """The masks of some prompts in full."""
         return self.values[prompts]
 
     def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ class PromptableModel(Protocol):
     signature: str  # changes whenever results could: part of the cache key
 
     def encode(self, image: np.ndarray) -> Any:
-        """Whatever `decode` needs of an image, uint8 [H, W, 3]."""
+        """The features of an image, uint8 [H, W, 3], that `decode` needs."""
 
     def decode(self, encoded: Any, points: np.ndarray) -> Answers:
         """Masks at points [B, 2], (x, y) in image pixels.

@@ -1,4 +1,4 @@
-"""The one interface of the masks stage: an image in, scored binary masks out."""
+"""The interface of every mask source: an image goes in, and scored binary masks come out."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:  # compiles with Numba, and the command line's help text must 
 
 
 class MaskProposer(Protocol):
-    """Anything that proposes masks for an image."""
+    """Proposes masks for an image."""
 
     crops: bool  # whether `propose` may be given a part of the image instead of the whole
 
     def key(self, stem: str) -> str:
-        """What the masks of the view called `stem` depend on besides its pixels; equal keys give equal masks."""
+        """A key of everything besides its pixels that the masks of the view `stem` depend on."""
 
     def propose(self, image: np.ndarray, stem: str, check: Check, where: np.ndarray | None = None) -> "MaskStack":
         """Scored masks of an image, uint8 [H, W, 3].

@@ -1,4 +1,4 @@
-"""How large the segments of a view are in the world."""
+"""Measures how large the masks of a view are in the world."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ FEWEST_PIXELS = 8  # with known depth; below this a segment is measured by its p
 def node_sizes(forest: Forest, camera: Camera, depth: np.ndarray | None) -> np.ndarray:
     """Size of every node, float64 [K + 1]: twice the spread (root of the summed variances) of its points.
 
-    In scene units with depth, float32 [H, W] along the viewing axis and inf where empty; without it in radians, which
-    compares views only as far as they are taken from one distance. Spread rather than area: it changes less when
-    something stands in front. NaN where the node's own pixels show no Gaussian at all.
+    depth: float32 [H, W] along the viewing axis, inf where empty. With it sizes are in scene units. Without it they are
+    in radians, which compares views only if they are taken from one distance. The spread changes less than the area
+    when something stands in front. A node is NaN if its own pixels show no Gaussian.
     """
     height, width = forest.node_map.shape
     ys, xs = np.mgrid[0:height, 0:width]

@@ -1,7 +1,7 @@
 """SAM, SAM 2.x, SAM 3 and their kin from Hugging Face transformers, by hub name or from a local folder.
 
-Images are prepared here rather than by the library's processors: those of SAM 2 and 3 need torchvision, the models do
-not. What a family expects is little: its input size, padded or stretched, and a mean and a spread.
+Images are prepared here, because the library's processors of SAM 2 and 3 need torchvision and the models do not. The
+families differ in their input size, in padding or stretching, and in the mean and spread of colours.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ class _Encoded:
 
 
 class TransformersSam:
-    """A mask generation model of the transformers library; calls from several threads take turns.
+    """A mask generation model of the transformers library. Calls from several threads take turns.
 
     Raises:
         EnvironmentLacksError: torch or transformers is missing, or no CUDA device.
-        InputError: no such model, or not one for mask generation.
+        InputError: there is no such model, or it does not generate masks.
     """
 
     def __init__(self, name: str, device: str = "auto") -> None:

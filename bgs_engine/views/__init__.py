@@ -1,4 +1,4 @@
-"""Make a dataset from a bare splat: guess which way is up, place cameras, render, measure what they cover."""
+"""Makes a dataset from a bare splat: guesses the up axis, places cameras, renders views and measures their coverage."""
 
 from bgs_engine.views.make import ViewsConfig, ViewsResult, make_views
 

@@ -1,4 +1,4 @@
-"""The bulk of a splat: where its opaque mass is. Never the bounding box, which a few huge far Gaussians blow up."""
+"""The bulk of a splat, the place of its opaque mass. A few huge far Gaussians would blow up a bounding box."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ DRAWN_OPACITY = 1 / 255  # fainter Gaussians are not drawn at all (raster.semant
 
 @dataclass(frozen=True)
 class Bulk:
-    """points [S, 3]: positions drawn in proportion to opacity, tails cut; center [3]; radius: half the diagonal."""
+    """points [S, 3]: drawn in proportion to opacity, without the tails; center [3]; radius: half the diagonal."""
 
     points: np.ndarray
     center: np.ndarray

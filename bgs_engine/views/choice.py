@@ -1,4 +1,4 @@
-"""Which of the possible cameras to take: those that together see the opaque Gaussians most often."""
+"""Chooses the cameras that together see the opaque Gaussians most often."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Trial:
 def try_cameras(
     scene: RasterScene, cameras: list[Camera], targets: np.ndarray, radius: float, reporter: Reporter
 ) -> list[Trial]:
-    """Look through each camera; those inside matter, too near to it, or looking at nothing are left out.
+    """Look through each camera. Cameras inside matter, too near to it or without anything in view are left out.
 
     Args:
         targets: int [M], file rows whose visibility counts; radius: of the bulk, scene units.
@@ -55,10 +55,10 @@ def try_cameras(
 
 
 def choose(trials: list[Trial], count: int) -> list[Trial]:
-    """`count` of the trials (all, if there are fewer), each the one that adds most: greedy, within 1 - 1/e of the best.
+    """At most `count` of the trials. Each is the one that adds most; this greedy choice is within 1 - 1/e of the best.
 
-    What a Gaussian still needs shrinks with every view that sees it; past `VIEWS_WANTED` it counts little, not
-    nothing, so that the last views spread over everything too.
+    The need of a Gaussian shrinks with every view that sees it. Past `VIEWS_WANTED` views it still counts a little, so
+    that the last views spread over everything too.
     """
     chosen: list[Trial] = []
     seen = np.stack([trial.seen for trial in trials])

@@ -1,4 +1,4 @@
-"""`bgs views`: a dataset rendered from the splat itself."""
+"""`bgs views`: renders a dataset from the splat itself."""
 
 import os
 from dataclasses import dataclass, replace
@@ -70,7 +70,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     The splat is not copied: transforms.json names it (`ply_file_path`), and which way is up (`bgs_up`).
 
     Raises:
-        InputError: no readable splat, nothing opaque in it, or the folder cannot be written.
+        InputError: the splat cannot be read or holds nothing opaque, or the folder cannot be written.
         CancelledError: the user stopped it.
     """
     check_writable(out_folder)
@@ -101,10 +101,10 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
 
 
 def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
-    """Choose the cameras; writes nothing.
+    """Choose the cameras. Nothing is written.
 
     Raises:
-        InputError: nothing opaque, or no camera sees anything.
+        InputError: the splat holds nothing opaque, or no camera sees anything.
     """
     reporter.stage("place cameras")
     bulk = find_bulk(gaussians, config.seed)

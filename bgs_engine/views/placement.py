@@ -1,4 +1,4 @@
-"""Where cameras could stand: on rings outside, in free space inside, and close to what other views miss."""
+"""Places possible cameras: on rings outside, in free space inside, and close to Gaussians that other views miss."""
 
 from dataclasses import dataclass
 

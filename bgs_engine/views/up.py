@@ -1,4 +1,4 @@
-"""Which way is up: from the ground that the splat shows, else from the habit of capture tools."""
+"""Guesses the up axis from the ground that a splat shows, or else from the convention of capture tools."""
 
 from dataclasses import dataclass
 
@@ -32,10 +32,10 @@ class Up:
 
 
 def given_up(name: str) -> Up:
-    """The axis a user names: x, -x, y, -y, z, -z. Whether there is ground beneath stays unknown: taken as none.
+    """The axis that a user named: x, -x, y, -y, z or -z. It counts as one without ground.
 
     Raises:
-        UsageError: another word.
+        UsageError: the name is no axis.
     """
     if name not in AXES:
         raise UsageError(f"'{name}' is no axis.", f"Use one of {', '.join(AXES)}.")
@@ -43,10 +43,10 @@ def given_up(name: str) -> Up:
 
 
 def guess_up(bulk: Bulk, seed: int = 0) -> Up:
-    """The normal of the largest plane that has the rest of the mass on one side; COLMAP's -y where there is none.
+    """The normal of the largest plane that has the rest of the mass on one side, or COLMAP's -y if there is none.
 
-    A plane scores the share of mass in it times the area over which that mass spreads: walls are smaller than the
-    floor. Of floor and ceiling the one nearer to what stands in between wins.
+    A plane scores the share of mass in it times the area over which that mass spreads, because walls are smaller than
+    the floor. Of floor and ceiling, the one nearer to the things between them wins.
     """
     rng = np.random.default_rng(seed)
     points = bulk.points[rng.choice(len(bulk.points), min(POINTS, len(bulk.points)), replace=False)]

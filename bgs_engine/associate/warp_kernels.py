@@ -3,7 +3,8 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.composite import ALPHA_MAX, fragment_total
+from bgs_engine.raster.warp.kernels.composite import fragment_total, starts_row
+from bgs_engine.raster.warp.kernels.walk import alpha_of
 
 wp.set_module_options(NO_ADJOINT)
 
@@ -52,9 +53,9 @@ def vote(
     counts[k] = 0
     if k >= total:
         return
-    i = sort_row[k]
-    if k > 0 and sort_row[k - 1] == i:
+    if not starts_row(sort_row, k):
         return
+    i = sort_row[k]
     held = Nodes()
     sums = Weights()
     sums_clear = Weights()
@@ -75,7 +76,7 @@ def vote(
             held[j] = node
             count += 1
         sums[j] = sums[j] + weight[f]
-        sums_clear[j] = sums_clear[j] + weight[f] * weight[f] / wp.min(ALPHA_MAX, raw[f])
+        sums_clear[j] = sums_clear[j] + weight[f] * weight[f] / alpha_of(raw[f])
     kept = wp.int32(0)
     for j in range(count):
         if sums[j] * pixel_area >= least:

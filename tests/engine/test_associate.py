@@ -9,6 +9,7 @@ from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settl
 from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
+from bgs_engine.associate.one_hot import members_by_group, one_hot
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.stage import Association
 from bgs_engine.associate.votes import Votes, combinations_of
@@ -119,6 +120,13 @@ def test_combinations_are_the_distinct_columns():
     assert node[1] == node[4] != node[2]
 
 
+def test_one_hot_leaves_negative_rows_empty():
+    groups = np.array([2, -1, 0, 2], np.int32)
+    assert one_hot(groups).toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    assert one_hot(groups, 4).shape == (4, 4)
+    assert (members_by_group(groups, 3).toarray() == one_hot(groups).toarray().T).all()
+
+
 def test_codes_nest_and_differ():
     rng = np.random.default_rng(0)
     labels = rng.integers(-1, 4, (500, 3))
@@ -146,7 +154,7 @@ def segments(votes: list[list[float]], parent: list[int]) -> LevelSegments:
 
 def test_what_is_hardly_seen_follows_its_neighbours_and_what_is_well_seen_does_not():
     """A row of Gaussians: the third saw a crack's light, the sixth is another thing in full view."""
-    votes = [[9, 0], [9, 0], [0, 0.1], [9, 0], [9, 0], [0, 90], [9, 0], [0, 0]]
+    votes: list[list[float]] = [[9, 0], [9, 0], [0, 0.1], [9, 0], [9, 0], [0, 90], [9, 0], [0, 0]]
     means = np.stack([np.arange(8), np.zeros(8), np.zeros(8)], 1)
     neighbours = Neighbours(means, np.ones(8), SpreadConfig(neighbours=4))
     labels, confidence = neighbours.spread(segments(votes, [-1, -1]), None)

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from bgs_engine.cli import main
+from bgs_engine.cli.main import build_parser
+from bgs_engine.cli.options import config_from
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.ply_rows import plain_dtype
 from bgs_engine.io.run_folder import codes_in, open_run
+from bgs_engine.masks.config import MasksConfig
+from bgs_engine.train.config import TrainConfig
 
 QUICK = ["--iterations", "5", "--uniform-pixels", "200", "--balanced-pixels", "200"]
 
@@ -43,7 +47,7 @@ def test_plain_export_has_62_floats(run: Path, tmp_path: Path):
     label = open_run(run).labels().of(2)[0].label
     assert main(["export", str(run), "-o", str(tmp_path), "--level", "2", "--label", str(label), "--plain"]) == 0
     (path,) = tmp_path.glob("*.ply")
-    assert read_ply(path).dtype == plain_dtype() and len(plain_dtype()) == 62
+    assert read_ply(path).dtype == plain_dtype() and len(plain_dtype().names or ()) == 62
 
 
 def test_render_orbit_and_views(run: Path, small_scene: Path, tmp_path: Path):
@@ -63,6 +67,21 @@ def test_eval_prints_one_json_object(run: Path, small_scene: Path, capsys: pytes
     assert main(["eval", str(run), "--truth", str(small_scene / "gt"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert 0 < result["level_1"]["click"] <= 1
+
+
+def test_negative_numbers_stand_for_what_suits_the_objective() -> None:
+    """Scripts written before None was the default pass -1."""
+    line = ["train", "DATASET", "-o", "OUT", "--iterations", "-1", "--feature-rate", "-1", "--uniform-pixels", "0"]
+    config = config_from(build_parser().parse_args(line), TrainConfig)
+    assert config == TrainConfig(uniform_pixels=0)
+    assert config.steps(100) == 300 and config.pixels_of_step == (0, 2000, 64)
+
+
+def test_the_mask_model_does_not_inherit_the_training_device() -> None:
+    line = ["segment", "SPLAT", "-o", "OUT", "--device", "warp-cpu"]
+    arguments = build_parser().parse_args(line)
+    assert config_from(arguments, MasksConfig).device == "auto"  # segment_run decides from the device in use
+    assert config_from(arguments, TrainConfig).device == "warp-cpu"
 
 
 def test_doctor_answers_for_programs(capsys: pytest.CaptureFixture[str]):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.objectives import ContrastiveObjective, SegmentObjective
@@ -34,7 +35,7 @@ def numeric_gradient(objective, at: np.ndarray) -> np.ndarray:
     [
         ContrastiveObjective(LAYOUT, TrainConfig()),
         ContrastiveObjective(LAYOUT, TrainConfig(progressive=False, virtual_negative=0.0)),
-        SegmentObjective(LAYOUT, [{(0, 1): 5, (0, 2): 2}, {(0, 1): 1, (0, 2): 3, (0, 3): 0}]),
+        SegmentObjective(LAYOUT, MaskChildren(({(0, 1): 5, (0, 2): 2}, {(0, 1): 1, (0, 2): 3, (0, 3): 0}))),
     ],
     ids=["contrastive", "plain contrastive", "segments"],
 )
@@ -80,7 +81,7 @@ def test_straight_through_sees_binary_distances():
 
 
 def test_settled_bits_and_contradicted_masks_have_no_gradient():
-    objective = SegmentObjective(LAYOUT, [{(0, 1): 7}, {(0, 1): 3}])
+    objective = SegmentObjective(LAYOUT, MaskChildren(({(0, 1): 7}, {(0, 1): 3})))
     settled = np.ones((len(LABELS), LAYOUT.total), np.float32)
     loss, gradient = objective(settled, LABELS, 0)
     assert loss == 0 and not gradient.any()

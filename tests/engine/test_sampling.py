@@ -17,7 +17,7 @@ def nested_maps() -> np.ndarray:
 def test_stretches_are_the_masks():
     maps = nested_maps()
     view = index_pixels(maps)
-    found = {}
+    found: dict[frozenset[int], int] = {}
     for start, end in zip(view.mask_start, view.mask_end, strict=True):
         pixels = frozenset(view.pixels[start:end].tolist())
         found[pixels] = found.get(pixels, 0) + 1

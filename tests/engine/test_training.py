@@ -181,3 +181,8 @@ def test_few_views_are_not_looked_at_too_often():
     assert TrainConfig().steps(12) == 96 and TrainConfig().steps(100) == 300
     assert TrainConfig(iterations=7).steps(100) == 7
     assert TrainConfig(objective="contrastive").steps(2) == 1500
+
+
+def test_a_negative_setting_is_refused():
+    with pytest.raises(UsageError, match="iterations is -1"):
+        TrainConfig(iterations=-1)

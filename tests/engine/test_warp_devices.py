@@ -37,11 +37,16 @@ def test_what_is_in_the_way_is_said_with_a_way_out(machine: str) -> None:
     assert words in caught.value.message and hint in caught.value.hint
 
 
+def test_networks_run_on_a_card_only_beside_training_on_a_card() -> None:
+    assert Device("cuda", "cuda:0", "").for_torch == Device("gsplat", "cuda", "").for_torch == "auto"
+    assert Device("cuda", "cpu", "").for_torch == Device("cpu", "", "").for_torch == "cpu"
+
+
 def test_a_card_that_answers_is_taken() -> None:
     for facts in (READY, CudaFacts((12, 2), "1.17.0", "NVIDIA GTX", 61)):
         assert trouble(facts) is None
         assert resolve("auto", facts).name == resolve("cuda", facts).name == "cuda:0"
-        assert facts.card in resolve("auto", facts).why
+        assert facts.card and facts.card in resolve("auto", facts).why
 
 
 def test_cpu_is_the_cpu_whatever_there_is() -> None:

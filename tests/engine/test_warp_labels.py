@@ -96,8 +96,7 @@ def test_votes_are_the_cpus(small_scene: Path) -> None:
     assert gap.max() <= 0.021
     assert gap.sum() <= 1e-5 * theirs.matrix.sum()
     assert ours.matrix.nnz > 10_000
-    clear, other = (votes.matrix.copy() for votes in (ours, theirs))
-    clear.data, other.data = clear.data * ours.through, other.data * theirs.through
-    assert (
-        abs(clear - other).sum() <= 3e-3 * other.sum()
-    )  # one step of 255 either way, and the votes at the least weight
+    clear, wanted = ours.matrix.copy(), theirs.matrix.copy()
+    clear.data, wanted.data = clear.data * ours.through, wanted.data * theirs.through
+    # One step of 255 either way, and the votes at the least weight.
+    assert abs(clear - wanted).sum() <= 3e-3 * wanted.sum()

@@ -3,7 +3,7 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.composite import fragment_total
+from bgs_engine.raster.warp.kernels.composite import fragment_total, starts_row
 
 wp.set_module_options(NO_ADJOINT)
 
@@ -49,9 +49,9 @@ def adam_on_touched(
     total = fragment_total(ends, capacity)
     if k >= total:
         return
+    if not starts_row(sort_row, k):
+        return  # the thread of the row's first fragment takes the step of the whole row
     i = sort_row[k]
-    if k > 0 and sort_row[k - 1] == i:
-        return  # another thread's row
     s, g = wp.float32(0.0), wp.float32(0.0)
     e = k
     while e < total and sort_row[e] == i:

@@ -2,14 +2,12 @@
 
 import warp as wp
 
-from bgs_engine.raster import semantics
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.walk import ALPHA_MAX, alpha_of, row_start
 
 wp.set_module_options(NO_ADJOINT)
 
 BLOCK = 64  # threads a block: one thread a pixel, and ten thousand pixels are to fill a large card
-
-ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
 
 
 @wp.func
@@ -17,6 +15,12 @@ def fragment_total(ends: wp.array[wp.int32], capacity: wp.int32):
     """Number of fragments written: none where they did not fit."""
     total = ends[ends.shape[0] - 1]
     return wp.where(total > capacity, 0, total)
+
+
+@wp.func
+def starts_row(sort_row: wp.array[wp.int32], k: wp.int32):
+    """Whether place k of sorted rows is the first of its row."""
+    return k == 0 or sort_row[k - 1] != sort_row[k]
 
 
 @wp.kernel
@@ -32,10 +36,7 @@ def forward(
     p, d = wp.tid()
     total = wp.float32(0.0)
     if fragment_total(ends, capacity) > 0:
-        start = wp.int32(0)
-        if p > 0:
-            start = ends[p - 1]
-        for k in range(start, ends[p]):
+        for k in range(row_start(ends, p), ends[p]):
             total += weight[k] * features[row[k], d]
     out[p, d] = total
 
@@ -77,14 +78,11 @@ def alpha_gradient(
     p = wp.tid()
     if fragment_total(ends, capacity) == 0:
         return
-    start = wp.int32(0)
-    if p > 0:
-        start = ends[p - 1]
     behind = wp.float32(0.0)
-    count = ends[p] - start
+    count = ends[p] - row_start(ends, p)
     for j in range(count):
         k = ends[p] - 1 - j
-        alpha = wp.min(ALPHA_MAX, raw[k])
+        alpha = alpha_of(raw[k])
         s = dots[k]
         ahead = weight[k] / alpha * s - behind / (1.0 - alpha)
         dots[k] = wp.where(raw[k] < ALPHA_MAX, ahead * falloff[k], 0.0)
@@ -109,9 +107,9 @@ def gather_gradients(
     total = fragment_total(ends, capacity)
     if k >= total:
         return
+    if not starts_row(sort_row, k):
+        return  # the thread of the row's first fragment sums the whole row
     i = sort_row[k]
-    if k > 0 and sort_row[k - 1] == i:
-        return  # another thread's row: the first fragment of a row does all of it
     s, g = wp.float32(0.0), wp.float32(0.0)
     e = k
     while e < total and sort_row[e] == i:

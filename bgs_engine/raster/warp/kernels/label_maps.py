@@ -1,17 +1,15 @@
-"""Label maps with the exact early stop: see `raster.cpu.labels`, whose rules these are."""
+"""Label maps with the exact early stop: by the rules of `raster.cpu.label_maps`."""
 
 import warp as wp
 
 from bgs_engine.raster import semantics
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.walk import mahalanobis
+from bgs_engine.raster.warp.kernels.walk import TRANSMITTANCE_MIN, alpha_of, mahalanobis
 
 wp.set_module_options(NO_ADJOINT)
 
 BLOCK = 64  # threads a block: one tile of 8 x 8 pixels shares its lists
 
-ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
-TRANSMITTANCE_MIN = wp.constant(float(semantics.TRANSMITTANCE_MIN))
 EMPTY_CODE = wp.constant(wp.uint32(semantics.EMPTY_CODE))
 CODES_HELD = wp.constant(16)  # different codes a pixel tells apart before it falls back to counting bits
 CHECK_EVERY = wp.constant(8)  # Gaussians between two looks at whether all bits are decided
@@ -63,7 +61,7 @@ def label_map(
             q = mahalanobis(records, r, fx, fy)
             if q > records[r, cap_column]:
                 continue
-            alpha = wp.min(ALPHA_MAX, opacities[order[r]] * wp.exp(-0.5 * q))
+            alpha = alpha_of(opacities[order[r]] * wp.exp(-0.5 * q))
             after = through * (1.0 - alpha)
             if after < TRANSMITTANCE_MIN:
                 k = end

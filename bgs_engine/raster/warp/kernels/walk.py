@@ -16,6 +16,21 @@ TRANSMITTANCE_MIN = wp.constant(float(semantics.TRANSMITTANCE_MIN))
 
 
 @wp.func
+def row_start(ends: wp.array[wp.int32], p: wp.int32):
+    """Where row p begins, if `ends` is the inclusive sum of the rows' lengths."""
+    start = wp.int32(0)
+    if p > 0:
+        start = ends[p - 1]
+    return start
+
+
+@wp.func
+def alpha_of(raw: wp.float32):
+    """Alpha, from opacity times falloff."""
+    return wp.min(ALPHA_MAX, raw)
+
+
+@wp.func
 def mahalanobis(records: wp.array2d[wp.float32], r: wp.int32, x: wp.float32, y: wp.float32):
     """Squared Mahalanobis distance q of the point (x, y) from record r."""
     dx, dy = records[r, 0] - x, records[r, 1] - y
@@ -62,7 +77,7 @@ def count_fragments(
             q = mahalanobis(records, r, x, y)
             if q > cutoff[r]:
                 continue
-            through = through * (1.0 - wp.min(ALPHA_MAX, opacity[r] * wp.exp(-0.5 * q)))
+            through = through * (1.0 - alpha_of(opacity[r] * wp.exp(-0.5 * q)))
             if through < TRANSMITTANCE_MIN:
                 break
             count += 1
@@ -106,9 +121,7 @@ def write_fragments(
             wp.atomic_add(stats, 1, 1)
     if total > capacity or px[p] < 0:
         return
-    w = wp.int32(0)
-    if p > 0:
-        w = ends[p - 1]
+    w = row_start(ends, p)
     limit = ends[p]
     x, y = wp.float32(px[p]) + 0.5, wp.float32(py[p]) + 0.5
     cell = (py[p] // tile) * tiles_x + px[p] // tile
@@ -122,7 +135,7 @@ def write_fragments(
             continue
         g = wp.exp(-0.5 * q)
         a = opacity[r] * g
-        alpha = wp.min(ALPHA_MAX, a)
+        alpha = alpha_of(a)
         row[w] = order[r]
         pixel[w] = p
         falloff[w] = g

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,6 +63,11 @@ def make_scene(folder: Path, rows: int) -> None:
     names = build_label_table(layout, codes, means, ones, grey)
     write_run(partial_folder(run), read_ply(scene), codes, ones, names, {"source": str(scene)})
     finish(run)
+
+
+def show_level(level: int) -> None:
+    """Colour the splat by the labels of a level."""
+    splat().bgs.level = level
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -114,7 +120,7 @@ def measure(folder: Path, rows: int, repeats: int, objects: bool) -> dict[str, f
         calls.setdefault("undo step", []).append(timed(lambda: bpy.ops.ed.undo_push(message="Segment")))
     out |= {f"codes arrive, {name}": min(spent) for name, spent in calls.items()}
     out["codes arrive, longest call"] = max(min(spent) for spent in calls.values())
-    levels = [(timed(lambda level=level: setattr(splat().bgs, "level", level))) for level in (2, 1, 3) * repeats]
+    levels = [timed(partial(show_level, level)) for level in (2, 1, 3) * repeats]
     out["level switch"] = min(levels)
     out["level switch, median"] = float(np.median(levels))
     if not objects:
@@ -124,7 +130,7 @@ def measure(folder: Path, rows: int, repeats: int, objects: bool) -> dict[str, f
         splat().bgs.level = 2
         made.append(timed(lambda: bpy.ops.bgs.make_collections()))
         assert len(code_tables.parts_of(splat())) == COARSE * FINE
-        shown += [timed(lambda level=level: setattr(splat().bgs, "level", level)) for level in (1, 2)]
+        shown += [timed(partial(show_level, level)) for level in (1, 2)]
         merged.append(timed(lambda: bpy.ops.bgs.merge_back()))
     out["200 collections"], out["level switch of 200 objects"], out["merge back"] = map(min, (made, shown, merged))
     target = folder / "out.ply"

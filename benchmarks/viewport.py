@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 import numpy as np
@@ -32,7 +33,7 @@ chosen = options.parse_args(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.
 bpy.context.preferences.view.show_splash = False
 
 
-def extension():
+def extension() -> ModuleType:
     """The package, installed as an extension or beside this file."""
     try:
         import bl_ext.user_default.binary_gaussian_segmentation as found
@@ -41,17 +42,17 @@ def extension():
     return found
 
 
-def window():
+def window() -> bpy.types.Window:
     """The window."""
     return bpy.context.window_manager.windows[0]
 
 
-def area():
+def area() -> bpy.types.Area:
     """The 3D view."""
     return max((a for a in window().screen.areas if a.type == "VIEW_3D"), key=lambda a: a.width * a.height)
 
 
-def draw_now():
+def draw_now() -> float:
     """One redraw, and the time until it is on the screen."""
     started = time.perf_counter()
     with bpy.context.temp_override(window=window()):
@@ -60,7 +61,7 @@ def draw_now():
     return time.perf_counter() - started
 
 
-def made_file():
+def made_file() -> Path:
     """A splat of the wanted size, with codes."""
     path = Path(bpy.app.tempdir) / "made.ply"
     rows, codes = made_splat.made_splat(per_object=chosen.gaussians // 4)
@@ -69,21 +70,14 @@ def made_file():
     return made_splat.write(path, made_splat.with_codes(rows, codes))
 
 
-def measure():
+def measure() -> dict[str, float]:
     """Everything, in seconds."""
     import importlib
 
     name = extension().__name__
+    rooms = ("viewport.draw", "viewport.atlas", "viewport.look", "viewport.ordering", "viewport.timing")
     draw, atlases, looks, ordering, timing, importer = (
-        importlib.import_module(f"{name}.{part}")
-        for part in (
-            "viewport.draw",
-            "viewport.atlas",
-            "viewport.look",
-            "viewport.ordering",
-            "viewport.timing",
-            "files.importer",
-        )
+        importlib.import_module(f"{name}.{module}") for module in (*rooms, "files.importer")
     )
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)
@@ -139,7 +133,7 @@ def measure():
     return out
 
 
-def run():
+def run() -> None:
     """Measure, say it, end Blender."""
     import gpu
 

@@ -100,6 +100,11 @@ class BitLayout:
         return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
 
+def unsigned(label: int) -> int:
+    """A label as the number from 0 to 2^32 - 1 that it is, from the signed integer in which Blender stores it."""
+    return label & 0xFFFFFFFF
+
+
 def code_bytes(codes: np.ndarray) -> np.ndarray:
     """The four little-endian bytes of each code, uint8 [N, 4], for the properties seg_0..seg_3."""
     return np.ascontiguousarray(codes).astype("<i4", copy=False).view(np.uint8).reshape(-1, 4)

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import pytest
 
-from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.codes import BitLayout, unsigned
 from bgs_engine.core.palette import TINT_SHARE, srgb_to_linear
 from bgs_engine.io.gaussians import SH_C0
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection
@@ -160,7 +160,7 @@ def test_update_keeps_what_the_user_did(coded) -> None:
     part.data.materials.clear()
     part.data.materials.append(mine)
     key = part.bgs.part_key
-    rows = code_tables.table_of(obj).rows(1, key & 0xFFFFFFFF)
+    rows = code_tables.table_of(obj).rows(1, unsigned(key))
     labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, 1)  # all but the first thousand get another label
     bpy.ops.bgs.make_collections()
     part = cast(SplatObject, bpy.data.objects["My Chair"])
@@ -192,8 +192,8 @@ def test_a_deleted_object_stays_deleted_until_it_is_asked_for(coded, only: str) 
     doomed, source, target = code_tables.parts_of(obj)[:3]
     key = doomed.bgs.part_key
     label_objects.remove_part(doomed)
-    rows = code_tables.table_of(obj).rows(1, source.bgs.part_key & 0xFFFFFFFF)
-    labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, target.bgs.part_key & 0xFFFFFFFF)
+    rows = code_tables.table_of(obj).rows(1, unsigned(source.bgs.part_key))
+    labels.move_to_label(obj, np.cumsum(rows) * rows > 1000, 1, unsigned(target.bgs.part_key))
     assert bpy.ops.bgs.update_collections() == {"FINISHED"}
     assert len(code_tables.parts_of(obj)) == count - 1
     assert key not in [p.bgs.part_key for p in code_tables.parts_of(obj)]
@@ -318,7 +318,7 @@ def test_parts_show_what_their_whole_is_set_to(coded) -> None:
     part = code_tables.parts_of(obj)[0]
     obj.bgs.level = 2
     assert len(np.unique(point_clouds.need_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
-    row = labels.find(obj, 1, part.bgs.part_key & 0xFFFFFFFF)
+    row = labels.find(obj, 1, unsigned(part.bgs.part_key))
     row.hidden = True
     assert not shown(part).any() and shown(code_tables.parts_of(obj)[1]).all()
 
@@ -327,7 +327,7 @@ def test_reassigning_a_part_updates_the_tree(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
     first, second = code_tables.parts_of(obj)[:2]
-    target = second.bgs.part_key & 0xFFFFFFFF
+    target = unsigned(second.bgs.part_key)
     for other in bpy.context.view_layer.objects:
         other.select_set(other == first)
     bpy.context.view_layer.objects.active = first

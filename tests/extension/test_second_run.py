@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.codes import BitLayout, unsigned
 from bgs_engine.core.label_table import build_label_table, read_labels
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, write_run
@@ -85,7 +85,7 @@ def test_objects_are_updated_after_a_second_segmentation(run_import) -> None:
     bpy.ops.bgs.make_collections()
     assert not bpy.ops.bgs.update_collections.poll()  # nothing to update yet
     label = int(BitLayout().labels(codes[:1], 1)[0])
-    part = next(p for p in code_tables.parts_of(obj) if p.bgs.part_key & 0xFFFFFFFF == label)
+    part = next(p for p in code_tables.parts_of(obj) if unsigned(p.bgs.part_key) == label)
     home, mine = bpy.data.collections.new("Mine"), bpy.data.materials.new("Mine")
     bpy.context.scene.collection.children.link(home)
     for collection in part.users_collection:

@@ -1,7 +1,7 @@
 """From segments to codes: nested labels and distinct child numbers, drawn at random.
 
-Random numbers differ in half of their bits, so where three segments blend in a pixel, most bits still side with the
-heaviest. Numbers with few set bits (one bit a child) were tried and measured worse (docs/method.md).
+Random numbers differ in half of their bits. Where three segments blend in a pixel, most bits still follow the
+heaviest. Numbers with one set bit for each child were measured to be worse (docs/lab-book.md).
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from bgs_engine.core.errors import UsageError
 
 
 def codes_from_segments(labels: np.ndarray, layout: BitLayout, seed: int) -> np.ndarray:
-    """Codes, int32 [N], from nested segments int32 [N, L]; -1 (none) counts as a segment of its own.
+    """Codes, int32 [N], from nested segments int32 [N, L]; -1 (none) counts as one more segment.
 
     Siblings get distinct child numbers; an only child gets 0, as training would pull it (equation 7).
 

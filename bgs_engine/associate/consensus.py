@@ -1,9 +1,9 @@
 """Segments and votes refine each other until they agree.
 
-After merging, some masks are still wrong: one that lumps two parts together, one that cuts a part in two. Alternate:
-every Gaussian takes the segment that most of its votes say; every mask goes to the segment whose Gaussians it covers
-best in its view, or to none if it covers none well: a lump fits none of its parts, a piece fits the whole badly.
-The same idea as expectation maximisation with hard assignments.
+After merging, some masks are still wrong: one joins two parts, another cuts a part in two. Two steps alternate. Every
+Gaussian takes the segment that has most of its votes. Every mask takes the segment that it covers best in its view, or
+none if it covers none well. A mask that joins two parts fits neither of them, and a piece of a part fits the whole
+badly. The idea is that of expectation maximisation with hard assignments.
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from bgs_engine.associate.one_hot import members_by_group, one_hot
 
 @dataclass(frozen=True)
 class ConsensusConfig:
-    """How masks and segments come to agree."""
+    """Thresholds of the consensus."""
 
     rounds: int = 4
-    least_fit: float = 0.25  # IoU of a mask with its segment in its view, below which the other views contradict it
-    undivided_weight: float = 0.1  # of votes by a mask that fills its coarser mask: it may merely have missed a border
-    lump_weight: float = 0.3  # of votes by a mask that swallows another segment: others know better
-    lump_cover: float = 0.5  # of a segment's weight in the view, from which on a mask swallows it
-    least_views: int = 2  # a segment shown by fewer views is noise,
-    least_share: float = 0.5  # unless they are this share of the views that see its Gaussians at all
+    least_fit: float = 0.25  # IoU of a mask with its segment in its view; the other views contradict a mask below it
+    undivided_weight: float = 0.1  # of the votes of a mask that fills its coarser mask: it may have missed a border
+    lump_weight: float = 0.3  # of the votes of a mask that also swallows another segment
+    lump_cover: float = 0.5  # of a segment's weight in the view: a mask that covers more swallows the segment
+    least_views: int = 2  # a segment needs masks from this many views,
+    least_share: float = 0.5  # or from this share of the views that see its Gaussians: some are seen by one view alone
 
 
 @dataclass(frozen=True)
 class LevelSegments:
-    """One level's answer.
+    """The segments of one level.
 
-    labels: int32 [N] segment of each Gaussian, -1 = none.
-    votes: CSR float32 [N, segments], trusted weight of each Gaussian's votes by segment, pixels.
+    labels: int32 [N]: the segment of each Gaussian, -1 = none.
+    votes: CSR float32 [N, segments]: the trusted weight of each Gaussian's votes by segment, pixels.
     segment_of_mask: int32 [masks], -1 = contradicted.
-    parent: int32 [segments], segment one level up, -1 = none (level 1).
-    agreement: the share of all trusted votes that agree with their Gaussian's segment, 0..1, as merged and at the end.
+    parent: int32 [segments]: the segment one level up, -1 = none (level 1).
+    agreement: the shares of all trusted votes that agree with their Gaussian's segment, 0..1, before and after.
     """
 
     labels: np.ndarray
@@ -53,20 +53,20 @@ def settle(
     above: np.ndarray | None,
     config: ConsensusConfig,
 ) -> LevelSegments:
-    """Alternate between Gaussians and masks.
+    """The segments of one level after `config.rounds` rounds of both steps.
 
     Args:
-        masks: CSR [N, masks], weights of the votes, pixels.
-        mask_view: int32 [masks].
-        segment_of_mask: int32 [masks], the merge's answer.
-        above: int32 [N], segments of the level above that this level must stay within; None at level 1.
+        masks: CSR float32 [N, masks]: the weights of the votes, pixels.
+        mask_view: int32 [masks]: the camera number of each mask.
+        segment_of_mask: int32 [masks]: the segments from merging.
+        above: int32 [N]: the segments of the level above, in which this level must nest; None at level 1.
         config: rounds and thresholds.
     """
     trusted = masks
     agreement = []
     seen = _views_that_see(masks, mask_view)
     for last in [False] * config.rounds + [True]:
-        segment_of_mask = _without_lonely(segment_of_mask, mask_view, seen, config)
+        segment_of_mask = _without_rarely_shown(segment_of_mask, mask_view, seen, config)
         parent = _parents(trusted, segment_of_mask, above)
         votes = (trusted @ one_hot(segment_of_mask)).tocsr()
         labels = _vote(votes, parent, above)
@@ -84,15 +84,18 @@ def _agreement(votes: sp.csr_matrix, labels: np.ndarray, masks: sp.csr_matrix) -
 
 
 def _views_that_see(masks: sp.csr_matrix, mask_view: np.ndarray) -> np.ndarray:
-    """How many views see the Gaussians of each mask, mean over their weight in it, float [masks]."""
+    """The number of views that see the Gaussians of each mask: their mean by weight in the mask, float [masks]."""
     views = np.diff((masks @ one_hot(mask_view)).tocsr().indptr).astype(np.float32)
     return (masks.T @ views) / np.maximum(np.asarray(masks.sum(0)).ravel(), 1e-9)
 
 
-def _without_lonely(
+def _without_rarely_shown(
     segment_of_mask: np.ndarray, mask_view: np.ndarray, seen: np.ndarray, config: ConsensusConfig
 ) -> np.ndarray:
-    """Drop segments that too few views show, and number the rest without gaps. seen: `_views_that_see`."""
+    """Segments of the masks, int32 [masks], without those that too few views show; numbered without gaps.
+
+    seen: float [masks], from `_views_that_see`.
+    """
     keep = segment_of_mask >= 0
     segment = segment_of_mask[keep]
     pairs = np.unique(np.stack([segment, mask_view[keep]], 1), axis=0)
@@ -106,13 +109,13 @@ def _without_lonely(
 
 
 def segment_around(masks: sp.csr_matrix, above: np.ndarray) -> np.ndarray:
-    """The segment of `above`, int32 [N], that most weight of each column of CSR [N, masks] lies in; int32 [masks]."""
+    """The segment of `above` (int32 [N]) that holds most weight of each mask of CSR [N, masks]; int32 [masks]."""
     members = members_by_group(above, int(above.max(initial=0)) + 1)
     return np.asarray((members @ masks).toarray().argmax(0), np.int32)
 
 
 def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarray | None) -> np.ndarray:
-    """The segment above that most of each segment's votes lie in, int32 [segments]."""
+    """The segment above that holds most votes of each segment, int32 [segments]; -1 without a level above."""
     segments = one_hot(segment_of_mask)
     return np.full(segments.shape[1], -1, np.int32) if above is None else segment_around(masks @ segments, above)
 
@@ -131,8 +134,9 @@ def _vote(votes: sp.csr_matrix, parent: np.ndarray, above: np.ndarray | None) ->
 def _reassign(
     masks: sp.csr_matrix, mask_view: np.ndarray, labels: np.ndarray, segments: int, config: ConsensusConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(The segment that each mask fits best by IoU within its view, -1 below the least fit; int32 [masks],
-    whether it also swallows another segment; bool [masks]).
+    """(Segment of each mask int32 [masks], whether the mask also swallows another segment bool [masks]).
+
+    A mask takes the segment with which it has the largest IoU within its view, or -1 below the least fit.
     """
     shared = np.asarray((members_by_group(labels, segments) @ masks).todense())  # [segments, masks], pixels
     in_view = np.asarray(shared @ one_hot(mask_view))[

@@ -1,21 +1,20 @@
 """Numba kernels of the association."""
 
 import numpy as np
-from numba import prange
 
-from bgs_engine.raster.cpu.jit import parallel, serial
+from bgs_engine.raster.cpu.jit import parallel, prange, serial
 
-NODES_HELD = 16  # different masks one Gaussian can show in one view; a Gaussian over more keeps the first met
+NODES_HELD = 16  # nodes that a Gaussian can contribute to in one view; further ones are left out
 
 
 @parallel
 def gaussian_votes(
     offsets, fragment, pixel, rank, falloff, weight, opacity, alpha_max, node_of_pixel, nodes, weights, clear
 ):  # fmt: skip
-    """Per touched Gaussian the masks it contributes to, heaviest not sorted.
+    """Sum the contribution of each touched Gaussian to each node, in pixels.
 
-    nodes int32 [R, NODES_HELD] (-1 = none), weights and clear float32 [R, NODES_HELD] are filled; node_of_pixel [P],
-    -1 = no mask. A contribution counts in pixels; in `clear` times the transmittance of all that lies before it.
+    Fills nodes int32 [R, NODES_HELD] (-1 = none), weights and clear float32 [R, NODES_HELD]. `clear` holds the weights
+    times the transmittance before the Gaussian. node_of_pixel is int32 [P], -1 = no mask.
     """
     for j in prange(offsets.size - 1):
         count = 0
@@ -43,7 +42,7 @@ def gaussian_votes(
 
 @serial
 def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best):
-    """Heaviest column of every row of a CSR matrix: best int32 [N] (-1 = none) is filled.
+    """Fill best int32 [N] with the heaviest column of every row of a CSR matrix, -1 = none.
 
     Only columns whose parent is allowed_parent[row] count; every column where that is -1.
     """

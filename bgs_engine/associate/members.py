@@ -1,4 +1,4 @@
-"""Which Gaussians make up which mask, for comparing masks of different views."""
+"""Which Gaussians belong to which mask, to compare masks of different views."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from bgs_engine.associate.votes import Votes
 
 @dataclass(frozen=True)
 class MemberConfig:
-    """Which views of a Gaussian count, and how many Gaussians are asked."""
+    """Which views of a Gaussian count, and how many Gaussians take part."""
 
     least_through: tuple[float, ...] = (0.5, 0.2, 0.0)
-    """By level, the last for all deeper ones: least mean transmittance before a Gaussian. What shines through a wall
-    belongs to no mask on the wall; but small parts need every Gaussian they can get (measured in docs/method.md)."""
-    faint: float = 0.1  # of a Gaussian's best view: where less of it shows, it shines through what hides it
-    max_gaussians: int = 300_000  # that take part, evenly drawn: bounds the cost for any scene
+    """Least mean transmittance before a Gaussian, by level; the last value holds for all deeper levels. A Gaussian
+    behind a wall belongs to no mask on the wall. Small parts need all their Gaussians (docs/lab-book.md)."""
+    faint: float = 0.1  # of the weight in a Gaussian's best view: a view with less shows it through other matter
+    max_gaussians: int = 300_000  # take part, drawn evenly: it bounds the cost for any scene
 
 
 def members(votes: Votes, masks: sp.csr_matrix, level: int, config: MemberConfig) -> sp.csr_matrix:
-    """Binary CSR float32 [G, masks]: the mask a Gaussian contributes to most, in each view that shows it clearly.
+    """CSR float32 [G, masks] with a one at the heaviest mask of a Gaussian in each view that shows it clearly.
 
     Args:
         votes: of all views.

@@ -1,9 +1,9 @@
 """Merging masks of different views into segments of the scene, by the Gaussians they share.
 
-Two groups of masks belong together when the Gaussians that both could have labelled mostly agree: intersection over
-union, counted only over Gaussians labelled in the other's views. Sums over member masks are additive, so groups are
-compared like masks, and masks of one view repel each other by themselves (they are disjoint, so they add to the
-union alone). Each round merges all mutually best pairs, which makes a few dozen sparse products instead of
+Two groups of masks belong together if the Gaussians that both could have labelled mostly agree. The measure is IoU,
+counted only over Gaussians that are labelled in the views of the other group. Sums over the masks of a group are
+additive, so groups are compared like masks. Masks of one view repel each other, because they are disjoint and only add
+to the union. Each round merges all pairs that are each other's best. That takes a few dozen sparse products instead of
 thousands of single merges.
 """
 
@@ -17,17 +17,17 @@ from bgs_engine.associate.one_hot import one_hot
 
 @dataclass(frozen=True)
 class MergeConfig:
-    """When masks count as the same thing."""
+    """Thresholds of merging."""
 
-    iou: float = 0.25  # least agreement of two groups that are merged (measured in docs/method.md)
-    min_shared: int = 20  # Gaussians both groups could have labelled; fewer prove nothing
-    min_overlap: float = 0.05  # of the smaller group's Gaussians that both could have labelled
+    iou: float = 0.25  # least IoU of two groups that are merged (measured in docs/lab-book.md)
+    min_shared: int = 20  # least number of Gaussians that both groups could have labelled
+    min_overlap: float = 0.05  # the same, as a share of the smaller group's Gaussians
 
 
 def merge_masks(
     member: sp.csr_matrix, mask_view: np.ndarray, within: np.ndarray | None, config: MergeConfig
 ) -> np.ndarray:
-    """Segment number of each mask, int32 [masks], 0 = most masks.
+    """Segment number of each mask, int32 [masks]; segment 0 has the most masks.
 
     Args:
         member: CSR float32 [G, masks] of zeros and ones, which Gaussians make up each mask: at most one mask a view

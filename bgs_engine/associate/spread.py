@@ -1,11 +1,12 @@
-"""From votes to a label for every Gaussian: what was hardly seen asks its neighbours.
+"""From votes to a label for every Gaussian: Gaussians that were hardly seen follow their neighbours.
 
-A Gaussian's own votes count by their weight, the neighbours' opinion by a fixed one:
+A Gaussian's own votes count by their weight, its neighbours' opinion by a fixed weight:
     P_i = (V_i + k mean_j P_j) / (W_i + k)
-with V_i its votes by segment, W_i their sum, j its nearest neighbours inside the same coarser segment, those of its own
-size counting most. So a large, well seen Gaussian of a floor keeps its label beside a chair's leg, while one inside a
-wall, seen through a crack, follows those around it. A few rounds of Jacobi's iteration, level by level (harmonic label
-propagation with soft constraints; Zhu, Ghahramani and Lafferty, 2003).
+V_i are its votes by segment and W_i is their sum. j are its nearest neighbours inside the same coarser segment;
+neighbours of its own size count most. A large, well seen Gaussian of a floor keeps its label beside the leg of a chair.
+A Gaussian inside a wall, seen through a crack, takes the label of the wall. The equation is solved by a few rounds of
+Jacobi's iteration, level by level (harmonic label propagation with soft constraints; Zhu, Ghahramani and Lafferty,
+2003).
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from scipy.spatial import cKDTree
 from bgs_engine.associate.consensus import LevelSegments
 from bgs_engine.associate.kernels import spread_round
 
-LEAST_LIKE = 1e-3  # of a neighbour a thousand times as large: something, so that no Gaussian is left without any
+LEAST_LIKE = 1e-3  # likeness of neighbours of very different size: above zero, so that every Gaussian has neighbours
 HELD = 4  # segments that a Gaussian keeps an opinion about
 
 
 @dataclass(frozen=True)
 class SpreadConfig:
-    """How much neighbours say."""
+    """How much the neighbours' opinion counts."""
 
     neighbours: int = 16
     strength: float = 1.0  # weight of the neighbours' opinion, in median votes of a Gaussian
@@ -30,7 +31,7 @@ class SpreadConfig:
 
 
 class Neighbours:
-    """The nearest neighbours of every Gaussian and how alike in size they are: found once for all levels."""
+    """The nearest neighbours of every Gaussian and their likeness in size, found once for all levels."""
 
     def __init__(self, means: np.ndarray, sizes: np.ndarray, config: SpreadConfig) -> None:
         """means: float [N, 3]; sizes: float [N], the typical standard deviation of each Gaussian; scene units."""
@@ -44,9 +45,10 @@ class Neighbours:
         self.config = config
 
     def spread(self, level: LevelSegments, above: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """(labels int32 [N], confidence float32 [N] in 0..1: the share of all opinion that agrees) of one level.
+        """(Labels int32 [N], confidence float32 [N] in 0..1) of one level.
 
-        -1 only where the segment above (int32 [N]; None at level 1) has no finer ones at all.
+        The confidence is the share of votes and opinion that agrees with the label. A label is -1 only if the segment
+        above (int32 [N]; None at level 1) has no finer segments.
         """
         n, votes, config = len(self.near), level.votes, self.config
         above = np.full(n, -1, np.int32) if above is None else above
@@ -65,13 +67,13 @@ class Neighbours:
 
 
 def _likeness(sizes: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """How alike in size neighbours are, float32 [N, K] in 0..1: those of one surface mostly are."""
+    """Likeness in size of each neighbour, float32 [N, K] in 0..1: Gaussians of one surface are mostly alike."""
     own, other = sizes[:, None], sizes[near]
     return np.maximum(np.minimum(own, other) / np.maximum(own, other), LEAST_LIKE) ** np.float32(2)
 
 
 def _with_nearest(labels: np.ndarray, above: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Gaussians that no opinion reached take the nearest label inside their coarser segment; int32 [N]."""
+    """Labels int32 [N] in which Gaussians without any opinion take the nearest one inside their coarser segment."""
     out = labels.copy()
     missing = np.flatnonzero(labels < 0)
     for segment in np.unique(above[missing]):

@@ -37,13 +37,11 @@ class Association:
     confidence: float32 [N] in 0..1: the share of a Gaussian's votes and its neighbours' opinion that agrees with its
         segment, at the level where the share is smallest.
     mask_children: the child number of each mask's segment.
-    contradicted: per level, the number of masks that the other views contradict.
     """
 
     codes: np.ndarray
     confidence: np.ndarray
     mask_children: MaskChildren
-    contradicted: list[int]
 
     def confidence_of(self, codes: np.ndarray) -> np.ndarray:
         """Confidence in other codes, float32 [N] in 0..1; codes int32 [N].
@@ -86,8 +84,7 @@ def associate(
     levels, labels, confidence = _settle_levels(votes, count, neighbours, config, reporter)
     codes = codes_from_segments(labels, views.layout, seed)
     children = [_children_of_masks(votes, levels, labels, codes, views.layout, k) for k in range(count)]
-    contradicted = [int((level.segment_of_mask < 0).sum()) for level in levels]
-    return Association(codes, confidence.min(1), MaskChildren(tuple(children)), contradicted)
+    return Association(codes, confidence.min(1), MaskChildren(tuple(children)))
 
 
 def _sizes(scene: RasterScene) -> np.ndarray:

@@ -43,7 +43,7 @@ def vote(
     clear: wp.array[wp.float32],
     counts: wp.array[wp.int32],
 ):
-    """Thread k, if fragment k is the first of its Gaussian: what the Gaussian contributes to each node, in pixels.
+    """Thread k, if fragment k is the first of its Gaussian: sum the Gaussian's contribution to each node, in pixels.
 
     A Gaussian's votes of at least `least` go to nodes, values and clear [k : k + counts[k]]: never more than its
     fragments.

@@ -221,7 +221,7 @@ def _demo(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _print(text: str, arguments: argparse.Namespace) -> None:
-    """An answer on standard output, which belongs to the events where they are asked for."""
+    """Write an answer to standard output, or to standard error if events go to standard output."""
     (sys.stderr if arguments.events else sys.stdout).write(text + "\n")
 
 
@@ -244,6 +244,6 @@ COMMANDS = (
     Command("frames", "splat pictures of a moving camera, for compositing", _frames_arguments, _frames),
     Command("export", "one PLY for each label of a run", _export_arguments, _export),
     Command("eval", "measure a run against true labels", _eval_arguments, _eval),
-    Command("doctor", "what works on this machine, and what to do about what does not", _doctor_arguments, _doctor),
+    Command("doctor", "check what works on this machine; gives a remedy for each problem", _doctor_arguments, _doctor),
     Command("demo", "a small made scene, the whole path, pictures", _demo_arguments, _demo),
 )

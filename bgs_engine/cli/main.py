@@ -1,4 +1,4 @@
-"""Parsing, reporting and exit codes; what the commands do is in `commands`."""
+"""Parsing, reporting and exit codes; the commands themselves are in `commands`."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""Events for a person at a terminal: one progress bar, and lines for what stays."""
+"""Events for a person at a terminal: one progress bar, and a line for each event worth keeping."""
 
 import contextlib
 import sys
@@ -45,7 +45,7 @@ def _plain(event: dict[str, Any]) -> None:
 
 
 def _line(event: dict[str, Any]) -> str | None:
-    """What a person should read of an event, or None."""
+    """An event as a line for a person, or None if it is not worth one."""
     match event["event"]:
         case "warning":
             return f"Warning: {event['message']}"

@@ -1,6 +1,6 @@
-"""Where to compute: what `--device` means on this machine, and why. Importable without Warp or a driver.
+"""Chooses the device that `--device` means on this machine, with a reason. Importable without Warp or a driver.
 
-The driver is asked directly (ctypes): Warp is imported only where there is something for it to run on.
+The driver is asked directly (ctypes). Warp is imported only if there is a card that it can use.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ class Device:
 
     @property
     def choice(self) -> str:
-        """What `--device` must say to get exactly this one."""
+        """The value of `--device` that gives exactly this device."""
         return "warp-cpu" if self.kind == "cuda" and self.name == "cpu" else self.kind
 
     @property
@@ -45,16 +45,16 @@ class Device:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of what computes there, beyond what the CPU path uses."""
+        """Versions of the packages that compute there, beyond those of the CPU path."""
         package = {"cuda": "warp-lang", "gsplat": "gsplat"}.get(self.kind)
         return {package: importlib.metadata.version(package)} if package else {}
 
 
 @dataclass(frozen=True)
 class CudaTrouble:
-    """What keeps the card from being used.
+    """The reason why the card cannot be used.
 
-    problem: in words; hint: what to do about it; install: the older Warp that would work, as pip wants it, or "".
+    problem: in words. hint: a remedy. install: the requirement of an older Warp that would work, or "".
     """
 
     problem: str
@@ -64,9 +64,9 @@ class CudaTrouble:
 
 @dataclass(frozen=True)
 class CudaFacts:
-    """What was found. driver: CUDA version that the driver supports; None where there is none.
+    """Facts about this machine. driver: the CUDA version that the driver supports; None without a driver.
 
-    warp: version of the package; broken: why it does not load; card and arch (75 = sm_75) of the first card.
+    warp: version of the package. broken: why it does not load. card, arch (75 = sm_75): of the first card.
     """
 
     driver: Version | None
@@ -107,7 +107,7 @@ def driver_version() -> Version | None:
 
 
 def trouble(facts: CudaFacts, look_at_card: bool = True) -> CudaTrouble | None:
-    """What keeps the card from being used, or None if nothing does."""
+    """The reason why the card cannot be used, or None if it can."""
     if facts.driver is None:
         hint = "Install NVIDIA's driver; without a card, use --device cpu."
         return CudaTrouble("no NVIDIA driver was found", hint)

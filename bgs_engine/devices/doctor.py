@@ -1,4 +1,4 @@
-"""`bgs doctor`: what this machine has, what works, and what to do about what does not."""
+"""`bgs doctor`: checks what the engine can use on this machine, with a remedy for each problem."""
 
 import importlib
 import importlib.metadata
@@ -15,7 +15,7 @@ from bgs_engine.devices.choice import CudaFacts, CudaTrouble, Device, cuda_facts
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the answer; `needed` marks what the CPU path cannot do without."""
+    """One line of the answer; `needed` marks a requirement of the CPU path."""
 
     name: str
     ok: bool
@@ -102,7 +102,7 @@ def _package(module: str, distribution: str, extra: str, needed: bool) -> Check:
         version = importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return Check(distribution, False, "not installed", hint, needed)
-    if not needed:  # importing the optional ones takes seconds and tells nothing that their use does not
+    if not needed:  # importing optional packages takes seconds, and a failure shows when they are used
         return Check(distribution, True, version)
     try:
         importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Pictures of a scene from a camera: colour, depth, and what each Gaussian contributes."""
+"""Pictures of a scene from a camera: colour, depth, and the contribution of each Gaussian."""
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def render_depth(scene: RasterScene, camera: Camera) -> np.ndarray:
 
 
 def seen_weights(scene: RasterScene, camera: Camera, stride: int = 2) -> np.ndarray:
-    """Each Gaussian's summed contribution to the view, float32 [file rows], in pixels; every stride-th is looked at."""
+    """Each Gaussian's summed contribution to the view, float32 [file rows], pixels; from every stride-th pixel."""
     view = ViewBuilder(scene).build(camera)
     ys, xs = np.mgrid[0 : camera.height : stride, 0 : camera.width : stride]
     px, py = xs.ravel().astype(np.int32), ys.ravel().astype(np.int32)

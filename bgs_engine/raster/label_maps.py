@@ -1,4 +1,4 @@
-"""Label maps on whatever device there is: one function for both renderers, whose maps are the same."""
+"""Label maps on any device: one function for both renderers, which draw the same maps."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
-"""The rasteriser once more, in plain torch float64: dense over pixels × Gaussians, differentiable, for the tests.
+"""The rasteriser in plain torch float64, for the tests: dense over pixels × Gaussians and differentiable.
 
-Nothing here is tuned: every line states one sentence of `semantics`, and autograd gives the gradients. Memory grows
-with pixels × Gaussians, so scenes of a few hundred Gaussians and pictures of a few thousand pixels are its size.
+The code is not optimised. Every line states one sentence of `semantics`, and autograd gives the gradients. Memory grows
+with pixels × Gaussians, so it suits scenes of a few hundred Gaussians and pictures of a few thousand pixels.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Projected:
 
 @dataclass(frozen=True)
 class Composited:
-    """What P pixels are made of: weights [P, N] in scene order, transmittance [P] behind the last Gaussian.
+    """The composition of P pixels: weights [P, N] in scene order, transmittance [P] behind the last Gaussian.
 
     doubt [P]: how close the pixel's nearest yes-or-no decision (ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN) came to its
     threshold, relative to it. Arithmetic of less precision may decide otherwise where this is below its error.

@@ -1,1 +1,5 @@
-"""Training codes from masks: `sampling` → `model` (render, optimise) → `objectives`; `trainer` runs the loop."""
+"""Training codes from masks.
+
+`start` makes the first features. Each step of `steps` draws pixels (`sampling`), renders them (`model`), computes a
+gradient (`objectives`) and optimises. `trainer` runs the loop, and `result` makes codes from the trained features.
+"""

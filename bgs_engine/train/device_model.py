@@ -1,4 +1,4 @@
-"""What is trained, on a Warp device: the counterpart of `train.model.CpuModel`, with the same two methods."""
+"""The trained model on a Warp device: the counterpart of `train.model.CpuModel`, with the same two methods."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ from bgs_engine.train.warp_kernels import adam
 class DeviceModel:
     """Features float32 [N, D] and opacity logits float32 [N] of a scene, scene order, with their Adam moments.
 
-    A step on a view that is held waits for nothing and allocates nothing. A step whose fragments outgrew their buffers
-    changes nothing; `settle` counts those and makes room.
+    A step on a view that is held does not wait for the device and allocates nothing. A step whose fragments exceed
+    their buffers changes nothing. `settle` counts such steps and enlarges the buffers.
     """
 
     def __init__(
@@ -100,17 +100,17 @@ class DeviceModel:
         self._fragments = None  # sorted in place: good for one step
 
     def settle(self) -> int:
-        """Steps since the last call that changed nothing for want of room, which is made now; waits for the device."""
+        """The number of steps since the last call that changed nothing. Enlarges the buffers; waits for the device."""
         return self._lister.settle()
 
     def release_buffers(self) -> None:
-        """Give back what the next step makes anew, in the size it needs then."""
+        """Free the buffers that the next step allocates again, in the size that it needs."""
         self._fragments = None
         self._lister.release()
         self._rendered = wp.empty((0, self._rendered.shape[1]), dtype=wp.float32, device=self.device)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything a checkpoint needs; the same arrays as `CpuModel`'s, so each may continue the other's."""
+        """The arrays of a checkpoint, equal to those of `CpuModel`: each can continue the other's."""
         return {name: array.numpy() for name, array in self._state.items()}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:

@@ -1,6 +1,6 @@
-"""Both objectives on the device: loss and dL/dF of a `DeviceSample`, without the host waiting.
+"""Both objectives on the device: loss and dL/dF of a `DeviceSample`. The host does not wait.
 
-The numbers are those of `train.objectives`; tests hold the two together.
+Tests compare the results with those of `train.objectives`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class DeviceObjective(Protocol):
 
 
 class _Bits:
-    """Which level and how many siblings in it each bit has, on the device; `first` [L + 1] each level's first bit."""
+    """On the device: the level of each bit int32 [D], the width of that level float32 [D], first bits int32 [L + 1]."""
 
     def __init__(self, layout: BitLayout, device: str) -> None:
         widths = np.array(layout.level_bits)
@@ -99,7 +99,7 @@ class _Families:
 
 
 class DeviceContrastiveObjective:
-    """See `ContrastiveObjective`: means of masks and forces between them, no pair of pixels is ever listed."""
+    """See `ContrastiveObjective`. Pixels act on the means of masks; pairs of pixels are never listed."""
 
     def __init__(self, layout: BitLayout, config: TrainConfig, device: str) -> None:
         self.layout, self.config, self.device = layout, config, device

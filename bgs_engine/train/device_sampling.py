@@ -1,4 +1,4 @@
-"""Drawing a step's pixels on the device: see `train.sampling`, whose rules these are."""
+"""Drawing a step's pixels on the device, by the rules of `train.sampling`."""
 
 from dataclasses import dataclass
 

@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from numba import prange
 
-from bgs_engine.raster.cpu.jit import parallel
+from bgs_engine.raster.cpu.jit import parallel, prange
 
 MAX_CHANNELS = 32
 

@@ -1,4 +1,4 @@
-"""What training pulls rendered features towards.
+"""The objectives that training minimises.
 
 An objective maps the rendered features F [P, D] of one view's pixels and their labels [P, L] to a loss and dL/dF.
 """
@@ -27,9 +27,9 @@ class ContrastiveObjective:
 
     A pixel is attracted by the mean of its own mask and repelled, at level l >= 2, by the means of the other level-l
     masks inside the same level-(l-1) mask; pairs across coarser masks give nothing. Attraction and repulsion are
-    averaged per pixel, then every mask counts the same: averaging over all pairs together does not train
-    (docs/method.md). With squared distances the mean over all pairs of two masks is the distance of their means plus
-    constants, so no pair is ever listed: cost P x K instead of P².
+    averaged for each pixel, then every mask counts the same: an average over all pairs together does not train
+    (docs/lab-book.md). With squared distances, the mean over all pairs of two masks is the distance of their means plus
+    constants. So pairs need not be listed, and the cost is P x K instead of P².
     """
 
     def __init__(self, layout: BitLayout, config: TrainConfig) -> None:

@@ -1,7 +1,7 @@
-"""Which pixels a step looks at: some anywhere, most of them mask by mask (section 3.5 of the paper).
+"""Drawing the pixels of a step: some anywhere, some mask by mask (section 3.5 of the paper).
 
-Pixels of a view are kept sorted by their labels at all levels. Masks nest, so every mask of every level is one
-stretch of that list, and drawing from a mask is drawing a position in its stretch.
+The pixels of a view are sorted by their labels at all levels. Masks nest, so every mask of every level is one stretch
+of that list. To draw from a mask is to draw a position in its stretch.
 """
 
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ class PixelSampler:
         return px[order], py[order], view.labels[view.node[at]]
 
     def _choose_masks(self, level_start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Mask numbers: a level first, then one of its masks; else the many fine masks would take all the pixels."""
+        """Mask numbers, int64 [masks]. The level is drawn first: else the many fine masks would take all the pixels."""
         count = np.diff(level_start)
         level = rng.choice(np.flatnonzero(count), self.masks)
         return level_start[level] + (rng.random(self.masks) * count[level]).astype(np.int64)

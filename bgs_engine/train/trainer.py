@@ -21,11 +21,11 @@ REPORT_EVERY = 50  # steps between two loss figures
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a checkpoint lies and how often it is written; path None = never."""
+    """Where a checkpoint lies and how often it is written, seconds; it is never written if path is None."""
 
     path: Path | None = None
     seconds: float = 30.0
-    fingerprint: str = ""  # of everything that must be equal for a resume to make sense
+    fingerprint: str = ""  # of all inputs and settings that must be equal to resume
 
 
 def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint, reporter: Reporter) -> None:
@@ -64,7 +64,7 @@ def view_of_step(step: int, views: int, seed: int) -> int:
 
 
 def save_checkpoint(steps: Steps, step: int, checkpoint: Checkpoint) -> None:
-    """Write the state after `step` steps, whole or not at all."""
+    """Write the state after `step` steps; a failed write leaves the old file."""
     if checkpoint.path is None:
         return
     with writing(checkpoint.path) as partial, partial.open("wb") as stream:

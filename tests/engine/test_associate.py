@@ -195,5 +195,5 @@ def test_spreading_matches_its_equation():
 
 
 def test_confidence_in_another_code_is_what_speaks_against_the_own():
-    found = Association(np.array([5, 6], np.int32), np.array([0.9, 0.7], np.float32), MaskChildren(()), [])
+    found = Association(np.array([5, 6], np.int32), np.array([0.9, 0.7], np.float32), MaskChildren(()))
     np.testing.assert_allclose(found.confidence_of(np.array([5, 7], np.int32)), [0.9, 0.3], rtol=1e-6)

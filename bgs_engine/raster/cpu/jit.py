@@ -8,6 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba import prange  # re-exported: importing it from here sets Numba's cache folder first
+
+__all__ = ["inline", "parallel", "prange", "serial"]
 
 _COMMON: dict[str, Any] = {"fastmath": True, "cache": True, "error_model": "numpy"}
 

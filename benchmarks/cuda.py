@@ -38,7 +38,7 @@ from bgs_engine.raster.warp.compiled import load_kernels
 from bgs_engine.raster.warp.label_maps import DeviceLabelRenderer
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_steps import DeviceSteps
-from bgs_engine.train.stage_timer import StageTimer
+from bgs_engine.train.measure import StageTimer
 
 RESULTS = Path(__file__).parent / "results"
 LAYOUT = BitLayout()

@@ -37,7 +37,7 @@ from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.train.stage_timer import StageTimer
+from bgs_engine.train.measure import StageTimer
 from bgs_engine.train.start import training_start
 from bgs_engine.train.steps import make_steps
 

@@ -18,8 +18,7 @@ from bgs_engine.train.device_objectives import (
     loss_value,
 )
 from bgs_engine.train.device_sampling import DevicePixelSampler
-from bgs_engine.train.stage_timer import StageTimer, stage
-from bgs_engine.train.steps import MemoryUse
+from bgs_engine.train.measure import MemoryUse, StageTimer, stage
 
 LEAST_CACHE = 0.25  # of --cache-gb: left for views even where the scene itself takes all of it
 PIXEL_BYTES, TABLE_BYTES = 4, 64 << 10  # bytes of index that a labelled pixel, and the tables of a view's masks, take

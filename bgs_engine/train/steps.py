@@ -1,7 +1,6 @@
 """The interface that the training loop drives, and its implementation with the sampler on the CPU."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,27 +11,13 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import Device
 from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.measure import MemoryUse, StageTimer, stage
 from bgs_engine.train.model import CpuModel
 from bgs_engine.train.objectives import ContrastiveObjective, Objective, SegmentObjective
 from bgs_engine.train.sampling import PixelSampler
-from bgs_engine.train.stage_timer import StageTimer, stage
 from bgs_engine.train.start import TrainingStart
 
 PIXEL_SHARE = 0.25  # of the cache, for the pixel indices of views: they are that much smaller than the views
-
-
-@dataclass(frozen=True)
-class MemoryUse:
-    """Bytes that training holds on its device.
-
-    fixed: features, moments and geometry. views: projected views. pixels: indices of the views' labelled pixels.
-    held: the number of views whose projection and index are both held.
-    """
-
-    fixed: int
-    views: int
-    pixels: int
-    held: int
 
 
 class Steps(Protocol):

@@ -1,4 +1,4 @@
-"""How long the stages of training steps take, for benchmarks."""
+"""The time of each stage of a training step and the memory that training holds, for benchmarks."""
 
 import contextlib
 import time
@@ -29,3 +29,17 @@ class StageTimer:
 def stage(timer: StageTimer | None, name: str) -> contextlib.AbstractContextManager[None]:
     """Measure the block, if there is a timer."""
     return contextlib.nullcontext() if timer is None else timer.measured(name)
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes that training holds on its device.
+
+    fixed: features, moments and geometry. views: projected views. pixels: indices of the views' labelled pixels.
+    held: the number of views whose projection and index are both held.
+    """
+
+    fixed: int
+    views: int
+    pixels: int
+    held: int

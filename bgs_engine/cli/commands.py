@@ -64,7 +64,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.output,
         BitLayout.parse(arguments.level_bits),
         config_from(arguments, TrainConfig),
-        lambda: config_from(arguments, MasksConfig, model=arguments.model),
+        config_from(arguments, MasksConfig, model=arguments.model),
         reporter,
         arguments.dataset,
         arguments.views,

@@ -5,7 +5,6 @@ Every stage is reported. A run is made in a partial folder, which is moved into 
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def segment_run(
     out: Path,
     layout: BitLayout,
     config: TrainConfig,
-    masks: Callable[[], MasksConfig],
+    masks: MasksConfig,
     reporter: Reporter,
     dataset_folder: Path | None = None,
     view_count: int = SEGMENT_VIEWS,
@@ -88,8 +87,7 @@ def segment_run(
         out: the run folder to write.
         layout: the bits of each level.
         config: settings of the training.
-        masks: returns the settings of the masks. It is called only where masks are missing, because the mask model
-            may have to be fetched.
+        masks: settings of the masks, used only where masks are missing.
         reporter: told of everything.
         dataset_folder: photos with poses, and masks if there are any; None: views are rendered.
         view_count: the number of views to render.
@@ -109,7 +107,7 @@ def segment_run(
                 make_views(ply, dataset_folder, ViewsConfig(count=view_count, seed=config.seed), reporter)
         dataset = open_dataset(dataset_folder, ply, reporter)
         if not dataset.mask_levels:
-            settings = replace(masks(), levels=layout.levels)
+            settings = replace(masks, levels=layout.levels)
             if settings.device == "auto":
                 settings = replace(settings, device=device.for_torch)
             make_masks(dataset, settings, reporter, scene.raster)

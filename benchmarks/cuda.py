@@ -14,13 +14,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bgs_engine.associate.device_votes import collect_votes_on
+from bgs_engine.associate.mask_children import MaskChildren
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.cameras import Camera, look_at
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import BgsError
@@ -36,6 +38,7 @@ from bgs_engine.raster.warp.compiled import load_kernels
 from bgs_engine.raster.warp.label_maps import DeviceLabelRenderer
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_steps import DeviceSteps
+from bgs_engine.train.stage_timer import StageTimer
 
 RESULTS = Path(__file__).parent / "results"
 LAYOUT = BitLayout()
@@ -95,8 +98,8 @@ def made_room(count: int, views: int, size: tuple[int, int]) -> tuple[RasterScen
     scales[np.arange(count), axis] = radius[:, 0] * 0.05
     quats = np.repeat([[1.0, 0, 0, 0]], count, 0)
     opacities = rng.beta(4, 1.5, count).clip(0.01, 0.99)
-    fields = (field.astype(np.float32) for field in (means, quats, scales, opacities))
-    gaussians = Gaussians(*fields, None, np.ones(count, bool))
+    fields = [field.astype(np.float32) for field in (means, quats, scales, opacities)]
+    gaussians = Gaussians(fields[0], fields[1], fields[2], fields[3], None, np.ones(count, bool))
     angles = np.linspace(0, 2 * np.pi, views, endpoint=False)
     focal = 0.7 * size[0]
     cameras = []
@@ -118,66 +121,43 @@ def step_lines(device: Device, scene: RasterScene, cameras: list[Camera], count:
     """A step and its stages for both objectives, what a view costs once, and the memory."""
     maps, rng = block_maps(cameras[0]), np.random.default_rng(0)
     features = rng.random((len(scene), LAYOUT.total), np.float32)
-    codes = [
-        {(c, int(i)): int(i) % (1 << bits) for c in range(len(cameras)) for i in np.unique(level)}
-        for level, bits in zip(maps, LAYOUT.level_bits, strict=True)
-    ]
-    for objective, mask_codes in (("association", codes), ("contrastive", None)):
-        config = training(objective, len(scene) < 10_000)
-        steps = DeviceSteps(
-            device.name, scene, cameras, features, lambda _: maps, LAYOUT, config, mask_codes, print_warning
+    children = MaskChildren(
+        tuple(
+            {(c, int(i)): int(i) % (1 << bits) for c in range(len(cameras)) for i in np.unique(level)}
+            for level, bits in zip(maps, LAYOUT.level_bits, strict=True)
         )
+    )
+    views = MaskedViews(scene, cameras, lambda _: maps, LAYOUT)
+    for objective, mask_children in (("association", children), ("contrastive", None)):
+        config = training(objective, len(scene) < 10_000)
+        steps = DeviceSteps(device.name, views, features, mask_children, config, print_warning)
         yield from objective_lines(device, steps, config, len(cameras), count)
 
 
 def objective_lines(device: Device, steps: DeviceSteps, config: TrainConfig, views: int, count: int) -> Iterator[str]:
     """The lines of one objective."""
     wait = waiter(device)
-    first = timed(lambda: [take(steps, config, k, k) for k in range(views)], wait)
-    held = min(
-        views, len(steps.model.views), len(steps.sampler.views)
-    )  # the last ones; what was pushed out is not timed
-    numbers = list(range(views - held, views))
-    seconds = timed(lambda: [take(steps, config, k, numbers[k % held]) for k in range(count)], wait)
-    stages: dict[str, list[float]] = {}
-    for step in range(min(count, 60)):
-        for name, value in staged_step(steps, config, step, numbers[step % held], wait):
-            stages.setdefault(name, []).append(value * 1e3)
-    listed = ", ".join(f"{name} {statistics.median(values):.2f}" for name, values in stages.items())
+    first = timed(lambda: take_all(steps, config, range(views)), wait)
+    held = min(views, steps.memory().held)  # the last ones; views that were pushed out are not timed
+    visits = [views - held + k % held for k in range(count)]
+    seconds = timed(lambda: take_all(steps, config, visits), wait)
+    steps.timer = StageTimer(wait)
+    take_all(steps, config, visits[:60])
+    listed = ", ".join(f"{name} {statistics.median(each) * 1e3:.2f}" for name, each in steps.timer.seconds.items())
     yield f"{config.objective}: {seconds / count * 1e3:.2f} ms a step, view held; each alone, ms: {listed}"
     yield f"  first visit of a view, index and lists and step: {first / views * 1e3:.1f} ms"
-    kept = (steps.model.views.nbytes + steps.sampler.views.nbytes) / 1e9
+    memory = steps.memory()
+    kept = (memory.views + memory.pixels) / 1e9
     yield (
-        f"  device memory: {steps.model.fixed_nbytes / 1e9:.2f} GB fixed, {kept:.2f} GB for {held} of {views} views"
+        f"  device memory: {memory.fixed / 1e9:.2f} GB fixed, {kept:.2f} GB for {held} of {views} views"
         f"{peak(device)}; steps left out: {steps.model.settle()}"
     )
 
 
-def take(steps: DeviceSteps, config: TrainConfig, step: int, number: int) -> None:
-    """One training step."""
-    steps.take(number, np.random.default_rng(step), config.first_feature_rate, config.opacity_rate)
-
-
-def staged_step(
-    steps: DeviceSteps, config: TrainConfig, step: int, number: int, wait: Callable[[], None]
-) -> list[tuple[str, float]]:
-    """Seconds of each stage of one step, with a wait after each."""
-    times = [time.perf_counter()]
-
-    def lap() -> None:
-        wait()
-        times.append(time.perf_counter())
-
-    sample = steps.sampler.draw(number, steps._cameras[number].width, np.random.default_rng(step))
-    assert sample is not None
-    lap()
-    rendered = steps.model.forward(number, sample.px, sample.py)
-    lap()
-    grad = steps.objective(rendered, sample, steps._loss)
-    lap()
-    steps.model.backward(grad, config.first_feature_rate, config.opacity_rate)
-    lap()
-    return list(zip(("sample", "forward", "loss", "backward and Adam"), np.diff(times).tolist(), strict=True))
+def take_all(steps: DeviceSteps, config: TrainConfig, numbers: Iterable[int]) -> None:
+    """One training step on each of the views `numbers`."""
+    for step, number in enumerate(numbers):
+        steps.take(number, np.random.default_rng(step), config.first_feature_rate, config.opacity_rate)
 
 
 def gsplat_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
@@ -199,16 +179,14 @@ def gsplat_lines(device: Device, scene: RasterScene, cameras: list[Camera], coun
     adam = torch.optim.Adam([{"params": [features], "lr": 0.005}, {"params": [logits], "lr": 0.001}], fused=True)
 
     def step(number: int) -> None:
-        view = model._views[number]
-        picture = model._operations.rasterize(view, features[view.ids], torch.sigmoid(logits)[view.ids])
+        picture = model.rasterize(number, features, torch.sigmoid(logits))
         ((picture - 0.5) ** 2).mean().backward()
         adam.step()
         adam.zero_grad(set_to_none=True)
 
     def render(number: int) -> None:
-        view = model._views[number]
         with torch.no_grad():
-            model._operations.rasterize(view, features[view.ids], torch.sigmoid(logits)[view.ids])
+            model.rasterize(number, features, torch.sigmoid(logits))
 
     for number in range(20):
         step(number)
@@ -239,7 +217,8 @@ def label_lines(device: Device, scene: RasterScene, cameras: list[Camera], count
 def vote_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
     """Association's votes of up to 60 views."""
     chosen, maps = cameras[:60], block_maps(cameras[0])
-    seconds = timed(lambda: collect_votes_on(device.name, scene, chosen, lambda _: maps, Reporter()), waiter(device))
+    views = MaskedViews(scene, chosen, lambda _: maps, LAYOUT)
+    seconds = timed(lambda: collect_votes_on(device.name, views, Reporter()), waiter(device))
     yield f"votes of {len(chosen)} views: {seconds:.2f} s"
 
 

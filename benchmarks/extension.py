@@ -53,7 +53,7 @@ def make_scene(folder: Path, rows: int) -> None:
     for axis in range(3):
         table[f"scale_{axis}"] -= 5
     scene = folder / "made.ply"
-    write_ply(scene, table.dtype, [table], rows)
+    write_ply(scene, table.dtype, iter([table]), rows)
     layout = BitLayout()
     codes = layout.pack([rng.integers(0, COARSE, rows), rng.integers(0, FINE, rows), np.zeros(rows, np.int64)])
     means = np.stack([table[axis] for axis in "xyz"], axis=1)

@@ -22,8 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.events import Reporter
+from bgs_engine.devices.choice import Device
 from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.made_scenes import SceneConfig, make_scene
 from bgs_engine.made_scenes.cameras import ring_cameras
@@ -35,9 +37,9 @@ from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.train.model import CpuModel
-from bgs_engine.train.objectives import ContrastiveObjective
-from bgs_engine.train.sampling import PixelSampler
+from bgs_engine.train.stage_timer import StageTimer
+from bgs_engine.train.start import training_start
+from bgs_engine.train.steps import make_steps
 
 RESULTS = Path(__file__).parent / "results"
 MILLION = 1_000_000
@@ -50,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--truth", type=Path)
-    parser.add_argument("--iterations", type=int, default=TrainConfig().iterations)
+    parser.add_argument("--iterations", type=int, help="steps; as many as suit the objective by default")
     parser.add_argument("--objective", default=TrainConfig().objective, choices=("association", "contrastive"))
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--million-scene", type=Path, metavar="FOLDER")
@@ -79,7 +81,7 @@ def main() -> None:
         (RESULTS / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
-def dataset_lines(dataset: Path, truth: Path | None, iterations: int, objective: str) -> list[str]:
+def dataset_lines(dataset: Path, truth: Path | None, iterations: int | None, objective: str) -> list[str]:
     """A whole run with its stages and, where the truth is known, its accuracy."""
     reporter = Reporter()
     config = TrainConfig(iterations=iterations, objective=objective)
@@ -87,7 +89,7 @@ def dataset_lines(dataset: Path, truth: Path | None, iterations: int, objective:
         started = time.perf_counter()
         run = train_run(dataset, Path(scratch) / "run", BitLayout(), config, reporter)
         seconds = time.perf_counter() - started
-        given = f", {iterations} steps" if iterations >= 0 else ""
+        given = "" if iterations is None else f", {iterations} steps"
         lines = [f"{dataset.name}, {objective}{given}: {seconds:.1f} s from reading to written run"]
         lines += [f"  {stage}: {value:.1f} s" for stage, value in reporter.timings.items()]
         if truth:
@@ -107,30 +109,21 @@ def million_lines(views: int) -> list[str]:
     cameras = ring_cameras(names, layout_of_room, SIZE, splat.means[::50], 0.0, rng)
     builder = ViewBuilder(scene)
     build = [timed(lambda c=camera: builder.build(c)) for camera in cameras[:10]]  # type: ignore[misc]
-    layout, config = BitLayout(), TrainConfig(objective="contrastive")
-    model = CpuModel(scene, cameras, rng.random((MILLION, layout.total), np.float32), cache_bytes=int(4e9))
-    sampler = PixelSampler(lambda _: blocks(), *config.drawn, int(1e9))
-    objective = ContrastiveObjective(layout, config)
-    stages: dict[str, list[float]] = {"sample": [], "forward": [], "loss": [], "backward and Adam": []}
+    views_of_room = MaskedViews(scene, cameras, lambda _: blocks(), BitLayout())
+    config, cpu = TrainConfig(objective="contrastive"), Device("cpu", "", "measured")
+    start = training_start(views_of_room, config, cpu, Reporter())
+    steps = make_steps(cpu, views_of_room, start, config, Reporter())
     for step in range(views + STEPS):
-        number = step % views
-        t0 = time.perf_counter()
-        px, py, labels = sampler.draw(number, SIZE[0], np.random.default_rng(step))
-        t1 = time.perf_counter()
-        rendered = model.forward(number, px, py)
-        t2 = time.perf_counter()
-        _, grad = objective(rendered, labels, number)
-        t3 = time.perf_counter()
-        model.backward(grad, config.first_feature_rate, config.opacity_rate)
-        t4 = time.perf_counter()
-        if step >= views:  # every view is cached by now
-            for name, value in zip(stages, (t1 - t0, t2 - t1, t3 - t2, t4 - t3), strict=True):
-                stages[name].append(value * 1e3)
-    medians = {name: statistics.median(values) for name, values in stages.items()}
-    held = sum(model._views[k].nbytes for k in range(views)) / 1e6
+        if step == views:  # every view is cached by now
+            steps.timer = StageTimer()
+        steps.take(step % views, np.random.default_rng(step), config.first_feature_rate, config.opacity_rate)
+    assert steps.timer is not None
+    medians = {name: statistics.median(values) * 1e3 for name, values in steps.timer.seconds.items()}
+    memory = steps.memory()
+    of_view = memory.views / memory.held / 1e6  # MB
     return [
-        f"made room, {MILLION:,} Gaussians, {views} views {SIZE[0]}x{SIZE[1]}, D = {layout.total}; medians",
-        f"  view build: {statistics.median(build) * 1e3:.0f} ms; a view holds {held / views:.1f} MB",
+        f"made room, {MILLION:,} Gaussians, {views} views {SIZE[0]}x{SIZE[1]}, D = {BitLayout().total}; medians",
+        f"  view build: {statistics.median(build) * 1e3:.0f} ms; a view holds {of_view:.1f} MB",
         f"  step, view cached: {sum(medians.values()):.0f} ms",
         *(f"    {name}: {value:.0f} ms" for name, value in medians.items()),
     ]

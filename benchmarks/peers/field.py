@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.peers.kernels import adam_rows, row_gradients
 from benchmarks.peers.scene import CACHE_BYTES, PeerScene
-from bgs_engine.associate.votes import LevelMaps
+from bgs_engine.associate.masked_views import LevelMaps
 from bgs_engine.raster.cpu.fragments import FragmentLister, Fragments
 from bgs_engine.train.sampling import PixelSampler
 from bgs_engine.train.trainer import view_of_step

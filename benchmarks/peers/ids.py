@@ -10,6 +10,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.peers.scene import IdMaps, PeerScene
+from bgs_engine.associate.mask_children import CONTRADICTED
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.associate.stage import AssociateConfig, associate
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.codes import BitLayout
@@ -45,17 +47,16 @@ def tracked(scene: PeerScene) -> IdMaps:
 def associated(scene: PeerScene, level_bits: tuple[int, ...], reporter: Reporter) -> IdMaps:
     """The engine's association: the id of a mask is its segment's label."""
     layout = BitLayout(level_bits)
-    found = associate(scene.raster, scene.cameras, lambda k: scene.maps[k], layout, AssociateConfig(), 0, reporter)
+    found = associate(
+        MaskedViews(scene.raster, scene.cameras, lambda k: scene.maps[k], layout), AssociateConfig(), 0, reporter
+    )
     result = []
     for number, maps in enumerate(scene.maps):
         label = np.ones(maps.shape[1:], np.int64)  # 1 = the whole scene; 0 = contradicted at this level or above
         ids = np.zeros(maps.shape, np.int64)
         for level, masks in enumerate(maps):
-            names, inverse = np.unique(masks, return_inverse=True)
-            children = found.mask_children[level]
-            child = np.array([children.get((number, int(i)), -1) if i else -1 for i in names])[inverse]
-            child = child.reshape(masks.shape)
-            label = np.where((child >= 0) & (label > 0), (label << layout.level_bits[level]) + child, 0)
+            child = found.mask_children.of(level + 1, number, masks.ravel()).reshape(masks.shape)
+            label = np.where((child != CONTRADICTED) & (label > 0), (label << layout.level_bits[level]) + child, 0)
             ids[level] = label
         result.append(ids)
     return _renumber(result)

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.associate.kernels import best_per_row
+from bgs_engine.associate.one_hot import members_by_group, one_hot
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def settle(
     for last in [False] * config.rounds + [True]:
         segment_of_mask = _without_lonely(segment_of_mask, mask_view, seen, config)
         parent = _parents(trusted, segment_of_mask, above)
-        votes = (trusted @ _fold(segment_of_mask)).tocsr()
+        votes = (trusted @ one_hot(segment_of_mask)).tocsr()
         labels = _vote(votes, parent, above)
         agreement.append(_agreement(votes, labels, trusted))
         if not last:
@@ -82,17 +83,9 @@ def _agreement(votes: sp.csr_matrix, labels: np.ndarray, masks: sp.csr_matrix) -
     return float(found.data[labels[found.row] == found.col].sum() / max(float(masks.data.sum()), 1e-9))
 
 
-def _fold(segment_of_mask: np.ndarray) -> sp.csr_matrix:
-    keep = np.flatnonzero(segment_of_mask >= 0)
-    shape = (len(segment_of_mask), int(segment_of_mask.max(initial=-1)) + 1)
-    return sp.csr_matrix((np.ones(len(keep), np.float32), (keep, segment_of_mask[keep])), shape)
-
-
 def _views_that_see(masks: sp.csr_matrix, mask_view: np.ndarray) -> np.ndarray:
     """How many views see the Gaussians of each mask, mean over their weight in it, float [masks]."""
-    count = masks.shape[1]
-    of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)))
-    views = np.diff((masks @ of_view).tocsr().indptr).astype(np.float32)
+    views = np.diff((masks @ one_hot(mask_view)).tocsr().indptr).astype(np.float32)
     return (masks.T @ views) / np.maximum(np.asarray(masks.sum(0)).ravel(), 1e-9)
 
 
@@ -114,16 +107,14 @@ def _without_lonely(
 
 def segment_around(masks: sp.csr_matrix, above: np.ndarray) -> np.ndarray:
     """The segment of `above`, int32 [N], that most weight of each column of CSR [N, masks] lies in; int32 [masks]."""
-    inside = np.flatnonzero(above >= 0)
-    groups = int(above.max(initial=0)) + 1
-    member = sp.csr_matrix((np.ones(len(inside), np.float32), (above[inside], inside)), (groups, masks.shape[0]))
-    return np.asarray((member @ masks).toarray().argmax(0), np.int32)
+    members = members_by_group(above, int(above.max(initial=0)) + 1)
+    return np.asarray((members @ masks).toarray().argmax(0), np.int32)
 
 
 def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarray | None) -> np.ndarray:
     """The segment above that most of each segment's votes lie in, int32 [segments]."""
-    fold = _fold(segment_of_mask)
-    return np.full(fold.shape[1], -1, np.int32) if above is None else segment_around(masks @ fold, above)
+    segments = one_hot(segment_of_mask)
+    return np.full(segments.shape[1], -1, np.int32) if above is None else segment_around(masks @ segments, above)
 
 
 def _vote(votes: sp.csr_matrix, parent: np.ndarray, above: np.ndarray | None) -> np.ndarray:
@@ -143,16 +134,12 @@ def _reassign(
     """(The segment that each mask fits best by IoU within its view, -1 below the least fit; int32 [masks],
     whether it also swallows another segment; bool [masks]).
     """
-    labelled = np.flatnonzero(labels >= 0)
-    member = sp.csr_matrix(
-        (np.ones(len(labelled), np.float32), (labels[labelled], labelled)), (segments, masks.shape[0])
-    )
-    shared = np.asarray((member @ masks).todense())  # [segments, masks], pixels
-    count = masks.shape[1]
-    of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)))
-    in_view = np.asarray(shared @ of_view)[:, mask_view]  # [segments, masks]: of the segment in the mask's view
+    shared = np.asarray((members_by_group(labels, segments) @ masks).todense())  # [segments, masks], pixels
+    in_view = np.asarray(shared @ one_hot(mask_view))[
+        :, mask_view
+    ]  # [segments, masks]: of the segment in the mask's view
     fit = shared / np.maximum(shared.sum(0) + in_view - shared, 1e-9)
-    best, number = fit.argmax(0), np.arange(count)
+    best, number = fit.argmax(0), np.arange(masks.shape[1])
     swallowed = (shared > config.lump_cover * in_view) & (shared > 0)
     swallowed[best, number] = False
     fits = fit[best, number] >= config.least_fit

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from bgs_engine.associate.one_hot import ones_at
 from bgs_engine.associate.votes import Votes
 
 
@@ -46,5 +47,4 @@ def members(votes: Votes, masks: sp.csr_matrix, level: int, config: MemberConfig
     if least > 0:
         seen = np.asarray(votes.clear_matrix(level, drawn)[row, col]).ravel()
         clear &= seen >= least * weight
-    shape = (len(drawn), masks.shape[1])
-    return sp.csr_matrix((np.ones(int(clear.sum()), np.float32), (row[clear], col[clear])), shape)
+    return ones_at(row[clear], col[clear], (len(drawn), masks.shape[1]))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from bgs_engine.associate.one_hot import one_hot
+
 
 @dataclass(frozen=True)
 class MergeConfig:
@@ -36,12 +38,12 @@ def merge_masks(
     """
     views = int(mask_view.max()) + 1
     count = member.shape[1]
-    of_view = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), mask_view)), (count, views))
+    of_view = one_hot(mask_view, views)
     seen = (member @ of_view).tocsr()  # [G, views]: is the Gaussian labelled in the view
     group = np.arange(count)
     while True:
         groups = int(group.max()) + 1
-        fold = sp.csr_matrix((np.ones(count, np.float32), (np.arange(count), group)), (count, groups))
+        fold = one_hot(group, groups)
         shares = (member @ fold).tocsr()
         both = (shares.T @ shares).tocoo()
         pairs = both.row < both.col

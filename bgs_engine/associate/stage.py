@@ -1,6 +1,5 @@
-"""The association as one step: votes, merging, consensus level by level, codes."""
+"""The association as one function: votes, then for each level merging, consensus and spreading, then codes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,11 +7,12 @@ import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, segment_around, settle
+from bgs_engine.associate.mask_children import MaskChildren
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
-from bgs_engine.associate.votes import LevelMaps, VoteCollector, Votes, collect_votes
-from bgs_engine.core.cameras import Camera
+from bgs_engine.associate.votes import VoteCollector, Votes, collect_votes
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
@@ -31,30 +31,30 @@ class AssociateConfig:
 
 @dataclass(frozen=True)
 class Association:
-    """What the masks of all views agree on.
+    """The segmentation on which the masks of all views agree.
 
     codes: int32 [N], scene order.
-    confidence: float32 [N] in 0..1, how much of its votes' and its neighbours' opinion agrees with a Gaussian's
-        segment, at the level where least does.
-    mask_children: per level, {(camera, mask id): child number}; masks that the other views contradict are missing.
-    contradicted: per level, how many masks those are.
+    confidence: float32 [N] in 0..1: the share of a Gaussian's votes and its neighbours' opinion that agrees with its
+        segment, at the level where the share is smallest.
+    mask_children: the child number of each mask's segment.
+    contradicted: per level, the number of masks that the other views contradict.
     """
 
     codes: np.ndarray
     confidence: np.ndarray
-    mask_children: list[dict[tuple[int, int], int]]
+    mask_children: MaskChildren
     contradicted: list[int]
 
     def confidence_of(self, codes: np.ndarray) -> np.ndarray:
-        """Confidence, float32 [N], in other codes [N]: what speaks against the own ones at most."""
+        """Confidence in other codes, float32 [N] in 0..1; codes int32 [N].
+
+        Where a code differs from the association's, it is what speaks against the association's code.
+        """
         return np.where(codes == self.codes, self.confidence, 1 - self.confidence)
 
 
 def associate(
-    scene: RasterScene,
-    cameras: Sequence[Camera],
-    level_maps: LevelMaps,
-    layout: BitLayout,
+    views: MaskedViews,
     config: AssociateConfig,
     seed: int,
     reporter: Reporter,
@@ -62,24 +62,32 @@ def associate(
 ) -> Association:
     """Segments of the scene from the masks of all views.
 
+    Args:
+        views: the scene with its cameras and masks.
+        config: thresholds.
+        seed: of the child numbers, which are drawn at random.
+        reporter: told of the stages, the number of segments and the agreement of each level.
+        collect: computes the votes.
+
     Raises:
         InputError: the cameras see nothing of the scene under any mask.
         UsageError: more segments than the layout has bits for.
     """
     reporter.stage("Collecting votes")
-    votes = collect(scene, cameras, level_maps, reporter)
+    votes = collect(views, reporter)
     if votes.matrix.nnz == 0:
         raise InputError(
             "The cameras see nothing of the scene where masks are.",
             "Check that the poses, the masks and the splat belong together.",
         )
     reporter.stage("Merging masks")
-    neighbours = Neighbours(scene.means, _sizes(scene), config.spread)
-    levels, labels, confidence = _settle_levels(votes, min(votes.levels, layout.levels), neighbours, config, reporter)
-    codes = codes_from_segments(labels, layout, seed)
-    children = [_mask_children(votes, levels, labels, codes, layout, k) for k in range(len(levels))]
+    neighbours = Neighbours(views.scene.means, _sizes(views.scene), config.spread)
+    count = min(votes.levels, views.layout.levels)
+    levels, labels, confidence = _settle_levels(votes, count, neighbours, config, reporter)
+    codes = codes_from_segments(labels, views.layout, seed)
+    children = [_children_of_masks(votes, levels, labels, codes, views.layout, k) for k in range(count)]
     contradicted = [int((level.segment_of_mask < 0).sum()) for level in levels]
-    return Association(codes, confidence.min(1), children, contradicted)
+    return Association(codes, confidence.min(1), MaskChildren(tuple(children)), contradicted)
 
 
 def _sizes(scene: RasterScene) -> np.ndarray:
@@ -90,7 +98,7 @@ def _sizes(scene: RasterScene) -> np.ndarray:
 def _settle_levels(
     votes: Votes, count: int, neighbours: Neighbours, config: AssociateConfig, reporter: Reporter
 ) -> tuple[list[LevelSegments], np.ndarray, np.ndarray]:
-    """(The consensus, labels int32 [N, L], confidence float32 [N, L]), each level inside the one above."""
+    """(Segments of each level, labels int32 [N, L], confidence float32 [N, L]); each level nests in the one above."""
     levels: list[LevelSegments] = []
     labels, confidence = [], []
     above: np.ndarray | None = None
@@ -111,10 +119,10 @@ def _settle_levels(
     return levels, np.stack(labels, 1), np.stack(confidence, 1)
 
 
-def _mask_children(
+def _children_of_masks(
     votes: Votes, levels: list[LevelSegments], labels: np.ndarray, codes: np.ndarray, layout: BitLayout, k: int
 ) -> dict[tuple[int, int], int]:
-    """{(camera, mask id): child number at level k + 1} of all masks whose segment has Gaussians."""
+    """{(camera number, mask id): child number at level k + 1} of all masks whose segment has Gaussians."""
     child_of_segment = np.full(len(levels[k].parent) + 1, -1, np.int64)  # the last entry serves -1
     child_of_segment[labels[:, k]] = layout.local(codes, k + 1)
     child_of_segment[-1] = -1

@@ -1,30 +1,29 @@
-"""Votes: in every view, how much of each mask each Gaussian makes up.
+"""Votes: in every view, the weight with which each Gaussian contributes to each mask.
 
-Masks nest, so one view's masks of all levels are counted together: a node is one combination of level-1..L ids that
-occurs in the view, and a mask of level l is the sum of its nodes. Memory is bounded by pixels, not by masks: about
-13 bytes for each (Gaussian, node) pair that weighs at least `MIN_WEIGHT`.
+Masks nest, so the masks of all levels of a view are counted together. A node is one combination of the ids of levels
+1 to L that occurs in the view. The votes of a mask are the sum of the votes of its nodes. Pixels bound the memory, not
+masks: each (Gaussian, node) pair that weighs at least `MIN_WEIGHT` takes about 13 bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.associate.kernels import NODES_HELD, gaussian_votes
+from bgs_engine.associate.masked_views import MaskedViews
+from bgs_engine.associate.one_hot import one_hot
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.events import Reporter
 from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
 from bgs_engine.raster.cpu.view import ViewBuilder
-from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.semantics import ALPHA_MAX
 
-STRIDE = 2  # px: every second pixel in both directions votes; a quarter of the time, the same segments
-UNDIVIDED_SHARE = 0.9  # of the coarser mask's pixels: leaves room for a shaken border
-MIN_WEIGHT = 0.02  # px: fainter contributions are noise and most of the memory
-
-LevelMaps = Callable[[int], np.ndarray | None]
-"""Level maps of a camera number: int32 [L, H, W], 0 = unlabelled; None where the view has no masks."""
+STRIDE = 2  # px: every second pixel in both directions votes; this takes a quarter of the time for the same segments
+UNDIVIDED_SHARE = 0.9  # of the coarser mask's pixels: the borders of both masks may differ a little
+MIN_WEIGHT = 0.02  # px: fainter contributions are noise and would take most of the memory
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,11 @@ class Votes:
     """All views' votes.
 
     matrix: CSR float32 [N, nodes], N in scene order, entries in pixels.
-    through: uint8 [entries of matrix], the mean transmittance of what lies before the Gaussian there, 255 = 1: how
-        clearly it is seen.
+    through: uint8 [entries of matrix]: the mean transmittance before the Gaussian there, 255 = 1. It says how clearly
+        the Gaussian is seen.
     node_masks: int32 [nodes, L]: the scene-wide number of the node's mask at each level, -1 where unlabelled.
-    mask_view, mask_id: per level int32 [masks]: which camera and which id in its level map a mask is.
+    mask_view: per level int32 [masks]: the camera number of each mask.
+    mask_id: per level int32 [masks]: the id of each mask in its view's level map.
     """
 
     matrix: sp.csr_matrix
@@ -51,23 +51,20 @@ class Votes:
 
     def mask_matrix(self, level: int) -> sp.csr_matrix:
         """CSR float32 [N, masks of `level`]: each Gaussian's weight in each mask, pixels."""
-        return (self.matrix @ self._fold(level)).tocsr()
+        return (self.matrix @ self._nodes_of_masks(level)).tocsr()
 
     def clear_matrix(self, level: int, rows: np.ndarray) -> sp.csr_matrix:
         """As `mask_matrix` of the Gaussians `rows` [G], each entry times the mean transmittance before the Gaussian."""
         part = self.matrix[rows]
         entry = np.arange(part.nnz) + np.repeat(self.matrix.indptr[rows] - part.indptr[:-1], np.diff(part.indptr))
         part.data *= self.through[entry] / np.float32(255)
-        return (part @ self._fold(level)).tocsr()
+        return (part @ self._nodes_of_masks(level)).tocsr()
 
-    def _fold(self, level: int) -> sp.csr_matrix:
-        of = self.node_masks[:, level - 1]
-        keep = np.flatnonzero(of >= 0)
-        shape = (len(of), len(self.mask_view[level - 1]))
-        return sp.csr_matrix((np.ones(len(keep), np.float32), (keep, of[keep])), shape)
+    def _nodes_of_masks(self, level: int) -> sp.csr_matrix:
+        return one_hot(self.node_masks[:, level - 1], len(self.mask_view[level - 1]))
 
     def undivided(self, level: int) -> np.ndarray:
-        """Which masks of `level` fill (nearly) all of the coarser mask around them, bool [masks]."""
+        """Whether each mask of `level` fills at least `UNDIVIDED_SHARE` of the coarser mask around it, bool [masks]."""
         pixels = np.asarray(self.matrix.sum(0)).ravel()
         own, outer = self.node_masks[:, level - 1], self.node_masks[:, level - 2] if level > 1 else None
         result = np.zeros(len(self.mask_view[level - 1]), bool)
@@ -83,36 +80,37 @@ class Votes:
         return result
 
 
-VoteCollector = Callable[[RasterScene, Sequence[Camera], LevelMaps, Reporter], Votes]
+@dataclass(frozen=True)
+class ViewVotes:
+    """The votes of one view, one entry for each pair of a Gaussian and a node.
 
-
-def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: LevelMaps, reporter: Reporter) -> Votes:
-    """Look at every view once.
-
-    Args:
-        scene: N Gaussians.
-        cameras: V cameras.
-        level_maps: the masks of each, by number.
-        reporter: told after each view.
+    combinations: int32 [K, L]: the mask ids of the view's nodes, 0 = unlabelled.
+    gaussians: int32 [E], scene order.
+    nodes: int32 [E]: rows of `combinations`.
+    pixels: float32 [E]: the weights.
+    through: uint8 [E]: the mean transmittance before the Gaussian, 255 = 1.
     """
-    builder, lister = ViewBuilder(scene), FragmentLister()
-    rows: list[np.ndarray] = []
-    columns: list[np.ndarray] = []
-    values: list[np.ndarray] = []
-    through: list[np.ndarray] = []
-    node_ids: list[np.ndarray] = []
-    node_view: list[np.ndarray] = []
-    nodes = 0
-    for number, camera in enumerate(reporter.track(cameras, len(cameras))):
-        maps = level_maps(number)
-        if maps is None:
-            continue
-        ys, xs = np.mgrid[0 : camera.height : STRIDE, 0 : camera.width : STRIDE]
-        py, px = ys.ravel().astype(np.int32), xs.ravel().astype(np.int32)
-        order = tile_order(px, py, camera.width)
-        px, py = px[order], py[order]
-        combinations, node = _combinations(maps[:, py, px])
-        lists = (fragments := lister.list(builder.build(camera), px, py, scene.opacities)).by_gaussian()
+
+    combinations: np.ndarray
+    gaussians: np.ndarray
+    nodes: np.ndarray
+    pixels: np.ndarray
+    through: np.ndarray
+
+
+VoteCollector = Callable[[MaskedViews, Reporter], Votes]
+VotesOfView = Callable[[Camera, np.ndarray, np.ndarray, np.ndarray], ViewVotes]
+"""The votes of one camera's view from px, py (int32 [P], the pixels that vote) and their mask ids (int32 [L, P])."""
+
+
+def collect_votes(views: MaskedViews, reporter: Reporter) -> Votes:
+    """The votes of all views, computed on the CPU. The reporter is told after each view."""
+    builder, lister, opacities = ViewBuilder(views.scene), FragmentLister(), views.scene.opacities
+
+    def of_view(camera: Camera, px: np.ndarray, py: np.ndarray, ids: np.ndarray) -> ViewVotes:
+        combinations, node = combinations_of(ids)
+        fragments = lister.list(builder.build(camera), px, py, opacities)
+        lists = fragments.by_gaussian()
         held = np.empty((len(lists.rows), NODES_HELD), np.int32)
         weights, clear = np.zeros((2, len(lists.rows), NODES_HELD), np.float32)
         gaussian_votes(
@@ -120,20 +118,37 @@ def collect_votes(scene: RasterScene, cameras: Sequence[Camera], level_maps: Lev
             fragments.opacity, np.float32(ALPHA_MAX), node, held, weights, clear,
         )  # fmt: skip
         who, slot = np.nonzero((held >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
-        rows.append(lists.rows[who])
-        columns.append(held[who, slot] + nodes)
-        values.append(weights[who, slot] * np.float32(STRIDE**2))
-        through.append(as_bytes(clear[who, slot] / weights[who, slot]))
-        node_ids.append(combinations)
-        node_view.append(np.full(len(combinations), number, np.int32))
-        nodes += len(combinations)
-    return as_votes(len(scene), rows, columns, values, through, node_ids, node_view)
+        weight = weights[who, slot]
+        through = as_bytes(clear[who, slot] / weight)
+        return ViewVotes(combinations, lists.rows[who], held[who, slot], weight * np.float32(STRIDE**2), through)
+
+    return votes_of_all(views, of_view, reporter)
 
 
-def _combinations(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(label combinations int32 [K, L] that occur, int32 [P] which one each pixel has, -1 = unlabelled everywhere).
+def votes_of_all(views: MaskedViews, of_view: VotesOfView, reporter: Reporter) -> Votes:
+    """Join the votes of every view that has masks; `of_view` computes those of one."""
+    found: list[tuple[int, ViewVotes]] = []
+    for number, camera in enumerate(reporter.track(views.cameras, len(views.cameras))):
+        maps = views.level_maps(number)
+        if maps is not None:
+            px, py = voting_pixels(camera.width, camera.height)
+            found.append((number, of_view(camera, px, py, maps[:, py, px])))
+    return _joined(len(views.scene), found)
 
-    ids: int32 [L, P].
+
+@lru_cache(maxsize=4)  # the views of one scene have few sizes
+def voting_pixels(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """(px, py) int32 [P] of every pixel that votes, in tile order."""
+    ys, xs = np.mgrid[0:height:STRIDE, 0:width:STRIDE]
+    py, px = ys.ravel().astype(np.int32), xs.ravel().astype(np.int32)
+    order = tile_order(px, py, width)
+    return px[order], py[order]
+
+
+def combinations_of(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(Combinations of mask ids int32 [K, L] that occur, int32 [P] which of them each pixel has).
+
+    A pixel that is unlabelled at every level has -1. ids: int32 [L, P].
     """
     key = np.zeros(ids.shape[1], np.int64)
     for level in ids:  # one number per pixel: the combinations so far, renumbered, times the ids of this level
@@ -145,26 +160,18 @@ def _combinations(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return combinations, node
 
 
-def as_bytes(share: np.ndarray) -> np.ndarray:
-    """Shares in 0..1 as uint8."""
-    return np.minimum(np.rint(share * 255), 255).astype(np.uint8)
-
-
-def as_votes(
-    n: int,
-    rows: list[np.ndarray],
-    columns: list[np.ndarray],
-    values: list[np.ndarray],
-    through: list[np.ndarray],
-    node_ids: list[np.ndarray],
-    node_view: list[np.ndarray],
-) -> Votes:
-    """Votes from the lists of all views: Gaussians, nodes, pixels, transmittances; and each node's ids and view."""
-    ids, view = np.concatenate(node_ids), np.concatenate(node_view)
-    places = np.concatenate(rows), np.concatenate(columns)
-    matrix = sp.csr_matrix((np.concatenate(values), places), (n, len(ids)), dtype=np.float32)
-    # The same places make the same order of entries; a sum of bytes cannot overflow, as no place comes twice.
-    clear = sp.csr_matrix((np.concatenate(through), places), (n, len(ids)), dtype=np.uint8).data
+def _joined(gaussians: int, found: list[tuple[int, ViewVotes]]) -> Votes:
+    """Votes of the whole scene from those of its views, each with its camera number."""
+    first_node = np.cumsum([0, *(len(part.combinations) for _, part in found)]).tolist()
+    ids = np.concatenate([part.combinations for _, part in found])
+    view = np.concatenate([np.full(len(part.combinations), number, np.int32) for number, part in found])
+    rows = np.concatenate([part.gaussians for _, part in found])
+    columns = np.concatenate([part.nodes + first for (_, part), first in zip(found, first_node[:-1], strict=True)])
+    shape = (gaussians, len(ids))
+    matrix = sp.csr_matrix((np.concatenate([part.pixels for _, part in found]), (rows, columns)), shape)
+    # The same places make the same order of entries. A sum of bytes cannot overflow, as no place comes twice.
+    through = np.concatenate([part.through for _, part in found])
+    clear = sp.csr_matrix((through, (rows, columns)), shape, dtype=np.uint8).data
     node_masks = np.full(ids.shape, -1, np.int32)
     mask_view, mask_id = [], []
     for level in range(ids.shape[1]):
@@ -174,3 +181,8 @@ def as_votes(
         mask_view.append(pairs[:, 0].astype(np.int32))
         mask_id.append(pairs[:, 1].astype(np.int32))
     return Votes(matrix, clear, node_masks, mask_view, mask_id)
+
+
+def as_bytes(share: np.ndarray) -> np.ndarray:
+    """Shares in 0..1 as uint8, 255 = 1."""
+    return np.minimum(np.rint(share * 255), 255).astype(np.uint8)

@@ -11,6 +11,7 @@ from bgs_engine.cli.options import add_config, config_from
 from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.view_counts import DATASET_VIEWS, SEGMENT_VIEWS
 from bgs_engine.devices.choice import CHOICES
 from bgs_engine.train.config import TrainConfig
 
@@ -51,7 +52,7 @@ def _segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
     parser.add_argument("--dataset", type=Path, help="photos with poses, masks if any; else views are rendered")
-    parser.add_argument("--views", type=int, default=20, help="views to render where there are no photos")
+    parser.add_argument("--views", type=int, default=SEGMENT_VIEWS, help="views to render where there are no photos")
     _add_masks_model(parser, "--masks-model")
     _add_masks_settings(parser)
     _add_training(parser)
@@ -78,7 +79,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _views_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
     parser.add_argument("-o", "--output", type=Path, required=True, help="dataset folder to write")
-    parser.add_argument("--count", type=int, default=60, help="number of views")
+    parser.add_argument("--count", type=int, default=DATASET_VIEWS, help="number of views")
     parser.add_argument("--size", default="640x480", help="pixels of each view")
     parser.add_argument("--up", choices=("x", "-x", "y", "-y", "z", "-z"), help="up axis (default: guessed)")
     parser.add_argument("--background", default="0,0,0", help="red,green,blue behind the scene, 0 to 1")
@@ -115,11 +116,12 @@ def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.masks.fetch import resolve
     from bgs_engine.masks.output import announce
     from bgs_engine.masks.pipeline import MasksConfig, make_masks
-    from bgs_engine.pipeline.runs import load_scene
+    from bgs_engine.pipeline.scene import load_scene
 
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
-    make_masks(dataset, config_from(arguments, MasksConfig, model=resolve(arguments.model)), reporter, scene)
+    config = config_from(arguments, MasksConfig, model=resolve(arguments.model), levels=arguments.levels)
+    make_masks(dataset, config, reporter, scene)
     announce(arguments.dataset, reporter)
 
 

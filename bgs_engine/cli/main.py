@@ -76,11 +76,18 @@ def build_parser() -> argparse.ArgumentParser:
             help=command.help,
             description=command.help,
             parents=[common],
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return parser
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names every default but None, for which the help text has words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 @contextlib.contextmanager

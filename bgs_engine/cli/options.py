@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,9 +18,10 @@ def add_config(parser: argparse.ArgumentParser, config: type[Any]) -> None:
             action = argparse.BooleanOptionalAction
             parser.add_argument(flag, action=action, default=field.default, help=field.metadata["help"])
         else:
+            kind = field.metadata.get("type", type(field.default))
             parser.add_argument(
                 flag,
-                type=type(field.default),
+                type=_or_none(kind) if field.default is None else kind,
                 default=field.default,
                 choices=field.metadata.get("choices"),
                 help=field.metadata["help"],
@@ -27,7 +29,18 @@ def add_config(parser: argparse.ArgumentParser, config: type[Any]) -> None:
 
 
 def config_from(arguments: argparse.Namespace, config: type[T], **fixed: Any) -> T:
-    """The data class filled from parsed options."""
-    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
-    given = {name: value for name, value in vars(arguments).items() if name in names}
+    """The data class filled from the options that `add_config` made for it, and from `fixed`."""
+    fields = dataclasses.fields(config)  # type: ignore[arg-type]
+    given = {field.name: getattr(arguments, field.name) for field in fields if "help" in field.metadata}
     return config(**{**given, **fixed})
+
+
+def _or_none(kind: type[int] | type[float]) -> Callable[[str], int | float | None]:
+    """Reads a number; a negative one stands for None, the value that suits."""
+
+    def read(text: str) -> int | float | None:
+        value = kind(text)
+        return None if value < 0 else value
+
+    read.__name__ = kind.__name__  # argparse names it where the text is no number
+    return read

@@ -36,6 +36,14 @@ class Device:
         return "warp-cpu" if self.kind == "cuda" and self.name == "cpu" else self.kind
 
     @property
+    def for_torch(self) -> str:
+        """Where networks run by torch belong in a job on this device: auto (a card if torch finds one), or cpu.
+
+        A job that does not compute on a card leaves the card alone.
+        """
+        return "auto" if self.kind in ("cuda", "gsplat") and self.name != "cpu" else "cpu"
+
+    @property
     def versions(self) -> dict[str, str]:
         """Versions of what computes there, beyond what the CPU path uses."""
         package = {"cuda": "warp-lang", "gsplat": "gsplat"}.get(self.kind)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import warp as wp
 
+from bgs_engine.associate.mask_children import CONTRADICTED, MaskChildren
 from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.raster.warp.view import to_device
@@ -40,9 +41,8 @@ class _Bits:
 class DeviceSegmentObjective:
     """See `SegmentObjective`: a lookup table per view, one kernel per step."""
 
-    def __init__(self, layout: BitLayout, mask_codes: list[dict[tuple[int, int], int]], device: str) -> None:
-        self.layout, self.device = layout, device
-        self._codes = mask_codes
+    def __init__(self, layout: BitLayout, mask_children: MaskChildren, device: str) -> None:
+        self.layout, self.mask_children, self.device = layout, mask_children, device
         self._bits = _Bits(layout, device)
         self._tables: dict[int, tuple[wp.array, wp.array]] = {}
         self._grad = wp.empty((0, layout.total), dtype=wp.float32, device=device)
@@ -69,12 +69,11 @@ class DeviceSegmentObjective:
         """(target bits uint32 [K], number of trusted levels int32 [K]) of the nodes with labels int32 [K, L]."""
         targets, trusted = np.zeros(len(labels), np.uint32), np.zeros(len(labels), np.int32)
         trusting = np.ones(len(labels), bool)
-        for level, codes in enumerate(self._codes[: labels.shape[1]]):
-            ids, inverse = np.unique(labels[:, level], return_inverse=True)
-            child = np.array([codes.get((camera, int(i)), -1) for i in ids], np.int64)[inverse.ravel()]
-            trusting &= child >= 0
+        for level in self.mask_children.levels_of(labels):
+            child = self.mask_children.of(level, camera, labels[:, level - 1])
+            trusting &= child != CONTRADICTED
             trusted += trusting
-            shift = self.layout.total - self.layout.bits_to(level + 1)
+            shift = self.layout.total - self.layout.bits_to(level)
             targets |= (child.clip(0) << shift).astype(np.uint32)
         return to_device(targets, wp.uint32, self.device), to_device(trusted, wp.int32, self.device)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import warp as wp
 
-from bgs_engine.associate.votes import LevelMaps
+from bgs_engine.associate.masked_views import LevelMaps
 from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.raster.semantics import TILE
 from bgs_engine.raster.warp.grouping import sort_by_labels

@@ -1,16 +1,14 @@
-"""A training step on a Warp device: nothing comes back to the host, and where memory runs out it makes do with less."""
+"""A training step on a Warp device: nothing comes back to the host, and the step uses less where memory runs out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import warp as wp
 
-from bgs_engine.associate.votes import LevelMaps
-from bgs_engine.core.cameras import Camera
-from bgs_engine.core.codes import BitLayout
+from bgs_engine.associate.mask_children import MaskChildren
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.errors import MemoryExhaustedError
 from bgs_engine.devices.choice import is_out_of_memory
-from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_model import DeviceModel
 from bgs_engine.train.device_objectives import (
@@ -20,6 +18,8 @@ from bgs_engine.train.device_objectives import (
     loss_value,
 )
 from bgs_engine.train.device_sampling import DevicePixelSampler
+from bgs_engine.train.stage_timer import StageTimer, stage
+from bgs_engine.train.steps import MemoryUse
 
 LEAST_CACHE = 0.25  # of --cache-gb: left for views even where the scene itself takes all of it
 PIXEL_BYTES, TABLE_BYTES = 4, 64 << 10  # bytes of index that a labelled pixel, and the tables of a view's masks, take
@@ -29,39 +29,38 @@ PIXELS_AT_MOST = 0.6  # of what is left for views: an index is read from files, 
 class DeviceSteps:
     """See `train.steps.Steps`. --cache-gb bounds all device memory: features, moments and geometry come off it first.
 
-    When an allocation fails, which is always before a step has changed anything: half the cache is given up, again and
-    again, then half the pixels, and the step is tried once more; when nothing is left to give up, an error says so.
+    An allocation can only fail before a step has changed anything. Then half the cache is given up, again and again,
+    then half the pixels, and the step is tried once more. An error says when nothing is left to give up.
     """
 
     def __init__(
         self,
         device: str,
-        scene: RasterScene,
-        cameras: Sequence[Camera],
+        views: MaskedViews,
         features: np.ndarray,
-        level_maps: LevelMaps,
-        layout: BitLayout,
+        mask_children: MaskChildren | None,
         config: TrainConfig,
-        mask_codes: list[dict[tuple[int, int], int]] | None,
         warn: Callable[[str], None],
     ) -> None:
-        self.device, self._cameras, self._warn = device, cameras, warn
+        """features: float32 [N, D]; mask_children: None for the contrastive objective; warn: told what is given up."""
+        self.device, self._cameras, self._warn = device, views.cameras, warn
+        self.timer: StageTimer | None = None
         total = int(config.cache_gb * 1e9)
         try:
-            self.model = DeviceModel(scene, cameras, features, total, device)
+            self.model = DeviceModel(views.scene, views.cameras, features, total, device)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise self._exhausted(error) from None
         left = max(total - self.model.fixed_nbytes, int(total * LEAST_CACHE))
-        all_pixels = sum(camera.width * camera.height * PIXEL_BYTES + TABLE_BYTES for camera in cameras)
+        all_pixels = sum(camera.width * camera.height * PIXEL_BYTES + TABLE_BYTES for camera in views.cameras)
         for_pixels = int(min(all_pixels, left * PIXELS_AT_MOST))
         self.model.views.shrink(left - for_pixels)
-        self.sampler = DevicePixelSampler(level_maps, *config.drawn, for_pixels, device)
+        self.sampler = DevicePixelSampler(views.level_maps, *config.pixels_of_step, for_pixels, device)
         self.objective: DeviceObjective = (
-            DeviceContrastiveObjective(layout, config, device)
-            if mask_codes is None
-            else DeviceSegmentObjective(layout, mask_codes, device)
+            DeviceContrastiveObjective(views.layout, config, device)
+            if mask_children is None
+            else DeviceSegmentObjective(views.layout, mask_children, device)
         )
         self._loss = wp.zeros(1, dtype=wp.int64, device=device)
         self._taken = 0
@@ -83,7 +82,7 @@ class DeviceSteps:
             failure = self._try(number, np.random.default_rng(seed), feature_rate, opacity_rate)
             if failure is None:
                 return
-            self._make_do(failure)
+            self._use_less_memory(failure)
 
     def loss(self) -> float | None:
         """See `Steps`; waits for the device and makes room for what did not fit."""
@@ -96,6 +95,11 @@ class DeviceSteps:
         self._loss.zero_()
         self._taken = 0
         return mean
+
+    def memory(self) -> MemoryUse:
+        """See `Steps`."""
+        views, pixels = self.model.views, self.sampler.views
+        return MemoryUse(self.model.fixed_nbytes, views.nbytes, pixels.nbytes, min(len(views), len(pixels)))
 
     def state(self) -> dict[str, np.ndarray]:
         """See `Steps`."""
@@ -110,12 +114,16 @@ class DeviceSteps:
     ) -> BaseException | None:
         """Take the step; the error if memory ran out, without the frames that hold on to arrays."""
         try:
-            sample = self.sampler.draw(number, self._cameras[number].width, rng)
+            with stage(self.timer, "sample"):
+                sample = self.sampler.draw(number, self._cameras[number].width, rng)
             if sample is None:
                 return None
-            rendered = self.model.forward(number, sample.px, sample.py)
-            grad = self.objective(rendered, sample, self._loss)
-            self.model.backward(grad, feature_rate, opacity_rate)
+            with stage(self.timer, "forward"):
+                rendered = self.model.forward(number, sample.px, sample.py)
+            with stage(self.timer, "loss"):
+                grad = self.objective(rendered, sample, self._loss)
+            with stage(self.timer, "backward"):
+                self.model.backward(grad, feature_rate, opacity_rate)
             self._taken += 1
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -123,7 +131,7 @@ class DeviceSteps:
             return error.with_traceback(None)
         return None
 
-    def _make_do(self, error: BaseException) -> None:
+    def _use_less_memory(self, error: BaseException) -> None:
         """Give up half the cache, or half the pixels once only the view at hand is held.
 
         Raises:

@@ -112,7 +112,7 @@ class GsplatModel:
         }
         self._means = torch.tensor(scene.means, device=device)
         self._covs = torch.tensor(scene.covs, device=device)
-        self._views: ByteCache[GsplatView] = ByteCache(self._build, cache_bytes)
+        self.views: ByteCache[GsplatView] = ByteCache(self._build, cache_bytes)
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
     @property
@@ -125,16 +125,25 @@ class GsplatModel:
         """Float32 [N], a copy."""
         return torch.sigmoid(self._state["logits"]).cpu().numpy()
 
+    @property
+    def fixed_nbytes(self) -> int:
+        """Device memory held apart from the views, bytes."""
+        return sum(tensor.nbytes for tensor in (*self._state.values(), self._means, self._covs))
+
     def forward(self, number: int, px: np.ndarray, py: np.ndarray) -> np.ndarray:
         """Rendered features, float32 [P, D], of pixels px, py (int32 [P]) of camera `number`."""
-        view = self._views[number]
         features = self._state["features"].clone().requires_grad_()
         logits = self._state["logits"].clone().requires_grad_()
-        picture = self._operations.rasterize(view, features[view.ids], torch.sigmoid(logits)[view.ids])
+        picture = self.rasterize(number, features, torch.sigmoid(logits))
         columns, rows = (torch.as_tensor(a, device=features.device).long() for a in (px, py))
         rendered = picture[rows, columns]
         self._last = features, logits, rendered
         return rendered.detach().cpu().numpy()
+
+    def rasterize(self, number: int, features: Tensor, opacities: Tensor) -> Tensor:
+        """The whole picture [H, W, D] of camera `number` from features [N, D] and opacities [N]; differentiable."""
+        view = self.views[number]
+        return self._operations.rasterize(view, features[view.ids], opacities[view.ids])
 
     def backward(self, grad: np.ndarray, feature_rate: float, opacity_rate: float) -> None:
         """One Adam step for dL/dF = grad, float32 [P, D], of the last `forward`.

@@ -1,6 +1,6 @@
-"""What is trained: a feature vector and an opacity per Gaussian, on the CPU.
+"""The trained model on the CPU: a feature vector and an opacity for each Gaussian.
 
-`forward` renders sampled pixels, `backward` takes one optimiser step. `device_model` has the same on a card.
+`forward` renders sampled pixels, `backward` takes one optimiser step. `device_model` does the same on a card.
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,18 @@ class CpuModel:
         self.logits = logit(self.opacities)
         self.logit_m, self.logit_v = np.zeros_like(self.logits), np.zeros_like(self.logits)
         builder = ViewBuilder(scene)
-        self._views: ByteCache[View] = ByteCache(lambda k: builder.build(cameras[k]), cache_bytes)
+        self.views: ByteCache[View] = ByteCache(lambda k: builder.build(cameras[k]), cache_bytes)
         self._lister = FragmentLister()
         self._fragments: Fragments | None = None
 
+    @property
+    def fixed_nbytes(self) -> int:
+        """Memory held apart from the views, bytes."""
+        return sum(array.nbytes for array in (*self.state().values(), self.opacities))
+
     def forward(self, number: int, px: np.ndarray, py: np.ndarray) -> np.ndarray:
         """Rendered features, float32 [P, D], of pixels px, py (int32 [P]) of camera `number`."""
-        self._fragments = self._lister.list(self._views[number], px, py, self.opacities)
+        self._fragments = self._lister.list(self.views[number], px, py, self.opacities)
         return self._fragments.forward(self.features)
 
     def backward(self, grad: np.ndarray, feature_rate: float, opacity_rate: float) -> None:

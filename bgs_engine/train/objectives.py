@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from bgs_engine.associate.mask_children import CONTRADICTED, MaskChildren
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.train.config import TrainConfig
 
@@ -103,16 +104,16 @@ def _length(x: torch.Tensor) -> torch.Tensor:
 
 
 class SegmentObjective:
-    """Pull every pixel to the code of the segment that its mask belongs to; masks without a segment say nothing.
+    """Pull every pixel towards the code of the segment that its mask belongs to.
 
-    Squared hinge: a bit that is on its side of 0.5 by `MARGIN` has no gradient, so what is settled stays settled.
+    Masks without a segment have no influence. The loss is a squared hinge: a bit that lies on its side of 0.5 by at
+    least `MARGIN` has no gradient, so decided bits stay decided.
     """
 
     MARGIN = 0.25  # a quarter of the range: bits stay decided when a few Gaussians in front change
 
-    def __init__(self, layout: BitLayout, mask_codes: list[dict[tuple[int, int], int]]) -> None:
-        """mask_codes[l - 1] maps (camera, mask id) to the child number at level l; missing = contradicted."""
-        self.layout, self._codes = layout, mask_codes
+    def __init__(self, layout: BitLayout, mask_children: MaskChildren) -> None:
+        self.layout, self.mask_children = layout, mask_children
 
     def __call__(self, features: np.ndarray, labels: np.ndarray, camera: int) -> tuple[float, np.ndarray]:
         """See `Objective`."""
@@ -120,11 +121,10 @@ class SegmentObjective:
         loss = 0.0
         trusted = np.ones(len(labels), bool)
         slices = self.layout.slices()
-        for level, codes in enumerate(self._codes[: labels.shape[1]]):
-            ids, inverse = np.unique(labels[:, level], return_inverse=True)
-            child = np.array([codes.get((camera, int(i)), -1) for i in ids])[inverse.ravel()]
-            trusted &= child >= 0
-            columns = slices[level]
+        for level in self.mask_children.levels_of(labels):
+            child = self.mask_children.of(level, camera, labels[:, level - 1])
+            trusted &= child != CONTRADICTED
+            columns = slices[level - 1]
             width = columns.stop - columns.start
             shifts = np.arange(width - 1, -1, -1)
             sign = (((child[:, None] >> shifts) & 1) * 2 - 1).astype(np.float32)

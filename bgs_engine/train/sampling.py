@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.associate.votes import LevelMaps
+from bgs_engine.associate.masked_views import LevelMaps
 from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.raster.cpu.fragments import tile_order
 
@@ -94,11 +94,11 @@ class PixelSampler:
     def __init__(self, level_maps: LevelMaps, uniform: int, balanced: int, masks: int, max_bytes: int) -> None:
         self.uniform, self.balanced, self.masks = uniform, balanced, masks
         self._level_maps = level_maps
-        self._views: ByteCache[ViewPixels] = ByteCache(self._index, max_bytes)
+        self.views: ByteCache[ViewPixels] = ByteCache(self._index, max_bytes)
 
     def draw(self, number: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(px int32 [P], py int32 [P], labels int32 [P, L]) of one view, each pixel once, in tile order."""
-        view = self._views[number]
+        view = self.views[number]
         if not len(view.pixels):
             empty = np.empty(0, np.int32)
             return empty, empty, np.empty((0, view.labels.shape[1]), np.int32)

@@ -1,16 +1,14 @@
-"""One step on a card, held against the CPU's, before anything long depends on it."""
+"""Compares one step on a card with the same step on the CPU, before a long job depends on the card."""
 
 import numpy as np
 
-from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import EnvironmentLacksError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import Device
-from bgs_engine.io.gaussians import Gaussians
-from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.model import CpuModel
+from bgs_engine.train.tiny_scene import EDGE, GAUSSIANS, tiny_scene
 
-GAUSSIANS, EDGE, CHANNELS = 300, 48, 4  # enough for several tiles with long lists; pixels a side
+CHANNELS = 4
 TOLERANCE = 1e-3  # of features in 0..1 that one step moved by 0.02: float32 differs by 1e-5, a wrong result by 1e-2
 MAY_DIFFER = 0.01  # of them: where a gradient nearly cancels, rounding decides the sign of Adam's step
 
@@ -31,8 +29,8 @@ def usable(device: Device, choice: str, reporter: Reporter) -> Device:
 
 
 def self_test(device: str) -> str:
-    """What is wrong with a Warp device, "" if nothing is."""
-    scene, camera = _scene(), Camera("test", EDGE, EDGE, 40.0, 40.0, EDGE / 2, EDGE / 2, np.eye(4))
+    """The problem of a Warp device in a sentence, or "" if it has none."""
+    scene, camera = tiny_scene()
     rng = np.random.default_rng(1)
     features = rng.random((GAUSSIANS, CHANNELS), np.float32)
     py, px = (axis.ravel().astype(np.int32) for axis in np.mgrid[0:EDGE, 0:EDGE])
@@ -60,17 +58,3 @@ def self_test(device: str) -> str:
         if not np.isfinite(one).all() or off.mean() > MAY_DIFFER:
             return f"{name} differs from the CPU's in {off.mean():.1%} of the values"
     return ""
-
-
-def _scene() -> RasterScene:
-    """Gaussians in front of the camera, some beside the picture."""
-    rng = np.random.default_rng(0)
-    quats = rng.normal(size=(GAUSSIANS, 4))
-    fields = (
-        rng.uniform((-1.6, -1.6, 1.5), (1.6, 1.6, 4.0), (GAUSSIANS, 3)),
-        quats / np.linalg.norm(quats, axis=1, keepdims=True),
-        np.exp(rng.uniform(-3.5, -1.0, (GAUSSIANS, 3))),
-        rng.uniform(0.05, 0.95, GAUSSIANS),
-    )
-    means, unit_quats, scales, opacities = (field.astype(np.float32) for field in fields)
-    return RasterScene.from_gaussians(Gaussians(means, unit_quats, scales, opacities, None, np.ones(GAUSSIANS, bool)))

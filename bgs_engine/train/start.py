@@ -1,62 +1,68 @@
-"""Where training starts: the codes of the association, those of a file, or none at all."""
+"""Where training starts: the codes of the association, those of a file, or random features."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from bgs_engine.associate.mask_children import MaskChildren
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.associate.stage import AssociateConfig, Association, associate
-from bgs_engine.associate.votes import LevelMaps, VoteCollector, collect_votes
-from bgs_engine.core.cameras import Camera
+from bgs_engine.associate.votes import VoteCollector, collect_votes
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import Device
-from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 
-START_SPREAD = 0.6  # first features are 0.5 +- half of this: decided, yet free to change their mind
+START_SPREAD = 0.6  # first features are 0.5 plus or minus half of this: they have a side, and training can change it
 
 
-def first_codes(
-    scene: RasterScene,
-    in_file: int,
-    cameras: list[Camera],
-    level_maps: LevelMaps,
-    layout: BitLayout,
-    config: TrainConfig,
-    device: Device,
-    reporter: Reporter,
-) -> tuple[np.ndarray | None, Association | None]:
-    """(codes int32 [N] in scene order or None for random features, the association where one was made).
+@dataclass(frozen=True)
+class TrainingStart:
+    """What training starts from.
+
+    features: float32 [N, D] in 0..1, scene order.
+    codes: int32 [N], scene order, of which the features were made; None where the features are random.
+    association: the answer of the association, where one was made.
+    mask_children: the codes that the masks are pulled towards; None for the contrastive objective, which has none.
+    """
+
+    features: np.ndarray
+    codes: np.ndarray | None
+    association: Association | None
+    mask_children: MaskChildren | None
+
+
+def training_start(views: MaskedViews, config: TrainConfig, device: Device, reporter: Reporter) -> TrainingStart:
+    """Make or read the first codes, as `config.init` and `config.objective` say.
 
     Args:
-        scene: N Gaussians.
-        in_file: number of Gaussians in the scene's file.
-        cameras, level_maps: the views and their masks.
-        layout: the bits of each level.
-        config: `init` and `objective` decide.
+        views: the scene with its cameras and masks.
+        config: settings of the training.
         device: where votes are collected.
         reporter: told of the stages.
 
     Raises:
-        InputError: a file of codes that cannot be read or is another scene's; as `associate`.
+        InputError: a file of codes that cannot be read or belongs to another scene; as `associate`.
         UsageError: as `associate`.
     """
-    init = config.init
-    if init == "auto":
-        init = "associate" if config.objective == "association" else "random"
-    association = None
-    if init == "associate" or config.objective == "association":
-        association = associate(
-            scene, cameras, level_maps, layout, AssociateConfig(), config.seed, reporter, _vote_collector(device)
-        )
-    if init == "associate":
+    association = codes = None
+    if config.first_codes == "associate" or config.objective == "association":
+        association = associate(views, AssociateConfig(), config.seed, reporter, _vote_collector(device))
+    if config.first_codes == "associate":
         assert association is not None
-        return association.codes, association
-    if init == "random":
-        return None, association
-    return scene.from_file_order(_read_codes(Path(init), in_file)), association
+        codes = association.codes
+    elif config.first_codes != "random":
+        codes = views.scene.from_file_order(_read_codes(Path(config.first_codes), views.scene.file_count))
+    features = (
+        random_features(len(views.scene), views.layout, config.seed)
+        if codes is None
+        else features_of_codes(codes, views.layout)
+    )
+    targets = association.mask_children if association and config.objective == "association" else None
+    return TrainingStart(features, codes, association, targets)
 
 
 def _vote_collector(device: Device) -> VoteCollector:
@@ -80,8 +86,11 @@ def _read_codes(path: Path, count: int) -> np.ndarray:
     return codes.view(np.int32)
 
 
-def first_features(codes: np.ndarray | None, count: int, layout: BitLayout, config: TrainConfig) -> np.ndarray:
-    """Features, float32 [N, D] in 0..1, from codes [N], or drawn at random for N = count Gaussians."""
-    if codes is None:  # uniform: features that all start on one side of 0.5 deadlock
-        return np.random.default_rng(config.seed).random((count, layout.total), np.float32)
+def random_features(count: int, layout: BitLayout, seed: int) -> np.ndarray:
+    """Features, float32 [count, D], uniform in 0..1: features that all start on one side of 0.5 do not train."""
+    return np.random.default_rng(seed).random((count, layout.total), np.float32)
+
+
+def features_of_codes(codes: np.ndarray, layout: BitLayout) -> np.ndarray:
+    """Features, float32 [N, D] in 0..1, each on the side of 0.5 that its bit of codes int32 [N] says."""
     return (layout.to_bits(codes) - np.float32(0.5)) * np.float32(START_SPREAD) + np.float32(0.5)

@@ -1,28 +1,47 @@
-"""What the training loop drives: something that takes a step on one view and knows its state."""
+"""The interface that the training loop drives, and its implementation with the sampler on the CPU."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from bgs_engine.associate.votes import LevelMaps
+from bgs_engine.associate.masked_views import MaskedViews
+from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.core.cameras import Camera
-from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import Device
-from bgs_engine.raster.scene import RasterScene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.model import CpuModel
 from bgs_engine.train.objectives import ContrastiveObjective, Objective, SegmentObjective
 from bgs_engine.train.sampling import PixelSampler
+from bgs_engine.train.stage_timer import StageTimer, stage
+from bgs_engine.train.start import TrainingStart
 
 PIXEL_SHARE = 0.25  # of the cache, for the pixel indices of views: they are that much smaller than the views
 
-MaskCodes = list[dict[tuple[int, int], int]]
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes that training holds on its device.
+
+    fixed: features, moments and geometry. views: projected views. pixels: indices of the views' labelled pixels.
+    held: the number of views whose projection and index are both held.
+    """
+
+    fixed: int
+    views: int
+    pixels: int
+    held: int
 
 
 class Steps(Protocol):
-    """Training on one device. State is the same everywhere: a checkpoint of one continues on another."""
+    """Training on one device. The state is the same on every device: a checkpoint of one continues on another.
+
+    timer: measures the stages of the steps (sample, forward, loss, backward) if one is set.
+    """
+
+    timer: StageTimer | None
 
     @property
     def features(self) -> np.ndarray:
@@ -38,6 +57,9 @@ class Steps(Protocol):
     def loss(self) -> float | None:
         """Mean loss of the steps since the last call, None without any. May wait for the device."""
 
+    def memory(self) -> MemoryUse:
+        """Memory held now."""
+
     def state(self) -> dict[str, np.ndarray]:
         """Everything a checkpoint needs."""
 
@@ -47,6 +69,14 @@ class Steps(Protocol):
 
 class HostModel(Protocol):
     """A model whose pixels and rendered features are NumPy arrays: `CpuModel`, `GsplatModel`."""
+
+    @property
+    def views(self) -> ByteCache[Any]:
+        """The projected views that are held."""
+
+    @property
+    def fixed_nbytes(self) -> int:
+        """Memory held apart from the views, bytes."""
 
     @property
     def features(self) -> np.ndarray:
@@ -77,6 +107,7 @@ class HostSteps:
     ) -> None:
         self._model, self._sampler, self._objective, self._cameras = model, sampler, objective, cameras
         self._loss, self._taken = 0.0, 0
+        self.timer: StageTimer | None = None
 
     @property
     def features(self) -> np.ndarray:
@@ -90,11 +121,16 @@ class HostSteps:
 
     def take(self, number: int, rng: np.random.Generator, feature_rate: float, opacity_rate: float) -> None:
         """See `Steps`."""
-        px, py, labels = self._sampler.draw(number, self._cameras[number].width, rng)
+        with stage(self.timer, "sample"):
+            px, py, labels = self._sampler.draw(number, self._cameras[number].width, rng)
         if not len(px):
             return
-        loss, grad = self._objective(self._model.forward(number, px, py), labels, number)
-        self._model.backward(grad, feature_rate, opacity_rate)
+        with stage(self.timer, "forward"):
+            rendered = self._model.forward(number, px, py)
+        with stage(self.timer, "loss"):
+            loss, grad = self._objective(rendered, labels, number)
+        with stage(self.timer, "backward"):
+            self._model.backward(grad, feature_rate, opacity_rate)
         self._loss, self._taken = self._loss + loss, self._taken + 1
 
     def loss(self) -> float | None:
@@ -102,6 +138,11 @@ class HostSteps:
         mean = self._loss / self._taken if self._taken else None
         self._loss, self._taken = 0.0, 0
         return mean
+
+    def memory(self) -> MemoryUse:
+        """See `Steps`."""
+        views, pixels = self._model.views, self._sampler.views
+        return MemoryUse(self._model.fixed_nbytes, views.nbytes, pixels.nbytes, min(len(views), len(pixels)))
 
     def state(self) -> dict[str, np.ndarray]:
         """See `Steps`."""
@@ -113,17 +154,9 @@ class HostSteps:
 
 
 def make_steps(
-    device: Device,
-    scene: RasterScene,
-    cameras: Sequence[Camera],
-    features: np.ndarray,
-    level_maps: LevelMaps,
-    layout: BitLayout,
-    config: TrainConfig,
-    mask_codes: MaskCodes | None,
-    reporter: Reporter,
+    device: Device, views: MaskedViews, start: TrainingStart, config: TrainConfig, reporter: Reporter
 ) -> Steps:
-    """Training on `device`; mask_codes of an association make it the segment objective, None the contrastive one.
+    """Training on `device`. With `start.mask_children` the objective is the segments', without it the contrastive one.
 
     Raises:
         EnvironmentLacksError: the device's package cannot work here.
@@ -132,16 +165,19 @@ def make_steps(
     if device.kind == "cuda":
         from bgs_engine.train.device_steps import DeviceSteps
 
-        return DeviceSteps(
-            device.name, scene, cameras, features, level_maps, layout, config, mask_codes, reporter.warning
-        )
+        return DeviceSteps(device.name, views, start.features, start.mask_children, config, reporter.warning)
     cache = int(config.cache_gb * 1e9)
-    sampler = PixelSampler(level_maps, *config.drawn, max_bytes=int(cache * PIXEL_SHARE))
+    sampler = PixelSampler(views.level_maps, *config.pixels_of_step, max_bytes=int(cache * PIXEL_SHARE))
     objective: Objective = (
-        ContrastiveObjective(layout, config) if mask_codes is None else SegmentObjective(layout, mask_codes)
+        ContrastiveObjective(views.layout, config)
+        if start.mask_children is None
+        else SegmentObjective(views.layout, start.mask_children)
     )
+    model: HostModel
     if device.kind == "gsplat":
         from bgs_engine.train.gsplat_model import GsplatModel
 
-        return HostSteps(GsplatModel(scene, cameras, features, cache), sampler, objective, cameras)
-    return HostSteps(CpuModel(scene, cameras, features, cache), sampler, objective, cameras)
+        model = GsplatModel(views.scene, views.cameras, start.features, cache)
+    else:
+        model = CpuModel(views.scene, views.cameras, start.features, cache)
+    return HostSteps(model, sampler, objective, views.cameras)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import CancelledError, InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import writing
@@ -91,32 +90,3 @@ def load_checkpoint(steps: Steps, checkpoint: Checkpoint) -> int:
             return int(data["step"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{checkpoint.path} is damaged ({error}).", "Run again without --resume.") from None
-
-
-def snap_to_used(features: np.ndarray, codes: np.ndarray, layout: BitLayout) -> np.ndarray:
-    """Codes int32 [N] from trained features [N, D], each one that some first code already had.
-
-    A bit flipped here and there makes codes that nobody means; every such Gaussian takes the nearest sibling (smallest
-    distance of its features), level by level. `codes` int32 [N] are the first codes.
-    """
-    used = np.unique(codes.view(np.uint32))
-    own = layout.from_features(features)
-    strange = np.flatnonzero(~np.isin(own.view(np.uint32), used))
-    prefix = np.zeros(len(strange), np.uint32)
-    slices = layout.slices()
-    for level, columns in enumerate(slices, 1):
-        labels = np.unique(layout.labels(used, level))
-        parents = np.asarray(layout.parent(labels, level), np.uint32)
-        chosen = np.empty(len(strange), np.uint32)
-        for parent in np.unique(prefix):
-            rows = np.flatnonzero(prefix == parent)
-            children = labels[parents == parent]
-            bits = layout.level_bits[level - 1]
-            shifts = np.arange(bits - 1, -1, -1, dtype=np.uint32)
-            child_bits = ((children[:, None] >> shifts) & np.uint32(1)).astype(np.float32)
-            x = features[strange[rows], columns]
-            distance = (child_bits**2).sum(1) - 2 * x @ child_bits.T  # + |x|², the same for all children
-            chosen[rows] = children[distance.argmin(1)]
-        prefix = chosen
-    own[strange] = prefix.view(np.int32)
-    return own

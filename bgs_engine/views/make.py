@@ -10,6 +10,7 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import check_writable
+from bgs_engine.core.view_counts import DATASET_VIEWS
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.pictures import contact_sheet, save_jpg, save_png
@@ -35,7 +36,7 @@ SHEET_COLUMNS = 8
 class ViewsConfig:
     """Settings of `bgs views`: number of views, picture size, background 0..1, up axis (None: guessed), seed."""
 
-    count: int = 60
+    count: int = DATASET_VIEWS
     size: tuple[int, int] = (640, 480)
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     up: str | None = None

@@ -6,11 +6,12 @@ import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settle
+from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.stage import Association
-from bgs_engine.associate.votes import Votes, _combinations
+from bgs_engine.associate.votes import Votes, combinations_of
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 
@@ -112,7 +113,7 @@ def test_masks_of_different_coarser_segments_do_not_merge():
 
 def test_combinations_are_the_distinct_columns():
     ids = np.array([[0, 1, 1, 2, 1, 0], [0, 5, 6, 0, 5, 0]], np.int32)
-    combinations, node = _combinations(ids)
+    combinations, node = combinations_of(ids)
     assert node.tolist()[0] == node.tolist()[5] == -1
     assert (ids[:, 1:5] == combinations[node[1:5]].T).all()
     assert node[1] == node[4] != node[2]
@@ -186,5 +187,5 @@ def test_spreading_matches_its_equation():
 
 
 def test_confidence_in_another_code_is_what_speaks_against_the_own():
-    found = Association(np.array([5, 6], np.int32), np.array([0.9, 0.7], np.float32), [], [])
+    found = Association(np.array([5, 6], np.int32), np.array([0.9, 0.7], np.float32), MaskChildren(()), [])
     np.testing.assert_allclose(found.confidence_of(np.array([5, 7], np.int32)), [0.9, 0.3], rtol=1e-6)

@@ -17,7 +17,8 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.io.run_folder import open_run, partial_folder
 from bgs_engine.pipeline.runs import train_run
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.train.trainer import snap_to_used, view_of_step
+from bgs_engine.train.result import snap_to_used
+from bgs_engine.train.trainer import view_of_step
 
 LAYOUT = BitLayout()
 QUICK = TrainConfig(iterations=40, uniform_pixels=300, balanced_pixels=1200, balanced_masks=16, checkpoint_seconds=0)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from bgs_engine.associate.device_votes import collect_votes_on
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.associate.votes import collect_votes
+from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
@@ -83,8 +85,9 @@ def test_votes_are_the_cpus(small_scene: Path) -> None:
     def maps(number: int) -> np.ndarray | None:
         return None if number == 2 else load_level_maps(dataset, cameras[number])
 
-    theirs = collect_votes(scene, cameras, maps, Reporter())
-    ours = collect_votes_on(DEVICE, scene, cameras, maps, Reporter())
+    views = MaskedViews(scene, cameras, maps, BitLayout())
+    theirs = collect_votes(views, Reporter())
+    ours = collect_votes_on(DEVICE, views, Reporter())
     np.testing.assert_array_equal(ours.node_masks, theirs.node_masks)
     for one, other in zip((*ours.mask_view, *ours.mask_id), (*theirs.mask_view, *theirs.mask_id), strict=True):
         np.testing.assert_array_equal(one, other)

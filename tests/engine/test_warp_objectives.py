@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.raster.cpu.fragments import tile_order
 from bgs_engine.raster.warp import wp
@@ -88,14 +89,14 @@ def test_a_view_without_labels_gives_no_sample() -> None:
     assert sampler.draw(0, 5, np.random.default_rng(0)) is None
 
 
-def mask_codes() -> list[dict[tuple[int, int], int]]:
+def mask_children() -> MaskChildren:
     """Every seventh mask is contradicted."""
     pairs = zip(nested_maps(), LAYOUT.level_bits, strict=True)
-    return [{(0, int(i)): int(i) % (1 << b) for i in np.unique(m) if i and i % 7} for m, b in pairs]
+    return MaskChildren(tuple({(0, int(i)): int(i) % (1 << b) for i in np.unique(m) if i and i % 7} for m, b in pairs))
 
 
 OBJECTIVES: dict[str, tuple[Objective, DeviceObjective]] = {
-    "segments": (SegmentObjective(LAYOUT, mask_codes()), DeviceSegmentObjective(LAYOUT, mask_codes(), DEVICE))
+    "segments": (SegmentObjective(LAYOUT, mask_children()), DeviceSegmentObjective(LAYOUT, mask_children(), DEVICE))
 } | {
     name: (ContrastiveObjective(LAYOUT, config), DeviceContrastiveObjective(LAYOUT, config, DEVICE))
     for name, config in {

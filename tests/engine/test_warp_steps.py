@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from bgs_engine.associate.mask_children import MaskChildren
+from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.errors import MemoryExhaustedError
 from bgs_engine.raster.warp import wp
 from bgs_engine.raster.warp.view import to_device
@@ -67,17 +69,17 @@ SMALL = TrainConfig(uniform_pixels=300, balanced_pixels=1200)
 def small_steps(config: TrainConfig = SMALL, views: int = 2, gaussians: int = 300) -> tuple[DeviceSteps, list[str]]:
     """Steps on a few hundred Gaussians, and the list that their warnings go to."""
     made = made_scene(random_gaussians(4, gaussians, np.float32))
-    codes = None if config.objective == "contrastive" else [
-        {(camera, int(i)): int(i) % (1 << b) for camera in range(views) for i in np.unique(m) if i}
-        for m, b in zip(maps_of_camera(), LAYOUT.level_bits, strict=True)
-    ]  # fmt: skip
+    children = MaskChildren(
+        tuple(
+            {(camera, int(i)): int(i) % (1 << b) for camera in range(views) for i in np.unique(m) if i}
+            for m, b in zip(maps_of_camera(), LAYOUT.level_bits, strict=True)
+        )
+    )
     features = np.random.default_rng(0).random((len(made.scene), LAYOUT.total)).astype(np.float32)
     warnings: list[str] = []
-    cameras = [CAMERA] * views
-    steps = DeviceSteps(
-        DEVICE, made.scene, cameras, features, lambda _: maps_of_camera(), LAYOUT, config, codes, warnings.append
-    )
-    return steps, warnings
+    seen = MaskedViews(made.scene, [CAMERA] * views, lambda _: maps_of_camera(), LAYOUT)
+    targets = None if config.objective == "contrastive" else children
+    return DeviceSteps(DEVICE, seen, features, targets, config, warnings.append), warnings
 
 
 def maps_of_camera() -> np.ndarray:

@@ -1,0 +1,87 @@
+"""Writing the result of a run: codes, label table, facts about the run, previews."""
+
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+import bgs_engine
+from bgs_engine.associate.masked_views import MaskedViews
+from bgs_engine.core.events import Reporter
+from bgs_engine.core.label_table import build_label_table
+from bgs_engine.devices.choice import Device
+from bgs_engine.io.run_folder import open_run, write_run
+from bgs_engine.output.previews import write_previews
+from bgs_engine.pipeline.scene import Scene
+from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.result import Segmentation
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The inputs of a run, for its run.json. source_sha256: of the splat's file."""
+
+    scene: Scene
+    source_sha256: str
+    dataset: Path
+    views: MaskedViews
+    config: TrainConfig
+    device: Device
+
+
+def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, reporter: Reporter) -> None:
+    """Write the files of a run folder and its previews.
+
+    Args:
+        folder: the partial folder of the run.
+        facts: the inputs.
+        result: codes, opacities and confidence in scene order.
+        reporter: told the number of labels of each level.
+    """
+    scene, views = facts.scene, facts.views
+    codes, opacities, confidence = (
+        scene.raster.to_file_order(values) for values in (result.codes, result.opacities, result.confidence)
+    )
+    table = build_label_table(
+        views.layout, codes, scene.gaussians.means, scene.gaussians.opacities, scene.gaussians.base_colors, confidence
+    )
+    for level, labels in enumerate(table.levels, 1):
+        reporter.metric(f"labels_level_{level}", len(labels))
+    info = {
+        "source": {"path": str(scene.ply.path), "sha256": facts.source_sha256, "gaussians": scene.ply.count},
+        "left_out": int((~scene.gaussians.valid).sum()),
+        "dataset": _dataset_place(facts.dataset, folder),
+        "views": len(views.cameras),
+        "configuration": asdict(facts.config),
+        "seed": facts.config.seed,
+        "device": facts.device.choice,
+        "versions": versions() | facts.device.versions,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "timings": reporter.timings,
+        "warnings": reporter.warnings,
+        "metrics": reporter.metrics,
+    }
+    write_run(folder, scene.ply, codes, opacities, table, info, confidence)
+    write_previews(open_run(folder), scene.raster, list(views.cameras), folder / "preview", reporter)
+
+
+def _dataset_place(dataset: Path, run: Path) -> str:
+    """Relative to the run folder if the dataset lies inside it, else absolute: the run folder is moved when done."""
+    dataset, run = dataset.resolve(), run.resolve()
+    return dataset.relative_to(run).as_posix() if dataset.is_relative_to(run) else str(dataset)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that can make two runs differ."""
+    import numba
+    import torch
+
+    return {
+        "bgs_engine": bgs_engine.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "torch": torch.__version__,
+    }

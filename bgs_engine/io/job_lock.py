@@ -1,7 +1,7 @@
 """One writer at a time: a lock on a run's place or on a dataset.
 
-The operating system holds the lock for the process (package filelock), so it goes with a process that dies, and a lock
-file that is left over locks nothing.
+The operating system holds the lock for the process (package filelock). So a process that dies gives its lock back, and
+a lock file that it leaves locks nothing.
 """
 
 import json
@@ -34,6 +34,9 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        while not lock_file.exists():  # its last owner removed it after we had opened it: such a lock holds nobody off
+            lock.release()
+            lock.acquire()
     except Timeout:
         raise UsageError(
             f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
@@ -45,9 +48,9 @@ def only_writer(folder: Path) -> Iterator[None]:
             owner_file.write_text(json.dumps(_me()), encoding="utf-8")
         yield
     finally:
-        # The lock file stays: removing it while another process waits for it would let two hold "the" lock.
-        with suppress(OSError):
-            owner_file.unlink()
+        for path in (owner_file, lock_file):
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()
         lock.release()
 
 

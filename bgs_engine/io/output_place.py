@@ -60,14 +60,14 @@ def checked_run_place(out: Path, inputs: Iterable[Path]) -> Path:
         real = Path(os.path.realpath(source))
         if real == place or (real.is_relative_to(place) and not _is_own(place, real)):
             raise UsageError(f"{out} holds {source}, which this job reads.", ELSEWHERE)
-    if place.is_dir() and any(place.iterdir()) and not is_run(place):
+    if place.is_dir() and any(place.iterdir()) and not is_run_folder(place):
         example = min(entry.name for entry in place.iterdir())
         raise UsageError(f"{out} holds files that no run has written, for example {example}.", ELSEWHERE)
     check_writable(place.parent)
     return place
 
 
-def is_run(folder: Path) -> bool:
+def is_run_folder(folder: Path) -> bool:
     """Whether a folder holds a run: its facts and its codes."""
     return (folder / RUN_INFO).is_file() and (folder / "codes.npy").is_file()
 
@@ -103,7 +103,7 @@ def _is_known(name: str) -> bool:
 
 def _is_own(place: Path, source: Path) -> bool:
     """Whether an input is the splat of an earlier run in that place: a run keeps it, so it may be segmented again."""
-    return source == place / "scene.ply" and is_run(place)
+    return source == place / "scene.ply" and is_run_folder(place)
 
 
 def move_into_place(partial: Path, final: Path) -> None:
@@ -147,7 +147,7 @@ def _empty_old(old: Path, final: Path) -> None:
     """Remove an earlier run's own files; move all others to the new run."""
     if not old.is_dir():
         return
-    own = own_files(old) if is_run(old) or not files_below(old) else set()
+    own = own_files(old) if is_run_folder(old) or not files_below(old) else set()
     for name in files_below(old):
         source, target = old / name, final / name
         if name in own:

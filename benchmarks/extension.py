@@ -101,14 +101,14 @@ def measure(folder: Path, rows: int, repeats: int, objects: bool) -> dict[str, f
             out["GB after import"] = peak()
             out["of these, GB before"] = before
     out["import"] = min(times)
-    order = segmenting.order_of(splat(), in_order=False)
-    out["codes arrive, thread"] = min(timed(lambda: segmenting.read_answer(run, order)) for _ in range(repeats))
+    snapshot = segmenting.snapshot_of(splat(), in_order=False)
+    out["codes arrive, thread"] = min(timed(lambda: segmenting.read_answer(run, snapshot)) for _ in range(repeats))
     calls: dict[str, list[float]] = {}
     for _ in range(repeats):
         empty()
         bpy.ops.bgs.import_splat(filepath=str(scene))
         bpy.ops.ed.undo_push(message="before")
-        answer = segmenting.read_answer(run, segmenting.order_of(splat(), in_order=False))
+        answer = segmenting.read_answer(run, segmenting.snapshot_of(splat(), in_order=False))
         for name, step in segmenting.steps_of(splat(), answer):
             calls.setdefault(name, []).append(timed(step))
         calls.setdefault("undo step", []).append(timed(lambda: bpy.ops.ed.undo_push(message="Segment")))

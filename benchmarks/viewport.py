@@ -76,7 +76,14 @@ def measure():
     name = extension().__name__
     draw, atlases, looks, ordering, timing, importer = (
         importlib.import_module(f"{name}.{part}")
-        for part in ("splats.draw", "splats.atlas", "splats.look", "splats.ordering", "splats.timing", "importer")
+        for part in (
+            "viewport.draw",
+            "viewport.atlas",
+            "viewport.look",
+            "viewport.ordering",
+            "viewport.timing",
+            "files.importer",
+        )
     )
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)
@@ -107,7 +114,7 @@ def measure():
     for _ in range(chosen.frames):
         view.view_rotation = view.view_rotation @ Quaternion((0, 1, 0), 0.02)
         whole.append(draw_now())
-        card.append(timing.card)
+        card.append(timing.driver_seconds)
         python.append(draw.display.python_seconds)
     out["Python, moving: median"] = float(np.median(python))
     out["Python, moving: longest"] = float(np.max(python))

@@ -1,6 +1,6 @@
 """Binary Gaussian Segmentation for Blender: drop a splat, segment it, get a tree of named collections.
 
-Only `registration` and what it names touch bpy; `logic`, `job`, `engine` and `installer` are plain Python.
+`logic` and parts of `engine` (`doctor`, `installer`, `job`, `locate`) are plain Python without bpy.
 """
 
 

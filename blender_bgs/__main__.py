@@ -1,4 +1,4 @@
-"""`python -m blender_bgs COMMAND ...` in a Python that has the bpy wheel."""
+"""Runs `python -m blender_bgs COMMAND ...` in a Python that has the bpy wheel."""
 
 import os
 import sys

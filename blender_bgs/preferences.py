@@ -1,5 +1,8 @@
 # mypy: disable-error-code="valid-type"
-"""Where the engine is, and where Install Engine puts it; `preferred` reads it."""
+"""The preferences of the extension: where the engine is, and where Install Engine puts it.
+
+`engine.preferred` reads them.
+"""
 
 from pathlib import Path
 
@@ -20,25 +23,26 @@ class BGS_Preferences(bpy.types.AddonPreferences):
     engine_python: bpy.props.StringProperty(
         name="Engine Python",
         subtype="FILE_PATH",
-        description="A Python with the engine, or its environment's folder. Empty: what Install Engine made",
+        description="A Python that has the engine, or the folder of its environment. "
+        "Leave it empty to use the environment that Install Engine made",
     )
     install_folder: bpy.props.StringProperty(
         name="Install Folder",
         subtype="DIR_PATH",
         default=str(Path.home() / "bgs-engine"),
-        description="Where Install Engine makes its environment (about 2 GB, more with CUDA)",
+        description="The folder in which Install Engine makes its environment (about 2 GB, more with CUDA)",
     )
     base_python: bpy.props.StringProperty(
         name="Base Python",
         subtype="FILE_PATH",
-        description="The Python to make the environment from, 3.11 or newer. Empty: Blender's own",
+        description="The Python that makes the environment, 3.11 or newer. Leave it empty to use Blender's own",
     )
     device: bpy.props.EnumProperty(
         name="Install For",
         items=(
-            ("auto", "This Machine", "CUDA packages where an NVIDIA driver is found"),
-            ("cpu", "CPU", "Smaller; works everywhere"),
-            ("cuda", "NVIDIA GPU", "Several gigabytes"),
+            ("auto", "This Machine", "Installs CUDA packages if this machine has an NVIDIA driver"),
+            ("cpu", "CPU", "Installs less and works on every machine"),
+            ("cuda", "NVIDIA GPU", "Installs several gigabytes of CUDA packages"),
         ),
     )
 
@@ -53,7 +57,7 @@ class BGS_Preferences(bpy.types.AddonPreferences):
             status.draw_job(self.layout.box().column(), runner.current)
             return
         if not bpy.app.online_access:
-            wrapped_text(self.layout, "Installing needs System > Allow Online Access.", context, icon="INFO")
+            wrapped_text(self.layout, "To install, first tick System > Allow Online Access.", context, icon="INFO")
         self.layout.operator("bgs.install_engine", icon="IMPORT")
         status.draw_last_job(self.layout, context)
         status.draw_doctor(self.layout, context)

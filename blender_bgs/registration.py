@@ -1,4 +1,4 @@
-"""What Blender is told about, in one list: property groups first."""
+"""Registers the extension's classes, properties, menus, handlers and command with Blender."""
 
 from typing import Any
 
@@ -27,6 +27,7 @@ from .parts import panel as part_panel
 from .viewport import handlers
 from .viewport import settings as view_settings
 
+# Property groups come first, because other classes refer to them.
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
@@ -53,26 +54,26 @@ _register_classes, _unregister_classes = _factory
 
 
 def register() -> None:
-    """Classes, properties and their hooks, menus, drawing, the `bgs` command."""
+    """Register classes, properties, hooks, menus, drawing and the `bgs` command."""
     _register_classes()
     for module in _SETTINGS:
         module.add_to_blender()
     properties.hooks = properties.Hooks(
         appearance_changed=appearance.refresh,
         level_changed=labels.level_changed,
-        name_changed=run_sync.keep_names,
-        up_axis_changed=importer.turn_up,
+        name_changed=run_sync.save_names,
+        up_axis_changed=importer.apply_up_axis,
     )
     file_operators.add_menus()
     menu.add_menus()
     handlers.start()
     run_sync.start()
-    command_line.further[:] = [frame_command.add_command]
+    command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
 
 
 def unregister() -> None:
-    """The same backwards; a running job is stopped."""
+    """Stop a running job and unregister everything in reverse order."""
     runner.stop_now()
     command_line.remove_command()
     run_sync.stop()

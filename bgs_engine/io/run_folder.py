@@ -47,6 +47,15 @@ class Run:
         return read_labels(self.folder / "labels.json")
 
 
+def run_id_of(folder: Path) -> str:
+    """The identity of a run, which `finish` gives it; "" for a run of an older version or none at all."""
+    try:
+        info = read_json(folder / RUN_INFO)
+    except InputError:
+        return ""
+    return str(info.get("id", "")) if isinstance(info, dict) else ""
+
+
 def open_run(folder: Path) -> Run:
     """Open a run folder and check that its parts fit together.
 

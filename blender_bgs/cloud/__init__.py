@@ -1,1 +1,1 @@
-"""The splat as a point cloud in Blender: attributes, properties, labels, selection, how Blender itself shows it."""
+"""The splat as a point cloud in Blender: attributes, properties, labels, selection, geometry nodes and material."""

@@ -1,4 +1,4 @@
-"""Which splat an operator or panel is about."""
+"""Finds the splat that an operator or panel works on."""
 
 from bgs_engine.core.errors import UsageError
 
@@ -8,9 +8,10 @@ from .typed import Context, SplatObject
 
 
 def splat_of(context: Context) -> SplatObject | None:
-    """The active splat, as the whole cloud even where one of its parts is active; None if there is none.
+    """The active splat, or None. If a label object is active, it returns the whole cloud.
 
-    With nothing active (a cloud hidden behind its parts cannot be) the only splat of the scene will do.
+    If the active object is not a splat, it returns the only splat of the scene. A whole cloud that its label objects
+    replace is hidden, and hidden objects cannot be active.
     """
     obj = context.view_layer.objects.active
     if is_splat(obj):
@@ -20,7 +21,7 @@ def splat_of(context: Context) -> SplatObject | None:
 
 
 def need_splat(context: Context) -> SplatObject:
-    """The same, or a sentence.
+    """The active splat, see `splat_of`.
 
     Raises:
         UsageError: no splat is active.
@@ -32,7 +33,7 @@ def need_splat(context: Context) -> SplatObject:
 
 
 def selected_splats(context: Context) -> list[SplatObject]:
-    """The selected splat objects, wholes and parts."""
+    """The selected splat objects, both whole clouds and label objects."""
     return [o for o in context.view_layer.objects if is_splat(o) and o.select_get()]
 
 
@@ -42,13 +43,13 @@ def selected_parts(context: Context, whole: SplatObject) -> list[SplatObject]:
 
 
 def deselect_parts(context: Context, whole: SplatObject) -> None:
-    """Gaussians were selected: what is done next is about them, and not about label objects selected before."""
+    """Deselect the cloud's label objects, so that the next command applies to the selected Gaussians."""
     for part in selected_parts(context, whole):
         part.select_set(False)
 
 
 def make_active(context: Context, obj: SplatObject) -> None:
-    """Select one object alone."""
+    """Select one object, deselect all others and make it active."""
     for other in context.view_layer.objects:
         if other.select_get():
             other.select_set(False)
@@ -57,10 +58,10 @@ def make_active(context: Context, obj: SplatObject) -> None:
 
 
 def chosen_label(obj: SplatObject, index: int) -> BGS_Label:
-    """The label in row `index` of the list, or for -1 the one chosen there.
+    """The label in row `index` of the list. An index of -1 means the active row.
 
     Raises:
-        UsageError: none is chosen.
+        UsageError: no label of the shown level is active.
     """
     rows = obj.bgs.labels
     label = rows[index] if 0 <= index < len(rows) else obj.bgs.active_label()

@@ -1,4 +1,4 @@
-"""What a cloud shows: colours of the level, hidden labels, radii."""
+"""Updates the attributes that show labels: `bgs_label`, `bgs_color` and `radius`."""
 
 from collections.abc import Iterable
 
@@ -20,9 +20,9 @@ _LINEAR = np.array([srgb_to_linear(i / 1023) for i in range(1024)], np.float32)
 
 
 def refresh(obj: SplatObject) -> None:
-    """Bring `bgs_label`, `bgs_color` and the drawn radii up to date with level, colours and eyes.
+    """Update `bgs_label`, `bgs_color` and `radius` after a change of level, colouring, colours or hidden labels.
 
-    A part shows what its whole cloud is set to; refreshing the whole refreshes its parts.
+    A label object uses the settings of its whole cloud. Refreshing the whole cloud refreshes its label objects too.
     """
     refresh_one(obj, (obj.bgs.whole or obj).bgs)
     if obj.bgs.part_collection is not None:
@@ -31,7 +31,7 @@ def refresh(obj: SplatObject) -> None:
 
 
 def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
-    """The same for one cloud alone, as `splat` (its own settings, or its whole's) says."""
+    """Update the attributes of one object. `splat` holds the settings: its own, or those of its whole cloud."""
     cloud = obj.data
     base = point_clouds.get_column(cloud, at.BASE)
     if base is None:
@@ -40,9 +40,9 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
     colors[:, 3] = base[:, 3]
     mode = splat.color_mode if splat.level_bits and cloud.attributes.get(at.CODE) else "COLOR"
     hidden_rows = None
-    sure = point_clouds.get_column(cloud, at.CONFIDENCE) if mode == "CONFIDENCE" else None
-    if sure is not None:
-        colors[:, :3] = _LINEAR[(confidence_colors(sure) * 1023 + 0.5).astype(np.uint16)]
+    confidence = point_clouds.get_column(cloud, at.CONFIDENCE) if mode == "CONFIDENCE" else None
+    if confidence is not None:
+        colors[:, :3] = _LINEAR[(confidence_colors(confidence) * 1023 + 0.5).astype(np.uint16)]
     elif mode != "LABEL":
         index = (base[:, :3] * np.float32(SH_C0 * 1023) + np.float32(511.5)).clip(0, 1023).astype(np.uint16)
         colors[:, :3] = _LINEAR[index]
@@ -71,19 +71,19 @@ def _label_colors(splat: BGS_Splat, labels: np.ndarray) -> np.ndarray:
 
 
 def hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:
-    """Which codes are hidden, bool [U]: a code is hidden with its label at any level."""
+    """Which codes are hidden, bool [U]. A code is hidden if its label of any level is hidden."""
     hidden = np.zeros(len(table.unique), bool)
     by_level: dict[int, list[int]] = {}
     for row in splat.labels:
         if row.hidden:
             by_level.setdefault(row.level, []).append(row.label)
-    for level, gone in by_level.items():
-        hidden |= np.isin(table.labels(level), np.array(gone, np.uint32))
+    for level, labels in by_level.items():
+        hidden |= np.isin(table.labels(level), np.array(labels, np.uint32))
     return hidden
 
 
 def _show_radii(cloud: bpy.types.PointCloud, base: np.ndarray, hidden: np.ndarray | None) -> None:
-    """Points of radius 0 are drawn by no engine: that is how haze and hidden labels disappear."""
+    """Set the radii. Haze and hidden labels get radius 0, because no renderer draws a point of radius 0."""
     current = point_clouds.get_column(cloud, at.RADIUS)
     was_hidden = bool(cloud.get("bgs_some_hidden", False))
     if current is not None and hidden is None and not was_hidden and cloud.get("bgs_radii", False):
@@ -99,7 +99,7 @@ def _show_radii(cloud: bpy.types.PointCloud, base: np.ndarray, hidden: np.ndarra
 
 
 def set_hidden(obj: SplatObject, hide: Iterable[Key], show: Iterable[Key] = ()) -> None:
-    """Close and open eyes in one go."""
+    """Hide the labels `hide`, show the labels `show`, and refresh once."""
     closing, opening = set(hide), set(show)
     with without_updates():
         for row in obj.bgs.labels:
@@ -110,7 +110,7 @@ def set_hidden(obj: SplatObject, hide: Iterable[Key], show: Iterable[Key] = ()) 
 
 
 def isolate(obj: SplatObject, level: int, label: int) -> bool:
-    """Show one label alone; if it is alone already, show everything. Returns whether it is alone now."""
+    """Show only one label, or show all labels if it is the only one shown. Returns whether it is the only one now."""
     rows = obj.bgs.labels
     others = {(r.level, r.label) for r in rows if r.level == level and r.label != label}
     hidden = {(r.level, r.label) for r in rows if r.hidden}

@@ -1,7 +1,7 @@
-"""The codes of a cloud and the tables that follow from them.
+"""The codes of a cloud, and a cache of their code tables.
 
-The .blend keeps the codes as an attribute. Undo and other tools change attributes without notice, so a cached table is
-compared with the attribute before it is used.
+The .blend keeps the codes as an attribute. Undo and other tools change attributes without notice. A cached table is
+therefore used only if the attribute still holds the same codes.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ _caches: dict[int, _Cache] = {}
 
 
 def forget() -> None:
-    """Drop everything cached: another file was loaded or the extension goes."""
+    """Empty the cache."""
     _caches.clear()
 
 
 def bit_layout_of(obj: SplatObject) -> BitLayout:
-    """The bit layout.
+    """The bit layout of the cloud's codes.
 
     Raises:
         UsageError: the cloud has no labels yet.
@@ -44,7 +44,11 @@ def bit_layout_of(obj: SplatObject) -> BitLayout:
 
 
 def codes_of(obj: SplatObject) -> np.ndarray:
-    """The codes, int32 [N]."""
+    """The codes, int32 [N].
+
+    Raises:
+        UsageError: the cloud has no labels yet, or its attribute `bgs_code` is missing.
+    """
     bit_layout_of(obj)
     codes = point_clouds.get_column(obj.data, at.CODE)
     if codes is None or codes.dtype != np.int32:
@@ -53,7 +57,11 @@ def codes_of(obj: SplatObject) -> np.ndarray:
 
 
 def table_of(obj: SplatObject) -> CodeTable:
-    """All different codes of the cloud and where they are."""
+    """The code table of the cloud, from the cache if it is still valid.
+
+    Raises:
+        UsageError: the cloud has no labels yet, or its attribute `bgs_code` is missing.
+    """
     codes, layout = codes_of(obj), bit_layout_of(obj)
     cache = _caches.get(obj.data.session_uid)
     if cache is None or cache.table.layout != layout or not np.array_equal(cache.codes, codes):
@@ -62,10 +70,10 @@ def table_of(obj: SplatObject) -> CodeTable:
 
 
 def remember(obj: SplatObject, codes: np.ndarray, table: CodeTable) -> None:
-    """Take a table that was made elsewhere (in a thread), for as long as the cloud's codes are these."""
+    """Put a table into the cache that was made elsewhere, for example in a thread."""
     _caches[obj.data.session_uid] = _Cache(codes, table)
 
 
 def parts_of(whole: SplatObject) -> list[SplatObject]:
-    """The label objects that were made from this cloud and still exist."""
+    """The existing label objects of a whole cloud."""
     return [o for o in bpy.data.objects if point_clouds.is_splat(o) and o.bgs.whole == whole]

@@ -1,8 +1,9 @@
 # mypy: disable-error-code="attr-defined, arg-type, call-arg"
-"""What Blender itself shows of a splat, as a geometry-nodes modifier that every splat object carries.
+"""The geometry-nodes modifier of every splat object. It makes what Blender itself shows of the splat.
 
-In the viewport: a frame round the splat's core, to click on; the Gaussians are drawn over the scene by `draw`. In a
-render: an ellipsoid for each Gaussian, or, for more than `MOST_ELLIPSOIDS`, a ball. Nothing needs to be set up.
+In the viewport this is a frame around the splat's core, so that users can click on the object. The draw handler in
+`viewport.draw` draws the Gaussians. In a render it is one ellipsoid per Gaussian, or one ball per Gaussian if there
+are more than `MOST_ELLIPSOIDS`.
 """
 
 from collections.abc import Iterable
@@ -19,14 +20,14 @@ from .typed import SplatObject, SplatScene
 
 GROUP = "Gaussian Splat"
 MODIFIER = "Gaussian Splat"
-MOST_ELLIPSOIDS = 200_000  # Cycles on a processor takes 5 to 10 s to make so many; balls beyond are at once there
-REACH = 2.5  # standard deviations from an ellipsoid's centre to its surface; the material fades it out to there
-LEAST_BOUNCES = 128  # transparent surfaces in a row: Cycles' default of 8 shows black behind the eighth Gaussian
-VERSION = 1  # of the node group: an older one in a file is made again
+MOST_ELLIPSOIDS = 200_000  # Cycles on a processor needs 5 to 10 s to make this many; balls need almost no time
+REACH = 2.5  # standard deviations from an ellipsoid's centre to its surface; the material fades out to there
+LEAST_BOUNCES = 128  # transparent surfaces in a row; with Cycles' default of 8, everything behind the eighth is black
+VERSION = 1  # of the node group; an older one in a file is replaced
 
 
 def attach(obj: SplatObject, scene: SplatScene | None = None) -> None:
-    """Give a splat object its modifier, and see to it that Cycles looks through enough Gaussians."""
+    """Add the modifier to a splat object, and let Cycles see through at least `LEAST_BOUNCES` Gaussians."""
     if scene is not None and hasattr(scene, "cycles"):
         scene.cycles.transparent_max_bounces = max(LEAST_BOUNCES, scene.cycles.transparent_max_bounces)
     if point_clouds.can_show_native_splats():
@@ -49,7 +50,7 @@ def _core(obj: SplatObject) -> tuple[list[float], list[float]]:
 def _set_inputs(modifier: Any, values: dict[str, Any]) -> None:
     for item in modifier.node_group.interface.items_tree:
         if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name in values:
-            # 5.2 moved the inputs from custom properties to real ones.
+            # Blender 5.2 moved the inputs from custom properties to real properties.
             inputs = getattr(getattr(modifier, "properties", None), "inputs", None)
             if inputs is not None:
                 getattr(inputs, item.identifier).value = values[item.name]
@@ -58,12 +59,12 @@ def _set_inputs(modifier: Any, values: dict[str, Any]) -> None:
 
 
 def node_group() -> bpy.types.GeometryNodeTree:
-    """The shared node group; made once a file."""
+    """The node group that all splats of the file share."""
     found = bpy.data.node_groups.get(GROUP)
     if found is not None and found.get("bgs_version") == VERSION:
         for node in found.nodes:
             if node.bl_idname == "GeometryNodeSetMaterial" and node.inputs["Material"].default_value is None:
-                node.inputs["Material"].default_value = splat_material()  # somebody deleted it
+                node.inputs["Material"].default_value = splat_material()  # the user deleted it
         return cast(bpy.types.GeometryNodeTree, found)
     group: Any = bpy.data.node_groups.new(GROUP, "GeometryNodeTree")
     group["bgs_version"] = VERSION
@@ -78,16 +79,16 @@ def node_group() -> bpy.types.GeometryNodeTree:
     face.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
     nodes = _Nodes(group)
     entry, end = nodes.add("NodeGroupInput", 0, 0), nodes.add("NodeGroupOutput", 6, 0)
-    seen = nodes.add("GeometryNodeSwitch", 5, 0, input_type="GEOMETRY")
-    nodes.link(nodes.add("GeometryNodeIsViewport", 4, 1).outputs[0], seen.inputs["Switch"])
-    nodes.link(_rendered(nodes, entry), seen.inputs["False"])
-    nodes.link(_frame(nodes, entry), seen.inputs["True"])
-    nodes.link(seen.outputs["Output"], end.inputs[0])
+    switch = nodes.add("GeometryNodeSwitch", 5, 0, input_type="GEOMETRY")
+    nodes.link(nodes.add("GeometryNodeIsViewport", 4, 1).outputs[0], switch.inputs["Switch"])
+    nodes.link(_rendered(nodes, entry), switch.inputs["False"])
+    nodes.link(_frame(nodes, entry), switch.inputs["True"])
+    nodes.link(switch.outputs["Output"], end.inputs[0])
     return cast(bpy.types.GeometryNodeTree, group)
 
 
 def _frame(nodes: "_Nodes", entry: Any) -> Any:
-    """The twelve edges of the core's box."""
+    """The nodes of the frame in the viewport: the twelve edges of the core's box."""
     cube = nodes.add("GeometryNodeMeshCube", 1, 2)
     moved = nodes.add("GeometryNodeTransform", 2, 2)
     edges = nodes.add("GeometryNodeDeleteGeometry", 3, 2, domain="FACE", mode="ONLY_FACE")
@@ -99,43 +100,43 @@ def _frame(nodes: "_Nodes", entry: Any) -> Any:
 
 
 def _rendered(nodes: "_Nodes", entry: Any) -> Any:
-    """Hidden Gaussians and haze taken away; ellipsoids, or balls."""
+    """The nodes of a render: they delete hidden Gaussians and haze, and make ellipsoids or balls of the others."""
     radius = nodes.named(RADIUS, "FLOAT", 0, -2)
-    none = nodes.compare("FLOAT", "LESS_EQUAL", radius, 0.0, 1, -2)
+    invisible = nodes.compare("FLOAT", "LESS_EQUAL", radius, 0.0, 1, -2)
     kept = nodes.add("GeometryNodeDeleteGeometry", 2, -1, domain="POINT")
     nodes.link(entry.outputs["Geometry"], kept.inputs["Geometry"])
-    nodes.link(none, kept.inputs["Selection"])
+    nodes.link(invisible, kept.inputs["Selection"])
     ball = nodes.add("GeometryNodeMeshIcoSphere", 1, -4)
     ball.inputs["Radius"].default_value, ball.inputs["Subdivisions"].default_value = 1.0, 2
     smooth = nodes.add("GeometryNodeSetShadeSmooth", 2, -4)
-    painted = nodes.add("GeometryNodeSetMaterial", 3, -4)
-    painted.inputs["Material"].default_value = splat_material()
+    with_material = nodes.add("GeometryNodeSetMaterial", 3, -4)
+    with_material.inputs["Material"].default_value = splat_material()
     nodes.link(ball.outputs["Mesh"], smooth.inputs["Geometry"])
-    nodes.link(smooth.outputs["Geometry"], painted.inputs["Geometry"])
+    nodes.link(smooth.outputs["Geometry"], with_material.inputs["Geometry"])
     large = nodes.add("ShaderNodeVectorMath", 2, -5, operation="SCALE")
     large.inputs["Scale"].default_value = REACH
     nodes.link(nodes.named(SCALE, "FLOAT_VECTOR", 1, -5), large.inputs[0])
-    many = nodes.add("GeometryNodeInstanceOnPoints", 3, -2)
-    nodes.link(kept.outputs["Geometry"], many.inputs["Points"])
-    nodes.link(painted.outputs["Geometry"], many.inputs["Instance"])
-    nodes.link(nodes.named(ROTATION, "QUATERNION", 1, -6), many.inputs["Rotation"])
-    nodes.link(large.outputs["Vector"], many.inputs["Scale"])
-    told = nodes.add("GeometryNodeStoreNamedAttribute", 4, -2, data_type="FLOAT", domain="INSTANCE")
-    told.inputs["Name"].default_value = INSTANCED
-    next(s for s in told.inputs if s.name == "Value" and s.enabled).default_value = 1.0
-    nodes.link(many.outputs["Instances"], told.inputs["Geometry"])
+    instances = nodes.add("GeometryNodeInstanceOnPoints", 3, -2)
+    nodes.link(kept.outputs["Geometry"], instances.inputs["Points"])
+    nodes.link(with_material.outputs["Geometry"], instances.inputs["Instance"])
+    nodes.link(nodes.named(ROTATION, "QUATERNION", 1, -6), instances.inputs["Rotation"])
+    nodes.link(large.outputs["Vector"], instances.inputs["Scale"])
+    marked = nodes.add("GeometryNodeStoreNamedAttribute", 4, -2, data_type="FLOAT", domain="INSTANCE")
+    marked.inputs["Name"].default_value = INSTANCED
+    next(s for s in marked.inputs if s.name == "Value" and s.enabled).default_value = 1.0
+    nodes.link(instances.outputs["Instances"], marked.inputs["Geometry"])
     size = nodes.add("GeometryNodeAttributeDomainSize", 3, 0, component="POINTCLOUD")
     nodes.link(kept.outputs["Geometry"], size.inputs["Geometry"])
-    few = nodes.compare("INT", "LESS_EQUAL", size.outputs["Point Count"], entry.outputs["Most Ellipsoids"], 4, 0)
-    which = nodes.add("GeometryNodeSwitch", 4, -1, input_type="GEOMETRY")
-    nodes.link(few, which.inputs["Switch"])
-    nodes.link(kept.outputs["Geometry"], which.inputs["False"])
-    nodes.link(told.outputs["Geometry"], which.inputs["True"])
-    return which.outputs["Output"]
+    is_small = nodes.compare("INT", "LESS_EQUAL", size.outputs["Point Count"], entry.outputs["Most Ellipsoids"], 4, 0)
+    choice = nodes.add("GeometryNodeSwitch", 4, -1, input_type="GEOMETRY")
+    nodes.link(is_small, choice.inputs["Switch"])
+    nodes.link(kept.outputs["Geometry"], choice.inputs["False"])
+    nodes.link(marked.outputs["Geometry"], choice.inputs["True"])
+    return choice.outputs["Output"]
 
 
 class _Nodes:
-    """Adding nodes in a grid, and finding the sockets that a node's settings left enabled."""
+    """Adds nodes on a grid and finds their enabled sockets. A node's settings enable some of its sockets."""
 
     def __init__(self, group: Any) -> None:
         self._group = group

@@ -1,4 +1,4 @@
-"""Labels on a cloud: giving it codes, the label list in the properties, selecting and moving labels."""
+"""Writes codes to a cloud, keeps its label list up to date, and selects and reassigns Gaussians."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import BgsError, UsageError
 from bgs_engine.core.label_table import read_labels
+from bgs_engine.io.run_folder import run_id_of
 
 from ..logic import attributes as at
-from ..logic.carry_over import Kept
+from ..logic.carry_over import LabelSettings
 from ..logic.label_tree import Key, build_entries, reassign
 from . import appearance, code_tables, point_clouds, selection
 from .properties import BGS_Label, signed, without_updates
@@ -16,14 +17,14 @@ from .typed import SplatObject
 
 
 def attach(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None = None) -> None:
-    """Give a cloud its codes, int32 [N] in point order, and list the labels; names come from the run folder."""
+    """Write the codes, int32 [N] in point order, to a cloud and list its labels with the names in the run folder."""
     set_codes(obj, codes, layout, run)
-    list_labels(obj, Kept(names=names_in(run)))
+    list_labels(obj, LabelSettings(names=names_in(run)))
     appearance.refresh(obj)
 
 
 def names_in(run: Path | None) -> dict[Key, str]:
-    """The names in a run folder's label table; none where it cannot be read: the run still has its codes."""
+    """The names in a run folder's label table. It is empty if the table cannot be read; the codes are still valid."""
     if run is None:
         return {}
     try:
@@ -34,7 +35,7 @@ def names_in(run: Path | None) -> dict[Key, str]:
 
 
 def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None) -> None:
-    """The attribute and what says how to read it; `list_labels` and `refresh` have to follow."""
+    """Write the codes and their bit layout. Call `list_labels` and `appearance.refresh` afterwards."""
     point_clouds.set_column(obj.data, at.Column(at.CODE, "INT", codes))
     with without_updates():
         obj.bgs.level_bits = ",".join(map(str, layout.level_bits))
@@ -43,64 +44,65 @@ def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path 
         obj.bgs.color_mode = "LABEL"
         if run is not None:
             obj.bgs.run_folder = str(run)
+            obj.bgs.run_id = run_id_of(run)
             obj.bgs.run_changed = False
 
 
-def kept(obj: SplatObject) -> Kept:
-    """What the label list says about each label."""
+def label_settings(obj: SplatObject) -> LabelSettings:
+    """The name, colour and visibility of each label in the list."""
     rows = {(row.level, row.label): row for row in obj.bgs.labels}
-    return Kept(
+    return LabelSettings(
         names={key: row.name for key, row in rows.items()},
         colors={key: (row.color[0], row.color[1], row.color[2]) for key, row in rows.items()},
         hidden={key for key, row in rows.items() if row.hidden},
     )
 
 
-def list_labels(obj: SplatObject, keep: Kept | None = None) -> None:
-    """Write the label list anew from the codes; without `keep`, what the list says about labels that stay."""
+def list_labels(obj: SplatObject, settings: LabelSettings | None = None) -> None:
+    """Rebuild the label list from the codes. Labels keep `settings`, by default those in the present list."""
     splat = obj.bgs
-    keep = kept(obj) if keep is None else keep
-    entries = build_entries(code_tables.table_of(obj), keep.names, keep.colors)
+    settings = label_settings(obj) if settings is None else settings
+    entries = build_entries(code_tables.table_of(obj), settings.names, settings.colors)
     with without_updates():
         splat.labels.clear()
         for entry in entries:
             row = splat.labels.add()
             row.level, row.key, row.parent = entry.level, signed(entry.label), signed(entry.parent)
             row.count, row.name, row.color = entry.count, entry.name, entry.color
-            row.hidden = entry.key in keep.hidden
+            row.hidden = entry.key in settings.hidden
         splat.label_index = min(splat.label_index, max(0, len(splat.labels) - 1))
 
 
 def promote_orphan(obj: SplatObject) -> None:
-    """A part whose whole was deleted is a splat of its own from now on: its list gets all labels it has."""
+    """Turn a label object without its whole cloud into a whole cloud: list all labels that it contains."""
     if obj.bgs.whole is None and obj.bgs.part_level:
         obj.bgs.part_level = 0
         list_labels(obj)
 
 
 def level_changed(obj: SplatObject) -> None:
-    """The user moved the level slider."""
+    """Update a cloud after the user moved its level slider."""
     promote_orphan(obj)
     appearance.refresh(obj)
 
 
 def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:
-    """The list entry of a label."""
+    """The list entry of a label, or None."""
     key = signed(label)
     return next((row for row in obj.bgs.labels if row.level == level and row.key == key), None)
 
 
 def select(obj: SplatObject, rows: np.ndarray) -> None:
-    """Make `rows`, bool [N], the selection. Parts are refreshed with it: the display looks at them again."""
+    """Select the Gaussians `rows`, bool [N], and no others. The refresh makes the viewport read the selection."""
     point_clouds.set_column(obj.data, at.Column(at.SELECTED, "BOOLEAN", rows))
     appearance.refresh(obj)
 
 
 def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -> None:
-    """Give the Gaussians `rows` (bool [N]) the label `target` at `level`; lists and colours follow.
+    """Give the Gaussians `rows` (bool [N]) the label `target` at `level`, and update lists and colours.
 
     Raises:
-        UsageError: nothing to move.
+        UsageError: `rows` selects no Gaussian, or the target has no free child number.
     """
     if not rows.any():
         raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one from the list.")
@@ -114,20 +116,20 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
         obj.bgs.run_changed = bool(obj.bgs.run_folder)
     list_labels(obj)
     for part in code_tables.parts_of(obj):
-        pass_on_codes(obj, part)
+        copy_codes_to_part(obj, part)
     appearance.refresh(obj)
 
 
-def pass_on_codes(whole: SplatObject, part: SplatObject) -> None:
-    """Give a part's Gaussians the codes that the whole cloud has for them: a part shows the labels as they are now.
+def copy_codes_to_part(whole: SplatObject, part: SplatObject) -> None:
+    """Copy the whole cloud's codes to the Gaussians of a label object, so that it shows the new labels.
 
-    Which Gaussians the part has stays as it is until the objects are updated: `whole.bgs.parts_stale`.
+    The object keeps its Gaussians until Update Collections. `whole.bgs.parts_stale` is set if its codes changed.
     """
     rows, codes = (point_clouds.get_column(whole.data, name) for name in (at.ROW, at.CODE))
-    place = selection.place_in(rows, part)
-    if place is None or codes is None:
+    points = selection.points_in_whole(rows, part)
+    if points is None or codes is None:
         return
-    new = codes[place]
+    new = codes[points]
     before = point_clouds.get_column(part.data, at.CODE)
     if before is None or not np.array_equal(new, before):
         with without_updates():

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="attr-defined, arg-type"
-"""The material that shows `bgs_color` as it is (captured colours, labels or both), with opacity, under any light."""
+"""The material that shows `bgs_color` (captured colours, labels or both) with opacity, independent of the light."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from ..logic.attributes import COLOR, INSTANCED
 from .typed import SplatScene
 
 NAME = "Gaussian Splat"
-VERSION = 2  # of the nodes: a file of an older extension gets a new material beside its own
-FALL_OFF = -0.5 * 2.5**2  # times sin²: a Gaussian on the ray's closest approach to an ellipsoid of 2.5 deviations
+VERSION = 2  # of the nodes; a file of an older extension gets a new material beside its own
+FALL_OFF = -0.5 * 2.5**2  # exponent of a Gaussian per sin², for ellipsoids of 2.5 standard deviations
 
 
 def splat_material() -> bpy.types.Material:
-    """The shared material, made once a file; users may edit it.
+    """The material that all splats of the file share. Users may edit it.
 
-    Emission of the point's colour. On an ellipsoid (see `splats.stand_in`) alpha is what the Gaussian has where the
-    ray passes nearest to its centre: opacity x exp(-q / 2) with q = 2.5² sin² of the angle between the ray and the
-    direction to the centre, both in the ellipsoid's own space. Balls are solid.
+    It emits the point's colour. On an ellipsoid (see `geometry_nodes`), alpha is the Gaussian's alpha at the point of
+    the ray that is nearest to the centre: opacity x exp(-q / 2) with q = 2.5² sin²(a). a is the angle between the ray
+    and the direction to the centre, in the ellipsoid's own space. Balls are opaque.
     """
     material = bpy.data.materials.get(NAME)
     if material is not None and material.get("bgs_version") == VERSION:
@@ -69,7 +69,7 @@ def splat_material() -> bpy.types.Material:
     weight = math("EXPONENT", math("MULTIPLY", sine, FALL_OFF, 4, -2), None, 5, -2)
     front = math("SUBTRACT", 1.0, geometry.outputs["Backfacing"], 3, -3)
     alpha = math("MULTIPLY", math("MULTIPLY", weight, of_instance.outputs["Alpha"], 6, -2), front, 7, -2)
-    # Balls are solid: 1 - instanced x (1 - alpha).
+    # Transparency is instanced x (1 - alpha), so balls are opaque.
     see_through = math("MULTIPLY", instanced, math("SUBTRACT", 1.0, alpha, 8, -2), 9, -2)
     emission = add("ShaderNodeEmission", 9, 0.5)
     tree.links.new(color.outputs[0], emission.inputs["Color"])
@@ -82,9 +82,9 @@ def splat_material() -> bpy.types.Material:
 
 
 def show_colors_as_captured(scene: SplatScene) -> bool:
-    """Switch a scene that still has Blender's filmic default to Standard, so that colours are those of the file.
+    """Set the view transform to Standard if it is AgX or Filmic, so that colours are those of the file.
 
-    Returns whether anything was changed.
+    Returns whether it changed.
     """
     settings = scene.view_settings
     if settings.view_transform in ("AgX", "Filmic"):

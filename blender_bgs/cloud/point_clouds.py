@@ -1,6 +1,6 @@
 # mypy: disable-error-code="attr-defined, arg-type, call-arg"
-# (one module for several Blenders: what one version has, another one's stubs do not know)
-"""Point clouds in bulk: making them in every Blender since 4.2, and moving arrays in and out of attributes."""
+# (This module serves several versions of Blender. The stubs of each version lack what other versions have.)
+"""Makes point clouds in every Blender since 4.2, and reads and writes their attributes in bulk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from .typed import SplatObject, SplatScene
 def native_splat_type() -> str | None:
     """The value of `PointCloud.type` that makes Blender draw splats itself (5.3 and later), or None.
 
-    Found among the values there are, by the word, not by the version or an exact name.
+    It searches the enum for a value that contains "SPLAT", because the exact name may change between versions.
     """
     property_ = bpy.types.PointCloud.bl_rna.properties.get("type")
     items: Any = () if property_ is None else getattr(property_, "enum_items", ())
@@ -31,7 +31,7 @@ def can_show_native_splats() -> bool:
 
 
 def native_column(column: Column) -> Column:
-    """The column as Blender's own splats want it: base colour and opacity are four plain numbers there, no colour."""
+    """The column with the type that native splats need. Their `radiance:base` is four floats, not a colour."""
     if column.name != BASE or not can_show_native_splats():
         return column
     types = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
@@ -39,15 +39,15 @@ def native_column(column: Column) -> Column:
 
 
 def is_splat(obj: bpy.types.Object | None) -> TypeGuard[SplatObject]:
-    """Whether the object is a splat cloud of ours (whole or part)."""
+    """Whether the object is a splat of this extension: a whole cloud or a label object."""
     return obj is not None and obj.type == "POINTCLOUD" and obj.bgs.is_splat
 
 
 def world_of(obj: bpy.types.Object) -> np.ndarray:
-    """Object to world, float64 [4, 4].
+    """The object-to-world matrix, float64 [4, 4].
 
-    Blender computes `matrix_world` of what it shows: that of an object which is switched off (a whole cloud behind its
-    parts) is stale, and the identity after its file was opened. Then it is put together here from what is saved.
+    Blender updates `matrix_world` of visible objects only. For a hidden object (a whole cloud with label objects) it is
+    stale, and the identity after its file was opened. This function computes it from the saved matrices then.
     """
     computed = obj.visible_get() or bool(obj.constraints) or (obj.parent is not None and obj.parent_type != "OBJECT")
     if computed:
@@ -59,7 +59,7 @@ def world_of(obj: bpy.types.Object) -> np.ndarray:
 
 
 def new_cloud(name: str, count: int) -> bpy.types.PointCloud:
-    """An empty point cloud with `count` points and no attribute but positions; a native splat where there are such."""
+    """A point cloud with `count` points and no attribute but positions. It is a native splat if Blender has those."""
     cloud = _new_points(name, count)
     kind = native_splat_type()
     if kind is not None:
@@ -68,7 +68,11 @@ def new_cloud(name: str, count: int) -> bpy.types.PointCloud:
 
 
 def _new_points(name: str, count: int) -> bpy.types.PointCloud:
-    """`resize` exists since 5.1, converting a mesh since 4.5; a geometry-nodes modifier, applied, works everywhere."""
+    """A point cloud with `count` points.
+
+    `resize` exists since Blender 5.1, and the conversion of a mesh since 4.5. Older versions need a geometry-nodes
+    modifier that is applied.
+    """
     if "resize" in bpy.types.PointCloud.bl_rna.functions:
         cloud = bpy.data.pointclouds.new(name)
         cloud.resize(count)
@@ -83,8 +87,8 @@ def _new_points(name: str, count: int) -> bpy.types.PointCloud:
 
 
 @contextmanager
-def _workshop(name: str, count: int) -> Iterator[tuple[SplatScene, bpy.types.Mesh]]:
-    """A scene of our own, so that operators leave the user's selection alone, and a mesh of `count` vertices."""
+def _temporary_scene(name: str, count: int) -> Iterator[tuple[SplatScene, bpy.types.Mesh]]:
+    """A temporary scene, so that operators do not change the user's selection, and a mesh of `count` vertices."""
     scene = bpy.data.scenes.new("._bgs_workshop")
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(count)
@@ -97,7 +101,7 @@ def _workshop(name: str, count: int) -> Iterator[tuple[SplatScene, bpy.types.Mes
 
 
 def _by_convert(name: str, count: int) -> bpy.types.PointCloud:
-    with _workshop(name, count) as (scene, mesh):
+    with _temporary_scene(name, count) as (scene, mesh):
         obj = bpy.data.objects.new(name, mesh)
         scene.collection.objects.link(obj)
         layer = scene.view_layers[0]
@@ -112,7 +116,7 @@ def _by_convert(name: str, count: int) -> bpy.types.PointCloud:
 
 
 def _by_nodes(name: str, count: int) -> bpy.types.PointCloud:
-    with _workshop(name, count) as (scene, mesh):
+    with _temporary_scene(name, count) as (scene, mesh):
         source = bpy.data.objects.new(name, mesh)
         obj = bpy.data.objects.new(name, bpy.data.pointclouds.new(name))
         group = bpy.data.node_groups.new("._bgs_points", "GeometryNodeTree")
@@ -147,7 +151,7 @@ def _keep_data(obj: bpy.types.Object) -> bpy.types.PointCloud:
 
 
 def set_column(cloud: bpy.types.PointCloud, column: Column) -> None:
-    """Write one attribute, making it first where it is missing or of another type."""
+    """Write one attribute. It is created first if it is missing or has another type."""
     attribute = cloud.attributes.get(column.name)
     if attribute is not None and (attribute.data_type != column.data_type or attribute.domain != "POINT"):
         cloud.attributes.remove(attribute)
@@ -155,14 +159,14 @@ def set_column(cloud: bpy.types.PointCloud, column: Column) -> None:
     if attribute is None:
         attribute = cloud.attributes.new(column.name, column.data_type, "POINT")
     kind = KINDS[column.data_type]
-    # Exact types only: foreach_set with another one converts value by value and is 25 times slower.
+    # foreach_set with another dtype converts value by value and is 25 times slower.
     values: np.ndarray = np.ascontiguousarray(column.values, kind.dtype)
     attribute.data.foreach_set(kind.key, values.ravel())
     cloud.update_tag()
 
 
 def get_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray | None:
-    """An attribute's values, [N] or [N, width], or None where there is none of a type we know."""
+    """An attribute's values, [N] or [N, width], or None if it is missing or its type is not in `KINDS`."""
     attribute = cloud.attributes.get(name)
     if attribute is None or attribute.domain != "POINT" or attribute.data_type not in KINDS:
         return None
@@ -176,7 +180,7 @@ def need_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray:
     """An attribute's values, [N] or [N, width].
 
     Raises:
-        InputError: the cloud has no such attribute of a type we know.
+        InputError: the attribute is missing, or its type is not in `KINDS`.
     """
     values = get_column(cloud, name)
     if values is None:
@@ -185,7 +189,7 @@ def need_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray:
 
 
 def columns(cloud: bpy.types.PointCloud) -> Iterator[Column]:
-    """Every point attribute that we can move, one after the other."""
+    """Yield every point attribute whose type is in `KINDS`."""
     for attribute in list(cloud.attributes):
         name, data_type = attribute.name, attribute.data_type
         values = get_column(cloud, name)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""What is saved with the .blend: one property group on every splat object, and its labels."""
+"""The property group of every splat object and its labels. Blender saves them in the .blend."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,15 +14,18 @@ from ..logic.attributes import PlyLayout
 from .compatibility import BLEND_RELATIVE
 
 UP_AXES = (
-    ("NEG_Y", "-Y Up (captures)", "Photographs and COLMAP: y points down. The usual case"),
-    ("Z", "Z Up", "The file is upright in Blender already"),
-    ("Y", "Y Up", "Game engines and many viewers"),
+    ("NEG_Y", "-Y Up (captures)", "For captures from photos and COLMAP, where y points down. This is the usual case"),
+    ("Z", "Z Up", "For files that are already upright in Blender"),
+    ("Y", "Y Up", "For files from game engines and many viewers"),
 )
-_paused = 0  # depth of `without_updates` blocks: code that sets many properties refreshes once at its end
+_paused = 0  # nesting depth of `without_updates` blocks
 
 
 class without_updates:
-    """Set properties in bulk without their update functions running."""
+    """A context in which setting properties does not run their update functions.
+
+    Code that sets many properties uses it and refreshes once at the end.
+    """
 
     def __enter__(self) -> None:
         global _paused
@@ -34,14 +37,14 @@ class without_updates:
 
 
 def _nothing(_obj: bpy.types.Object) -> None:
-    """Stands in for a hook while the extension is not registered."""
+    """The hook while the extension is not registered."""
 
 
 @dataclass
 class Hooks:
-    """What happens when the user changes a property of a splat object. `registration` fills these in.
+    """The functions to call when the user changes a property of a splat object. `registration` sets them.
 
-    The functions live in rooms that import this module, so this module cannot import them.
+    They are in modules that import this one, so this module cannot import them.
     """
 
     appearance_changed: Callable[[Any], None] = _nothing
@@ -63,7 +66,7 @@ def _level_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
         return
     if self.level_bits and self.color_mode == "COLOR":
         with without_updates():
-            self.color_mode = "LABEL"  # whoever moves the slider wants to see labels
+            self.color_mode = "LABEL"  # a user who moves the level slider wants to see labels
     hooks.level_changed(self.id_data)
 
 
@@ -85,11 +88,11 @@ class BGS_Label(bpy.types.PropertyGroup):
     parent: bpy.props.IntProperty()
     count: bpy.props.IntProperty()
     name: bpy.props.StringProperty(
-        name="Name", description="Double-click to change it; kept in the run folder too", update=_name_changed
+        name="Name", description="Double-click to change it. The run folder keeps it too", update=_name_changed
     )
     color: bpy.props.FloatVectorProperty(
         name="Color",
-        description="What this label is shown in",
+        description="The colour of this label",
         subtype="COLOR_GAMMA",
         size=3,
         min=0,
@@ -101,17 +104,18 @@ class BGS_Label(bpy.types.PropertyGroup):
 
     @property
     def label(self) -> int:
-        """The label as the unsigned number it is."""
+        """The label as an unsigned integer."""
         return self.key & 0xFFFFFFFF
 
 
 class BGS_Splat(bpy.types.PropertyGroup):
-    """A splat cloud, whole or one label's part of it."""
+    """The properties of a splat object: a whole cloud or a label object."""
 
     is_splat: bpy.props.BoolProperty()
     source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH", options=BLEND_RELATIVE)
     run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH", options=BLEND_RELATIVE)
-    run_changed: bpy.props.BoolProperty()  # labels were mended since the run folder was read or written
+    run_id: bpy.props.StringProperty()  # identity of the run that the codes came from
+    run_changed: bpy.props.BoolProperty()  # labels changed since the run folder was read or written
     layout: bpy.props.StringProperty()
     import_matrix: bpy.props.FloatVectorProperty(size=16)
     up_axis: bpy.props.EnumProperty(
@@ -124,16 +128,21 @@ class BGS_Splat(bpy.types.PropertyGroup):
     level_bits: bpy.props.StringProperty()
     levels: bpy.props.IntProperty()
     level: bpy.props.IntProperty(
-        name="Level", description="From coarse (1) to fine", default=1, min=1, soft_max=3, update=_level_changed
+        name="Level",
+        description="The level that is shown, from coarse (1) to fine",
+        default=1,
+        min=1,
+        soft_max=3,
+        update=_level_changed,
     )
     color_mode: bpy.props.EnumProperty(
         name="Show",
-        description="What the 3D view and F12 show",
+        description="The colours in the 3D view and in renders (F12)",
         items=(
             ("COLOR", "Color", "The captured colours"),
             ("LABEL", "Labels", "One colour per label of the level"),
             ("MIXED", "Mixed", "Captured colours tinted by label"),
-            ("CONFIDENCE", "Confidence", "How sure each Gaussian's label is: red is low, green is high"),
+            ("CONFIDENCE", "Confidence", "The confidence of each Gaussian's label: red is low, green is high"),
         ),
         update=_appearance_changed,
     )
@@ -145,36 +154,36 @@ class BGS_Splat(bpy.types.PropertyGroup):
     part_level: bpy.props.IntProperty()
     part_key: bpy.props.IntProperty()
     part_collection: bpy.props.PointerProperty(type=bpy.types.Collection)
-    parts_stale: bpy.props.BoolProperty()  # on the whole: labels changed since its objects were made
+    parts_stale: bpy.props.BoolProperty()  # on a whole cloud: labels changed since its label objects were made
 
     @property
     def bits(self) -> BitLayout | None:
-        """The bit layout of `bgs_code`, or None while there are no codes."""
+        """The bit layout of `bgs_code`, or None if the cloud has no codes."""
         return BitLayout.parse(self.level_bits) if self.level_bits else None
 
     @property
     def shown_level(self) -> int:
-        """The level that is shown, within what exists."""
+        """The level that is shown, limited to the levels that exist."""
         return min(max(1, self.level), max(1, self.levels))
 
     @property
     def ply_layout(self) -> PlyLayout:
-        """The PLY layout the cloud came in."""
+        """The PLY layout of the source file."""
         return PlyLayout.parse(self.layout)
 
     @property
     def imported_at(self) -> np.ndarray:
-        """Object-to-world matrix right after import, 4 x 4."""
+        """The object-to-world matrix right after the import, float64 [4, 4]."""
         return np.array(self.import_matrix, np.float64).reshape(4, 4)
 
     @property
     def run(self) -> Path | None:
-        """The run folder, if there is one on disk."""
+        """The run folder, or None if it does not exist on disk."""
         folder = Path(bpy.path.abspath(self.run_folder)) if self.run_folder else None
         return folder if folder and folder.is_dir() else None
 
     def active_label(self) -> BGS_Label | None:
-        """The label chosen in the list, if it belongs to the level shown."""
+        """The active label of the list, or None if it is not of the shown level."""
         if 0 <= self.label_index < len(self.labels):
             label = self.labels[self.label_index]
             return label if label.level == self.shown_level else None
@@ -185,15 +194,15 @@ CLASSES = (BGS_Label, BGS_Splat)
 
 
 def signed(label: int) -> int:
-    """A 32-bit label as the signed integer that Blender stores."""
+    """An unsigned 32-bit label as the signed integer that Blender stores."""
     return label - (1 << 32) if label >= 1 << 31 else label
 
 
 def add_to_blender() -> None:
-    """Hang the property group on objects."""
+    """Add the property group to all objects."""
     bpy.types.Object.bgs = bpy.props.PointerProperty(type=BGS_Splat)  # type: ignore[attr-defined]
 
 
 def remove_from_blender() -> None:
-    """Take it off again."""
+    """Remove the property group."""
     del bpy.types.Object.bgs  # type: ignore[attr-defined]

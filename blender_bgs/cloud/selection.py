@@ -1,4 +1,4 @@
-"""Which Gaussians are selected, and which points of the whole cloud a part's points are."""
+"""Reads the selected Gaussians, and maps the points of a label object to those of its whole cloud."""
 
 import numpy as np
 
@@ -13,14 +13,14 @@ def selected(obj: SplatObject) -> np.ndarray:
     return values if values is not None and values.dtype == np.bool_ else np.zeros(len(obj.data.points), bool)
 
 
-class Marks:
-    """Which Gaussians are to be marked as selected. What a whole cloud says is read once, however many parts it has."""
+class SelectionReader:
+    """Reads which Gaussians to show as selected. It reads each whole cloud once, for all of its label objects."""
 
     def __init__(self) -> None:
         self._wholes: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def of(self, obj: SplatObject) -> np.ndarray:
-        """Bool [N]; a part shows what is selected of its whole, too."""
+        """The selected Gaussians, bool [N]. A label object also shows the selection of its whole cloud."""
         own, whole = selected(obj), obj.bgs.whole
         if whole is None:
             return own
@@ -29,22 +29,22 @@ class Marks:
         chosen, rows = self._wholes[whole.session_uid]
         if not chosen.any():
             return own
-        place = place_in(rows, obj)
-        return own if place is None else own | chosen[place]
+        points = points_in_whole(rows, obj)
+        return own if points is None else own | chosen[points]
 
 
-def place_in(rows: np.ndarray | None, part: SplatObject) -> np.ndarray | None:
-    """Which points of the whole cloud with row numbers `rows`, int [M], a part's points are, int [N].
+def points_in_whole(rows: np.ndarray | None, part: SplatObject) -> np.ndarray | None:
+    """The index in the whole cloud of each point of a label object, int [N].
 
-    None where either has lost its row numbers.
+    `rows` is the attribute `bgs_row` of the whole cloud, int [M]. It returns None if either object lacks `bgs_row`.
     """
     own = point_clouds.get_column(part.data, at.ROW)
     if own is None or rows is None or not len(rows):
         return None
-    where = own if _is_counted(rows) and own.max(initial=0) < len(rows) else np.searchsorted(rows, own)
-    return where.clip(0, len(rows) - 1)
+    points = own if _is_complete(rows) and own.max(initial=0) < len(rows) else np.searchsorted(rows, own)
+    return points.clip(0, len(rows) - 1)
 
 
-def _is_counted(rows: np.ndarray) -> bool:
-    """Whether the rows are 0, 1, 2, ... (nothing was deleted): by their ends, since they never repeat."""
+def _is_complete(rows: np.ndarray) -> bool:
+    """Whether the rows are 0, 1, 2, ... because no point was deleted. The ends tell this, because rows never repeat."""
     return bool(rows[0] == 0 and rows[-1] == len(rows) - 1)

@@ -1,7 +1,7 @@
-"""Names for type checkers: Blender's classes with what this extension knows of them.
+"""Blender's classes with more exact types, for type checkers.
 
-Blender's types say "maybe None" of what is always there while an operator runs, and cannot know the properties that
-`registration` hangs on objects and scenes. At run time these are Blender's own classes.
+In Blender's stubs, members can be None that always exist while an operator runs. The stubs also lack the properties
+that `registration` adds to objects and scenes. At run time these names are Blender's own classes.
 """
 
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from .properties import BGS_Splat
 
     class SplatObject(bpy.types.Object):
-        """A point-cloud object with our property group."""
+        """A point-cloud object with the property group of this extension."""
 
         data: bpy.types.PointCloud
         bgs: BGS_Splat
 
     class SplatScene(bpy.types.Scene):
-        """A scene with our settings."""
+        """A scene, with the members that the extension uses."""
 
         collection: bpy.types.Collection
         render: bpy.types.RenderSettings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         cycles: Any
 
     class Context(bpy.types.Context):
-        """What is there whenever one of our operators or panels runs."""
+        """The context members that exist whenever an operator or panel of this extension runs."""
 
         scene: SplatScene
         view_layer: bpy.types.ViewLayer
@@ -41,4 +41,5 @@ if TYPE_CHECKING:
 else:
     SplatObject, SplatScene, Context = bpy.types.Object, bpy.types.Scene, bpy.types.Context
 
-Returned: TypeAlias = set[Any]  # what an operator's methods return: the checker's own names differ between versions
+# The return type of an operator's methods. The stubs' own names for it differ between versions.
+Returned: TypeAlias = set[Any]

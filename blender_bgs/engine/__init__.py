@@ -1,1 +1,1 @@
-"""The engine beside Blender: install it, find it, run a job, bring its answer back to the cloud."""
+"""Installs and finds the engine, runs its jobs in a process of their own, and applies the results to the splat."""

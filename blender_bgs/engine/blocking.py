@@ -1,4 +1,4 @@
-"""Jobs without a window: wait for the engine and print how far it is. Timers do not run in `blender -b`."""
+"""Waits for a job and prints its progress. Commands without a window need it, because `blender -b` runs no timers."""
 
 import sys
 import time
@@ -7,18 +7,18 @@ from bgs_engine.core.errors import BgsError, CancelledError, ExitCode, InputErro
 
 from .job import Job, Progress
 
-REPORT_SECONDS = 2.0  # between two progress lines where nobody is at a terminal
+REPORT_SECONDS = 2.0  # between two progress lines if the output is not a terminal
 ERRORS: dict[int | None, type[BgsError]] = {int(kind.exit_code): kind for kind in BgsError.__subclasses__()}
 
 
 def say(text: str) -> None:
-    """One line for the person or log that watches."""
+    """Print one line to standard output."""
     sys.stdout.write(f"bgs: {text}\n")
     sys.stdout.flush()
 
 
 def follow(job: Job) -> Progress:
-    """Wait for a job and report its progress; Ctrl-C cancels it."""
+    """Wait for a job, print its progress and return its last state. Ctrl-C cancels the job."""
     shown, stage, last = "", "", 0.0
     live = sys.stderr.isatty()
     try:
@@ -48,11 +48,11 @@ def follow(job: Job) -> Progress:
 
 
 def finish(job: Job) -> None:
-    """Wait for a job and raise what went wrong as the engine's own kind of error.
+    """Wait for a job, and raise an error if it did not succeed.
 
     Raises:
-        CancelledError: the user stopped it.
-        BgsError: it failed; the kind follows from the exit code.
+        CancelledError: the user stopped the job.
+        BgsError: the job failed. The exit code gives the kind of error.
     """
     state = follow(job)
     if state.succeeded:

@@ -1,4 +1,4 @@
-"""The engine's report on this machine (`bgs doctor --json`), in words for the panel. No bpy."""
+"""Reads the engine's report on this machine (`bgs doctor --json`) and writes it as sentences. Does not use bpy."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ DOCTOR_SECONDS = 120  # a first import of torch from a cold disk can take a minu
 
 @dataclass
 class Shown:
-    """The lines that the panel shows; filled by Check Engine."""
+    """The lines that the panel shows. Check Engine sets them."""
 
     lines: tuple[str, ...] = ()
 
@@ -24,10 +24,10 @@ shown = Shown()
 
 
 def ask_doctor(python: Path) -> dict[str, Any]:
-    """`bgs doctor --json`; takes seconds, so call it from a thread where a window waits.
+    """The JSON report of `bgs doctor --json`. It takes seconds, so call it from a thread if a window is open.
 
     Raises:
-        EnvironmentLacksError: that Python has no engine, or its doctor fails.
+        EnvironmentLacksError: this Python has no engine, or `bgs doctor` fails.
     """
     try:
         answer = subprocess.run(
@@ -48,7 +48,7 @@ def ask_doctor(python: Path) -> dict[str, Any]:
 
 
 def ask_and_show(python: Path, device: str) -> None:
-    """Ask the doctor and keep its answer for the panel; a failure becomes the line that is shown."""
+    """Run `bgs doctor` and keep its report, or the error, for the panel."""
     try:
         shown.lines = (f"Engine: {python}", *in_words(ask_doctor(python), device))
     except BgsError as error:
@@ -56,31 +56,30 @@ def ask_and_show(python: Path, device: str) -> None:
 
 
 def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
-    """A report as lines for people: whether segmenting works and on which device, what works, what does not and what
-    to do about that.
+    """A report as sentences: whether segmenting works, on which device, and the state of each package.
 
     Args:
-        report: the doctor's JSON; fields that an older engine does not send are left out of the lines.
-        device: the one chosen in the settings.
+        report: the JSON of `bgs doctor`. An older engine may lack some of its fields.
+        device: the device chosen in the settings.
     """
     lines = []
     for check in report.get("checks", []):
         name, detail = check.get("name", "?"), check.get("detail", "")
-        if name == "device":  # `_device_in_words` says it
+        if name == "device":  # `_device_in_words` describes the device
             continue
         if check.get("ok"):
             lines.append(f"{name}: {detail or 'works'}")
         else:
             state = "is needed" if check.get("needed") else "not here"
-            said = f"{detail.removesuffix('.')}."
-            lines.append(" ".join(part for part in (f"{name} {state}:", said, check.get("hint", "")) if part))
+            sentence = f"{detail.removesuffix('.')}."
+            lines.append(" ".join(part for part in (f"{name} {state}:", sentence, check.get("hint", "")) if part))
     ready = "Everything that segmenting needs is here." if report.get("ok") else "Segmenting does not work yet."
     return [ready, *_device_in_words(report.get("auto_device"), report.get("cuda") or {}, device), *lines]
 
 
 def _device_in_words(auto: dict[str, str] | None, cuda: dict[str, Any], device: str) -> list[str]:
-    """On what it will compute. `auto`: what `--device auto` stands for, {"kind", "why"}."""
-    if auto is None:  # an older engine does not say
+    """Sentences about the device that the engine will use. `auto` describes the automatic choice: {"kind", "why"}."""
+    if auto is None:  # an older engine does not report it
         return []
     if device == "cpu":
         return ["It will use the processor (CPU), as chosen under Settings > Device."]

@@ -1,8 +1,8 @@
-"""Owns one engine process: starts it, reads its events, stops it. No bpy, so a window, a batch and a test share it.
+"""Owns one engine process: starts it, reads its events and stops it. It does not use bpy.
 
-The protocol is that of `bgs_engine.core.events`: JSON lines on standard output, the log on standard error. `cancel` or
-the end of standard input stops the engine. The process leads its own group, so its children stop with it. If this
-program dies, the pipe closes and the engine stops by itself.
+The protocol is that of bgs_engine.core.events. The process writes events as JSON lines to standard output and its log
+to standard error. It stops at the line `cancel` or at the end of standard input. It leads a process group of its own,
+so its child processes stop with it. If Blender dies, the pipe closes and the engine stops by itself.
 """
 
 import contextlib
@@ -20,16 +20,20 @@ from typing import IO, Any
 from bgs_engine.core.events import PROTOCOL
 
 CANCEL_GRACE = 1.0  # seconds for the engine to write its checkpoint before it is terminated
-KILL_GRACE = 0.6  # further seconds before it is killed: together within the two that users are promised
+KILL_GRACE = 0.6  # seconds after that before it is killed; the sum is below the 2 s that the manual promises
 UPDATE = "Press Install Engine: it installs the engine that came with this extension."
 LONGEST_LINE = 1 << 20  # characters: a longer line is read in pieces, and no piece of it is an event
 LARGEST = 1e15  # no count or time of a job comes near it
-KEPT_LINES = 200  # of the log, for "copy details"
+KEPT_LINES = 200  # lines of the log that Copy Details copies
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A snapshot of a job. `error` is None, or (message, hint)."""
+    """The state of a job at one moment.
+
+    `done` and `total` count steps of the stage. `eta` is the time left in the stage and `seconds` the time since the
+    start, both in seconds. `error` is (message, hint) or None.
+    """
 
     stage: str = "starting"
     done: int = 0
@@ -53,17 +57,17 @@ class Progress:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the job ended because the user asked."""
+        """Whether the job has ended because the user cancelled it."""
         return self.finished and self.cancelling and not self.succeeded
 
     @property
     def fraction(self) -> float:
-        """Share of the stage that is done, 0..1."""
+        """The share of the stage that is done, in 0..1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
 class Job:
-    """A running engine. All methods return at once; `progress` may be read from any thread."""
+    """A running engine process. All methods but `wait` return at once. Any thread may read `progress`."""
 
     def __init__(
         self, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
@@ -72,8 +76,8 @@ class Job:
 
         Args:
             command: program and arguments; no shell is involved.
-            log: file that collects everything the process says.
-            env: environment variables on top of this program's own.
+            log: file for everything that the process writes.
+            env: environment variables in addition to those of this process.
             cwd: working folder.
 
         Raises:
@@ -118,27 +122,27 @@ class Job:
 
     @property
     def pid(self) -> int:
-        """The engine's process id, which is also its group's."""
+        """The id of the engine's process and of its process group."""
         return self._process.pid
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The present state of the job."""
         with self._lock:
             seconds = self._progress.seconds if self._progress.finished else time.monotonic() - self._started
             return replace(self._progress, seconds=seconds)
 
     def details(self) -> str:
-        """For a bug report: the command, the last lines of the log and how it ended."""
+        """The command, the last lines of the log and the exit code, for a bug report."""
         with self._lock:
             lines = list(self._lines)
         state = self.progress
         end = [f"exit code {state.returncode}"] if state.finished else []
-        said = [" ".join(part for part in state.error if part)] if state.error else []
-        return "\n".join(["$ " + " ".join(self.command), *lines, *said, *end, f"full log: {self.log}"])
+        error = [" ".join(part for part in state.error if part)] if state.error else []
+        return "\n".join(["$ " + " ".join(self.command), *lines, *error, *end, f"full log: {self.log}"])
 
     def cancel(self) -> None:
-        """Ask the engine to stop; make it stop if it does not. Returns at once."""
+        """Ask the engine to stop, and kill it if it does not. Returns at once."""
         with self._lock:
             if self._progress.finished or self._progress.cancelling:
                 return
@@ -146,7 +150,7 @@ class Job:
         threading.Thread(target=self._stop, daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> Progress:
-        """Block until the job has ended (or `timeout` seconds have passed); for programs without a window."""
+        """Block until the job has ended or `timeout` seconds have passed, and return its state."""
         end = None if timeout is None else time.monotonic() + timeout
         while not self.progress.finished and (end is None or time.monotonic() < end):
             time.sleep(0.02)
@@ -158,7 +162,7 @@ class Job:
             self._process.stdin.write("cancel\n")
             self._process.stdin.flush()
         except (OSError, ValueError):
-            pass  # it has ended, or closed its input: the signals below do
+            pass  # the process has ended or closed its input; the signals below stop it
         if not self._ends_within(CANCEL_GRACE):
             self._signal(getattr(signal, "SIGTERM", signal.SIGINT))
         if not self._ends_within(KILL_GRACE):
@@ -180,14 +184,14 @@ class Job:
             else:
                 os.killpg(self._process.pid, number)
         except (OSError, ProcessLookupError):
-            pass  # gone already
+            pass  # the process has ended already
 
     def _wait(self) -> None:
         code = self._process.wait()
         for reader in self._readers:
             reader.join(timeout=1.0)  # a grandchild may hold the pipe open
         if os.name != "nt":
-            self._signal(signal.SIGKILL)  # what the engine itself started and did not end
+            self._signal(signal.SIGKILL)  # stop child processes that the engine left running
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -220,7 +224,7 @@ class Job:
 
 
 def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
-    """The state after one event; unknown events and missing fields change nothing."""
+    """The state after one event. Unknown events and missing fields change nothing."""
     match event.get("event"):
         case "hello":
             protocol = event.get("protocol")
@@ -234,14 +238,14 @@ def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
             return replace(state, done=done, total=total, eta=_number(event.get("eta")))
         case "metric":
             name, value = str(event.get("name", "")), event.get("value")
-            said = f"{name.replace('_', ' ')}: {_short(value)}"
-            return replace(state, metrics={**state.metrics, name: value}, message=said)
+            message = f"{name.replace('_', ' ')}: {_short(value)}"
+            return replace(state, metrics={**state.metrics, name: value}, message=message)
         case "artifact":
             kind, path = str(event.get("kind", "")), str(event.get("path", ""))
             return replace(state, artifacts={**state.artifacts, kind: path})
         case "warning":
-            said = str(event.get("message", ""))
-            return replace(state, warnings=(*state.warnings, said), message=said)
+            message = str(event.get("message", ""))
+            return replace(state, warnings=(*state.warnings, message), message=message)
         case "error":
             return replace(state, error=(str(event.get("message", "")), str(event.get("hint", ""))))
         case "done":
@@ -270,10 +274,10 @@ def _short(value: Any) -> str:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Ours without what Blender set for its own Python, which would mislead another one.
+    """The environment without the variables that Blender sets for its own Python. They would break another Python.
 
     PYTHONSAFEPATH: no Python that the process starts searches the working folder for modules.
     """
-    gone = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE")
-    kept = {name: value for name, value in os.environ.items() if name not in gone}
+    removed = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE")
+    kept = {name: value for name, value in os.environ.items() if name not in removed}
     return kept | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}

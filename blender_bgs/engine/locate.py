@@ -1,4 +1,4 @@
-"""Finding the engine, and the command lines it is started with. No bpy."""
+"""Finds the engine's Python and makes the command lines to start it. Does not use bpy."""
 
 import os
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ VARIABLE = "BGS_ENGINE_PYTHON"
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentConfig:
-    """What the Segment button passes on; the engine's own defaults hold where nothing is given."""
+    """The options of a segmentation. An empty text or 0 means the engine's default."""
 
     level_bits: str = "12,10,10"
-    iterations: int = 0  # 0 = the engine's default
+    iterations: int = 0
     device: str = "auto"
-    dataset: str = ""
-    views: int = 0  # 0 = the engine's default
+    dataset: str = ""  # folder with photos and cameras
+    views: int = 0
     masks_model: str = ""
     seed: int = 0
 
     def arguments(self, scene: Path, run: Path) -> list[str]:
-        """Arguments of `bgs segment`."""
+        """The arguments of `bgs segment` for the PLY `scene` and the run folder `run`."""
         out = ["segment", str(scene), "-o", str(run), "--events", "--level-bits", self.level_bits]
         out += ["--device", self.device, "--seed", str(self.seed)]
         for flag, value in (
@@ -36,19 +36,22 @@ class SegmentConfig:
 
 
 def environment_python(folder: Path) -> Path:
-    """The Python inside a virtual environment."""
+    """The path of the Python in a virtual environment."""
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def find_engine(preference: str, installed: str) -> Path:
-    """The Python that has the engine: the preference, then the environment variable, then what Install Engine made.
+    """The Python that has the engine.
+
+    It takes the first of these that is set: the preference, the environment variable `BGS_ENGINE_PYTHON`, the
+    environment that Install Engine made.
 
     Args:
-        preference: a Python executable or an environment's folder, or nothing.
-        installed: the folder of the environment that Install Engine made, or nothing.
+        preference: a Python executable, the folder of an environment, or "".
+        installed: the folder of the environment that Install Engine made, or "".
 
     Raises:
-        EnvironmentLacksError: nothing is set, or what is set does not exist.
+        EnvironmentLacksError: none is set, or the one that is set does not exist.
     """
     for where, value in (
         ("the preferences", preference), (VARIABLE, os.environ.get(VARIABLE, "")), ("Install Engine", installed),
@@ -64,12 +67,12 @@ def find_engine(preference: str, installed: str) -> Path:
                 f"{path}, set in {where}, does not exist.", "Correct it, or clear it and press Install Engine."
             )
     raise EnvironmentLacksError(
-        "No engine is installed.", "Press Install Engine, or set a Python that has it in the preferences."
+        "No engine is installed.", "Press Install Engine, or set Engine Python in the preferences."
     )
 
 
 def command(python: Path, arguments: Sequence[str]) -> list[str]:
-    """The command line of an engine run.
+    """The command line that runs the engine with these arguments.
 
     -P: Python would search the working folder for modules, and a file named numpy.py beside a .blend would run.
     """

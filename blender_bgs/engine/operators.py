@@ -25,8 +25,8 @@ class BGS_OT_segment(NoUndo, NeedsSplat, bpy.types.Operator):
     bl_label = "Segment Splat"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        return runner.busy() or super().why_not(context) or segmenting.engine_missing()
+    def disabled_reason(cls, context: Context) -> str:
+        return runner.busy() or super().disabled_reason(context) or segmenting.engine_missing()
 
     def work(self, context: Context) -> str:
         runner.refuse_second()
@@ -46,7 +46,7 @@ class BGS_OT_cancel(NoUndo, bpy.types.Operator):
     bl_label = "Cancel Engine Job"
 
     @classmethod
-    def why_not(cls, _context: Context) -> str:
+    def disabled_reason(cls, _context: Context) -> str:
         return "" if runner.busy() else "No job is running"
 
     def work(self, _context: Context) -> None:
@@ -60,7 +60,7 @@ class BGS_OT_copy_details(NoUndo, bpy.types.Operator):
     bl_label = "Copy Engine Log"
 
     @classmethod
-    def why_not(cls, _context: Context) -> str:
+    def disabled_reason(cls, _context: Context) -> str:
         return "" if runner.last.details else "No job has run yet"
 
     def work(self, context: Context) -> str:
@@ -75,7 +75,7 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
     bl_label = "Install Engine"
 
     @classmethod
-    def why_not(cls, _context: Context) -> str:
+    def disabled_reason(cls, _context: Context) -> str:
         online = (
             "" if bpy.app.online_access else "Blender may not go online: Preferences > System > Allow Online Access"
         )

@@ -1,4 +1,4 @@
-"""The Segment panel: segment, progress, cancel, errors; below it the settings."""
+"""The Segment panel and its Settings."""
 
 import bpy
 
@@ -10,7 +10,7 @@ from .settings import settings_of
 
 
 class BGS_PT_segment(SidebarPanel, bpy.types.Panel):
-    """Segment, progress, cancel, errors."""
+    """The Segment button, or the progress of the running job, and the result of the last one."""
 
     bl_label = "Segment"
     bl_idname = "BGS_PT_segment"
@@ -28,7 +28,7 @@ class BGS_PT_segment(SidebarPanel, bpy.types.Panel):
 
 
 class BGS_PT_settings(SidebarPanel, bpy.types.Panel):
-    """How it is segmented, and the engine."""
+    """The settings of Segment, and Check Engine."""
 
     bl_label = "Settings"
     bl_parent_id = "BGS_PT_segment"

@@ -1,4 +1,4 @@
-"""What the user's preferences say, or the defaults where the package runs without being enabled (the bpy wheel)."""
+"""Reads the user's preferences. It uses defaults if the extension is not enabled, as with the bpy wheel."""
 
 import sys
 from typing import cast
@@ -9,7 +9,7 @@ ADDON = __package__.rpartition(".")[0]  # the extension's own name in Blender's 
 
 
 class Preferred:
-    """The defaults; an enabled extension's `preferences.BGS_Preferences` has the same names."""
+    """The default preferences. `preferences.BGS_Preferences` has the same attributes."""
 
     engine_python = ""
     install_folder = ""
@@ -24,5 +24,5 @@ def preferences() -> Preferred:
 
 
 def base_python() -> str:
-    """The Python that an engine environment is made from."""
+    """The Python that makes the engine's environment."""
     return preferences().base_python or sys.executable

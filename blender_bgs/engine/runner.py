@@ -1,4 +1,4 @@
-"""The one running job, watched from Blender's main thread by a persistent timer, and what happens at its end."""
+"""Runs one job at a time. A timer on Blender's main thread watches it and applies its result to the scene."""
 
 import threading
 import time
@@ -13,36 +13,36 @@ from bgs_engine.core.errors import BgsError, UsageError
 
 from .job import Job, Progress
 
-TICK = 0.2  # seconds between two looks at the job: smooth enough for a bar, nothing for the processor
-BUDGET = 0.03  # seconds of small steps after which the window gets its turn
-STOP_SECONDS = 3.0  # to wait for a stopped job when the extension is disabled
+TICK = 0.2  # seconds between two checks of the job; the progress bar is smooth and the cost is negligible
+BUDGET = 0.03  # seconds to apply steps before Blender redraws the window
+STOP_SECONDS = 3.0  # longest wait for a job to stop when the extension is disabled
 
-SHOWN_IN = (("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW"))
+SHOWN_IN = (("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW"))  # (area, region) types that show the job
 
 
 class Task(Protocol):
-    """What a job is for, and what follows when its process has ended well. The runner calls the methods in this order.
+    """What to do with the result of a job. The runner calls the methods in this order when the process has succeeded.
 
-    A failure at any point ends the task; `close` is called in every case.
+    A failure at any point ends the task. `close` is called in every case.
     """
 
     title: str
 
     def prepare(self, state: Progress) -> None:
-        """Read files, sort, compute; called in a thread, so without bpy."""
+        """Read files and compute. It runs in a thread, so it must not use bpy."""
 
     def apply(self) -> Iterator[None]:
-        """Change the scene on the main thread, in small steps; the window is drawn between them."""
+        """Change the scene on the main thread in small steps. Blender redraws the window between them."""
 
     def summary(self) -> str:
-        """What came of it, one sentence for the panel."""
+        """The result in one sentence, for the panel."""
 
     def close(self) -> None:
         """Remove temporary files."""
 
 
 class PlainTask:
-    """A task that does nothing when its process has ended: a base to fill in."""
+    """A task that does nothing with the result. Use it as a base class."""
 
     def __init__(self, title: str, summary: str) -> None:
         self.title, self._summary = title, summary
@@ -64,7 +64,7 @@ class PlainTask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, for the panel. An empty message: no job has ended yet."""
+    """How the last job ended, for the panel. The message is empty if no job has ended yet."""
 
     title: str = ""
     message: str = ""
@@ -73,8 +73,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-class Current:
-    """The job that is running, with its task and how far its end has been worked through."""
+class RunningJob:
+    """The running job with its task, and the progress of the task's `prepare` and `apply`."""
 
     def __init__(self, task: Task, job: Job) -> None:
         self.task, self.job = task, job
@@ -83,14 +83,18 @@ class Current:
         self._steps: Iterator[None] | None = None
 
     def is_prepared(self, state: Progress) -> bool:
-        """Start `prepare` in a thread at the first call; whether it has ended."""
+        """Whether `prepare` has ended. The first call starts it in a thread."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._prepare, args=(state,), daemon=True)
             self._thread.start()
         return not self._thread.is_alive()
 
     def is_applied(self) -> bool:
-        """Take steps of `apply` for as long as the budget lasts; whether all are taken. Raises what went wrong."""
+        """Run steps of `apply` for `BUDGET` seconds. Returns whether all steps are done.
+
+        Raises:
+            Exception: the one that `prepare` or `apply` raised.
+        """
         started = time.perf_counter()
         if self._failure is not None:
             raise self._failure
@@ -101,7 +105,7 @@ class Current:
     def _prepare(self, state: Progress) -> None:
         try:
             self.task.prepare(state)
-        except Exception as error:  # a thread cannot show it: `is_applied` raises it on the main thread
+        except Exception as error:  # a thread cannot report it, so `is_applied` raises it on the main thread
             self._failure = error
 
 
@@ -109,36 +113,40 @@ class Runner:
     """Runs one job at a time."""
 
     def __init__(self) -> None:
-        self.current: Current | None = None
+        self.current: RunningJob | None = None
         self.last = Outcome()
 
     def start(self, task: Task, job: Job) -> None:
         """Make a job the current one and watch it.
 
         Raises:
-            UsageError: another one is running.
+            UsageError: another job is running.
         """
         self.refuse_second()
-        self.current, self.last = Current(task, job), Outcome()
+        self.current, self.last = RunningJob(task, job), Outcome()
         if not bpy.app.background and not bpy.app.timers.is_registered(tick):
             bpy.app.timers.register(tick, first_interval=TICK, persistent=True)
 
     def busy(self) -> str:
-        """What is running, in words, or nothing."""
+        """A text that names the running job, or "" if none is running."""
         return f"{self.current.task.title} is still running" if self.current is not None else ""
 
     def refuse_second(self) -> None:
-        """Raise `UsageError` while a job is running."""
+        """Make sure that no job is running.
+
+        Raises:
+            UsageError: a job is running.
+        """
         if self.current is not None:
             raise UsageError(f"{self.busy()}.", "Wait for it, or cancel it.")
 
     def cancel(self) -> None:
-        """Stop the current job; the panel shows it until the process is gone."""
+        """Cancel the current job. The panel shows it until its process has ended."""
         if self.current is not None:
             self.current.job.cancel()
 
     def stop_now(self) -> None:
-        """The extension is being disabled: stop the job and wait until nothing is left of it."""
+        """Stop the job and wait for its end, because the extension is being disabled."""
         if bpy.app.timers.is_registered(tick):
             bpy.app.timers.unregister(tick)
         if self.current is not None:
@@ -147,8 +155,11 @@ class Runner:
             self.current.task.close()
             self.current = None
 
-    def look(self) -> float | None:
-        """Look at the job; after its end prepare in a thread, then apply. Returns seconds until the next look."""
+    def check(self) -> float | None:
+        """Check the job. After its end, run the task's `prepare` in a thread and then its `apply`.
+
+        Returns the seconds until the next check, or None to stop checking.
+        """
         current = self.current
         if current is None:
             return None
@@ -157,7 +168,7 @@ class Runner:
         if not state.finished:
             return TICK
         if not state.succeeded:
-            self._end(current, *_what_went_wrong(state))
+            self._end(current, *_failure(state))
             return None
         if not current.is_prepared(state):
             return TICK
@@ -172,15 +183,15 @@ class Runner:
             raise
         return None
 
-    def _end(self, current: Current, message: str, failed: bool = False, trace: str = "") -> None:
+    def _end(self, current: RunningJob, message: str, failed: bool = False, trace: str = "") -> None:
         details, warnings = trace + current.job.details(), current.job.progress.warnings
         self.current, self.last = None, Outcome(current.task.title, message, details, failed, warnings)
         current.task.close()
         redraw()
 
 
-def _what_went_wrong(state: Progress) -> tuple[str, bool]:
-    """(message, whether it is a failure) of a job that did not succeed."""
+def _failure(state: Progress) -> tuple[str, bool]:
+    """The message for a job that did not succeed, and whether it failed. A cancelled job did not fail."""
     if state.cancelled:
         return "Cancelled", False
     message, hint = state.error or ("The engine ended unexpectedly.", "Copy the details.")
@@ -191,12 +202,12 @@ runner = Runner()
 
 
 def tick() -> float | None:
-    """The timer's function: Blender wants a plain function that stays the same."""
-    return runner.look()
+    """The timer's function. Blender identifies a timer by its function, so it cannot be a bound method."""
+    return runner.check()
 
 
 def redraw() -> None:
-    """Have every sidebar and the preferences drawn again; not the views beside them: that would cost a frame each."""
+    """Redraw every sidebar and the preferences, but not the 3D views, because each view would cost a frame."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             for region in area.regions:
@@ -205,7 +216,7 @@ def redraw() -> None:
 
 
 def undo_step(message: str) -> None:
-    """One undo step for a change that came from no operator."""
+    """Push one undo step for a change that no operator made."""
     window = next(iter(bpy.context.window_manager.windows), None)
     if window is not None:
         with bpy.context.temp_override(window=window):  # type: ignore[attr-defined]
@@ -213,5 +224,5 @@ def undo_step(message: str) -> None:
 
 
 def log_path(name: str) -> Path:
-    """Where a job's log goes: Blender's temporary folder, kept until Blender ends."""
+    """The path of a job's log, in the temporary folder that Blender deletes when it ends."""
     return Path(bpy.app.tempdir) / f"bgs-{name}.log"

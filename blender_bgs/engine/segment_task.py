@@ -1,4 +1,4 @@
-"""Segment's task: the engine's answer, read in a thread, reaches the cloud in small steps and is one undo step."""
+"""The task of Segment. It reads the engine's result in a thread and applies it in small steps as one undo step."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +13,18 @@ from .runner import undo_step
 
 
 class SegmentTask:
-    """What follows when the engine has segmented `obj` into the folder `run`. See `runner.Task`."""
+    """Reads the run folder `run` and applies it to `obj`. See `runner.Task`."""
 
     title = "Segment"
 
     def __init__(self, obj: SplatObject, run: Path, in_order: bool) -> None:
         self._uid, self._name, self._run = obj.session_uid, obj.name, run
-        self._order = segmenting.order_of(obj, in_order)
+        self._snapshot = segmenting.snapshot_of(obj, in_order)
         self._answer: segmenting.Answer | None = None
 
     def prepare(self, state: Progress) -> None:
         """Read the run folder."""
-        self._answer = segmenting.read_answer(self._run, self._order)
+        self._answer = segmenting.read_answer(self._run, self._snapshot)
 
     def apply(self) -> Iterator[None]:
         """Give the cloud its codes, labels and colours."""
@@ -35,7 +35,7 @@ class SegmentTask:
         for _, step in segmenting.steps_of(target, self._answer):
             step()
             yield
-            if self._find() != target:  # an undo in between replaced the object by one without half of the answer
+            if self._find() != target:  # an undo replaced the object, so the result has to be applied from the start
                 yield from self.apply()
                 return
         undo_step("Segment")
@@ -43,8 +43,8 @@ class SegmentTask:
     def summary(self) -> str:
         """The number of labels at each level."""
         target = self._find()
-        if target is None:  # another file was opened meanwhile, or the splat was deleted
-            return f"Done. {self._name} is not here any more: import the run folder {self._run}"
+        if target is None:  # the user opened another file or deleted the splat
+            return f"Done. {self._name} does not exist any more: import the run folder {self._run}"
         levels = range(1, target.bgs.levels + 1)
         counts = [sum(row.level == level for row in target.bgs.labels) for level in levels]
         return f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"

@@ -1,4 +1,4 @@
-"""A segmentation from the cloud's side: which file the engine gets, and how its answer comes back to the points."""
+"""Starts the engine on a cloud, reads its run folder, and applies the codes to the cloud's points."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,16 +25,16 @@ from .job import Job
 from .locate import SegmentConfig, command, find_engine
 from .preferred import preferences
 
-LOOK_SECONDS = 1.0  # between two looks at whether there is an engine
-_engine_state = (-LOOK_SECONDS, "")
+CHECK_SECONDS = 1.0  # between two checks on disk whether an engine is installed
+_engine_state = (-CHECK_SECONDS, "")
 
 
 @dataclass(frozen=True)
-class Order:
-    """The cloud as it was when the engine was started: what its answer is brought into the points' order with.
+class CloudSnapshot:
+    """The state of the cloud when the engine was started. It tells which code belongs to which point.
 
-    rows: `bgs_row` of every point, int32 [N]; in_order: the engine got the points themselves, sorted by these rows, and
-    not the source file; old: the label table the cloud had, None if it had none.
+    `rows` is `bgs_row` of every point, int32 [N]. `in_order` is true if the engine got an export of the points, sorted
+    by these rows, and false if it got the source file. `old` is the code table of the cloud, or None.
     """
 
     rows: np.ndarray
@@ -44,7 +44,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """A run folder, read: codes int32 [N] in the points' order, their table, names, and who is who among the labels."""
+    """The contents of a run folder, brought to the order of the points.
+
+    `codes` is int32 [N] and `table` their code table. `names` are the names in the run folder. `partners` maps the old
+    labels to the new ones that they match. `confidence` is float32 [N] in 0..1, or None.
+    """
 
     run: Path
     layout: BitLayout
@@ -53,11 +57,14 @@ class Answer:
     names: dict[Key, str]
     partners: dict[Key, Key]
     confidence: np.ndarray | None
-    order: Order
+    snapshot: CloudSnapshot
 
 
 def default_run_folder(obj: SplatObject) -> Path:
-    """`<stem>_bgs` beside the source file; beside the .blend or in Blender's temporary folder without one."""
+    """The folder `<stem>_bgs` beside the source file.
+
+    If the source file does not exist, it is beside the .blend, or in Blender's temporary folder if that is not saved.
+    """
     source = Path(bpy.path.abspath(obj.bgs.source_path)) if obj.bgs.source_path else None
     if source is not None and source.is_file():
         stem = source.parent.name if source.name == "scene.ply" else f"{source.stem}_bgs"
@@ -68,15 +75,19 @@ def default_run_folder(obj: SplatObject) -> Path:
 
 
 def engine_python() -> Path:
-    """The Python with the engine, found as the manual says."""
+    """The Python that has the engine, see `locate.find_engine`.
+
+    Raises:
+        EnvironmentLacksError: no engine is installed.
+    """
     chosen = preferences()
     return find_engine(chosen.engine_python, chosen.install_folder)
 
 
 def engine_missing() -> str:
-    """Why nothing can be segmented here, or nothing; asked at every drawing, so the disk is looked at now and then."""
+    """The reason why there is no engine, or "". Panels call it at every redraw, so it caches for `CHECK_SECONDS`."""
     global _engine_state
-    if time.monotonic() - _engine_state[0] > LOOK_SECONDS:
+    if time.monotonic() - _engine_state[0] > CHECK_SECONDS:
         try:
             engine_python()
             state = ""
@@ -87,7 +98,10 @@ def engine_missing() -> str:
 
 
 def source_for_engine(obj: SplatObject, run: Path) -> tuple[Path, bool]:
-    """The PLY to segment, and whether its rows are the points themselves (else they are the source's, by bgs_row)."""
+    """The PLY to segment, and whether it is an export of the points.
+
+    Otherwise it is the source file, and `bgs_row` gives the row of each point.
+    """
     source = Path(bpy.path.abspath(obj.bgs.source_path)) if obj.bgs.source_path else None
     rows = point_clouds.get_column(obj.data, ROW)
     if source is not None and source.is_file() and rows is not None:
@@ -95,23 +109,23 @@ def source_for_engine(obj: SplatObject, run: Path) -> tuple[Path, bool]:
             if read_ply(source).count > int(rows.max()) and np.bincount(rows).max() == 1:  # no row twice
                 return source, False
         except InputError:
-            pass  # replaced by something else since: the points themselves are the truth
+            pass  # the file is not a splat any more, so the points are exported
     exported = run.with_name(f"{run.name}_source.ply")
     export_splats([obj], exported, ExportConfig(codes=False, transforms=False))
     return exported, True
 
 
 def start_segment(obj: SplatObject, run: Path, config: SegmentConfig, log: Path) -> tuple[Job, bool]:
-    """Start the engine on a cloud; returns the job and whether its rows are the points in order.
+    """Start the engine on a cloud. Returns the job, and whether the engine got an export of the points.
 
     Raises:
-        EnvironmentLacksError: no engine.
-        UsageError: the bits or the object cannot be used.
+        EnvironmentLacksError: no engine is installed.
+        UsageError: the level bits are not valid, `obj` is a label object, or the engine cannot be started.
     """
     BitLayout.parse(config.level_bits)
     python = engine_python()
     if obj.bgs.whole is not None:
-        raise UsageError(f"{obj.name} is a part.", "Segment the whole splat: Merge Back first.")
+        raise UsageError(f"{obj.name} is a label object.", "Press Merge Back and segment the whole splat.")
     source, in_order = source_for_engine(obj, run)
     try:
         return Job(command(python, config.arguments(source, run)), log=log), in_order
@@ -119,53 +133,53 @@ def start_segment(obj: SplatObject, run: Path, config: SegmentConfig, log: Path)
         raise UsageError(f"{python} cannot be started: {error.strerror}.", "Check the engine.") from None
 
 
-def order_of(obj: SplatObject, in_order: bool) -> Order:
-    """The cloud as it is now; called on the main thread, quick."""
+def snapshot_of(obj: SplatObject, in_order: bool) -> CloudSnapshot:
+    """The present state of the cloud. It is quick and must be called on the main thread."""
     rows = point_clouds.get_column(obj.data, ROW)
     old = code_tables.table_of(obj) if obj.bgs.level_bits and obj.data.attributes.get(CODE) else None
     count = len(obj.data.points)
-    return Order(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old)
+    return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old)
 
 
-def read_answer(run: Path, order: Order) -> Answer:
-    """The run folder's codes in the points' order, sorted already; takes a moment, so a window calls it from a thread.
+def read_answer(run: Path, snapshot: CloudSnapshot) -> Answer:
+    """Read a run folder and bring its codes to the order of the points. It takes time and may run in a thread.
 
     Raises:
-        InputError: the answer is for another file.
+        InputError: the run folder is not valid or has another number of Gaussians.
     """
     opened = open_run(run)
-    place = order.rows
-    if order.in_order:  # exports are written in the source's row order
-        place = np.empty_like(place)
-        place[np.argsort(order.rows, kind="stable")] = np.arange(len(place), dtype=place.dtype)
-    if (order.in_order and len(opened.codes) != len(place)) or place.max(initial=-1) >= len(opened.codes):
+    rows = snapshot.rows  # the row of each point in the file that the engine got
+    if snapshot.in_order:  # exports are written in the source's row order
+        rows = np.empty_like(rows)
+        rows[np.argsort(snapshot.rows, kind="stable")] = np.arange(len(rows), dtype=rows.dtype)
+    if (snapshot.in_order and len(opened.codes) != len(rows)) or rows.max(initial=-1) >= len(opened.codes):
         raise InputError(
-            f"{run.name} is about {len(opened.codes):,} Gaussians, the splat has {len(place):,}.",
+            f"{run.name} has {len(opened.codes):,} Gaussians, but the splat has {len(rows):,}.",
             "Import the run folder instead.",
         )
-    codes, sure = opened.codes[place], run_sync.confidence_in(opened.folder, len(opened.codes))
+    codes, confidence = opened.codes[rows], run_sync.confidence_in(opened.folder, len(opened.codes))
     table = CodeTable.of(codes, opened.layout)
-    partners = carry_over.partners(order.old, table) if order.old is not None else {}
+    partners = carry_over.partners(snapshot.old, table) if snapshot.old is not None else {}
     names = labels.names_in(opened.folder)
-    sure = None if sure is None else sure[place]
-    return Answer(opened.folder, opened.layout, codes, table, names, partners, sure, order)
+    confidence = None if confidence is None else confidence[rows]
+    return Answer(opened.folder, opened.layout, codes, table, names, partners, confidence, snapshot)
 
 
 def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What has to happen on the main thread, in calls that are short even for a million Gaussians.
+    """The named steps that apply a result on the main thread. Each is short even for a million Gaussians.
 
-    A label that was there before the segmentation, by the Gaussians it holds, keeps its name, colour, eye and object.
+    A new label that matches an old one keeps its name, colour, visibility and label object.
 
     Raises:
-        InputError: Gaussians were deleted or added since the engine was started.
+        InputError: the first step raises it if Gaussians were deleted or added after the engine was started.
     """
 
-    def give_codes() -> None:
+    def write_codes() -> None:
         rows = point_clouds.get_column(obj.data, ROW)
-        same = rows is None or np.array_equal(rows, answer.order.rows)
+        same = rows is None or np.array_equal(rows, answer.snapshot.rows)
         if len(obj.data.points) != len(answer.codes) or not same:
             raise InputError(
-                f"{obj.name} was edited while the engine was at work.", f"Import the run folder instead: {answer.run}"
+                f"{obj.name} was edited while the engine was running.", f"Import the run folder instead: {answer.run}"
             )
         code_tables.remember(obj, answer.codes, answer.table)
         labels.set_codes(obj, answer.codes, answer.layout, answer.run)
@@ -175,26 +189,26 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
             obj.data.attributes.remove(obj.data.attributes[CONFIDENCE])
 
     def list_labels() -> None:
-        keep = keeps[0].moved(answer.partners)
-        keep.names = answer.names | keep.names
-        labels.list_labels(obj, keep)
+        settings = previous.for_new_labels(answer.partners)
+        settings.names = answer.names | settings.names
+        labels.list_labels(obj, settings)
         label_objects.rename_keys(obj, answer.partners)
 
-    keeps = [labels.kept(obj)]
-    yield "codes", give_codes
+    previous = labels.label_settings(obj)
+    yield "codes", write_codes
     yield "label list", list_labels
-    yield "names", lambda: run_sync.keep_names(obj)
+    yield "names", lambda: run_sync.save_names(obj)
     yield "colors", lambda: appearance.refresh_one(obj, obj.bgs)
     for part in code_tables.parts_of(obj):
-        yield "object's codes", partial(labels.pass_on_codes, obj, part)
+        yield "object's codes", partial(labels.copy_codes_to_part, obj, part)
         yield "object's colors", partial(appearance.refresh_one, part, obj.bgs)
 
 
 def apply_answer(obj: SplatObject, answer: Answer) -> int:
-    """Give the points their codes, in one go; returns the number of labels at level 1.
+    """Run all steps of `steps_of` at once. Returns the number of labels at level 1.
 
     Raises:
-        InputError: the answer is for another cloud.
+        InputError: Gaussians were deleted or added after the engine was started.
     """
     for _, step in steps_of(obj, answer):
         step()

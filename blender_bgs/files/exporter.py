@@ -1,4 +1,4 @@
-"""Point clouds → PLY: the bytes that came in, unless something was edited; moved objects with their transform baked."""
+"""Exports point clouds as PLY. Rows that were not edited keep their bytes; transforms of objects are baked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from ..logic.transforms import change_since_import, transform_rows
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What is written, and how."""
+    """The options of an export."""
 
-    plain: bool = False  # the 62-float layout of the first 3DGS release, no extras, no codes
-    codes: bool = True  # append seg_0..seg_3 where there are codes and the layout has no place for them
-    only: frozenset[Key] = frozenset()  # (level, label): these labels alone; empty = all
-    transforms: bool = True  # bake what was done to the object since import
+    plain: bool = False  # use the 62-float PLY layout of the first 3DGS release, without other properties and codes
+    codes: bool = True  # append seg_0..seg_3 if the cloud has codes and its PLY layout has none
+    only: frozenset[Key] = frozenset()  # export only these (level, label); empty means all
+    transforms: bool = True  # bake the object's transform since import
 
 
 def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None = None) -> np.ndarray:
     """The structured PLY rows of one object, in the order of the source file.
 
     Raises:
-        UsageError: labels are asked for that the cloud does not have.
+        UsageError: `config.only` names labels, but the cloud has none.
     """
     cloud = obj.data
     layout = layout or obj.bgs.ply_layout
@@ -52,10 +52,10 @@ def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None 
 
 
 def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
-    """Write the objects into one PLY, in the first one's layout; returns the number of Gaussians.
+    """Write the objects to one PLY in the first object's PLY layout. Returns the number of Gaussians.
 
     Raises:
-        UsageError: nothing to export.
+        UsageError: there are no splats, or the chosen labels have no Gaussians.
         InputError: the file cannot be written.
     """
     splats = [obj for obj in objects if point_clouds.is_splat(obj)]
@@ -66,7 +66,7 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
     layout = splats[0].bgs.ply_layout
     count = sum(map(len, parts))
     if not count:
-        raise UsageError("The chosen labels hold no Gaussians.", "Choose other labels.")
+        raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")
 
     def chunks() -> Iterator[np.ndarray]:
         for rows in parts:

@@ -1,4 +1,4 @@
-"""PLY or run folder → point cloud: every property kept, colour right, upright."""
+"""Imports a PLY or a run folder as a point cloud. It keeps every property and turns the splat upright."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,27 +24,27 @@ from . import run_sync
 
 @dataclass(frozen=True, kw_only=True)
 class ImportConfig:
-    """How a file is brought in."""
+    """The options of an import."""
 
-    up_axis: str = "NEG_Y"
-    level_bits: tuple[int, ...] = DEFAULT_LEVEL_BITS  # for a PLY with codes and no run folder beside it
-    captured_colors: bool = True  # switch AgX/Filmic to Standard, so that colours are the file's
+    up_axis: str = "NEG_Y"  # the axis of the file that points up: NEG_Y, Z or Y
+    level_bits: tuple[int, ...] = DEFAULT_LEVEL_BITS  # for a PLY with codes that is not in a run folder
+    captured_colors: bool = True  # replace the view transforms AgX and Filmic by Standard, to show the file's colours
 
 
 def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatObject:
-    """Bring a splat PLY, a run folder, or a PLY that carries codes into `scene`; returns the new object, unselected.
+    """Import a splat PLY, with or without codes, or a run folder into `scene`. Returns the new object, unselected.
 
     Raises:
-        InputError: not a splat; nothing was imported.
+        InputError: the file is not a splat, or the run folder's codes do not fit its PLY. Nothing is imported then.
     """
     path = Path(path)
     run_folder = next((p for p in (path, path.parent) if is_run_folder(p)), None)
     ply_path = path / "scene.ply" if path.is_dir() else path
     if path.is_dir() and run_folder is None:
-        raise InputError(f"{path.name} is not a run folder.", "Choose a .ply, or a folder made by Segment.")
+        raise InputError(f"{path.name} is not a run folder.", "Choose a .ply file or a run folder.")
     ply = read_ply(ply_path)
     if run_folder is not None and ply_path.name != "scene.ply" and not path.is_dir():
-        run_folder = None  # a PLY that merely lies in a run folder
+        run_folder = None  # another PLY that happens to be in a run folder
     run = open_run(run_folder) if run_folder else None
     if run is not None and len(run.codes) != ply.count:
         raise InputError(
@@ -62,9 +62,9 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
         if codes is None:
             appearance.refresh(obj)
         else:
-            sure = run_sync.confidence_in(run.folder, ply.count) if run else None
-            if sure is not None:
-                point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", sure))
+            confidence = run_sync.confidence_in(run.folder, ply.count) if run else None
+            if confidence is not None:
+                point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", confidence))
             bits = run.layout if run else BitLayout(config.level_bits)
             labels.attach(obj, codes, bits, run.folder if run else None)
     except Exception:
@@ -94,8 +94,8 @@ def _place(obj: SplatObject, matrix: np.ndarray) -> None:
     obj.bgs.import_matrix = matrix.ravel().tolist()
 
 
-def turn_up(obj: SplatObject) -> None:
-    """Apply a changed up axis to a cloud and its parts: their own later transforms stay on top of it."""
+def apply_up_axis(obj: SplatObject) -> None:
+    """Apply a changed up axis to a cloud and its label objects. They keep their transforms since import."""
     new = up_matrix(obj.bgs.up_axis)
     for one in (obj, *code_tables.parts_of(obj)):
         world = point_clouds.world_of(one) @ np.linalg.inv(one.bgs.imported_at) @ new
@@ -104,7 +104,7 @@ def turn_up(obj: SplatObject) -> None:
 
 
 def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper corner [3], world space, of what is worth looking at."""
+    """Lower and upper corner [3] of the splat's core in world space."""
     positions, base = point_clouds.get_column(obj.data, POSITION), point_clouds.get_column(obj.data, BASE)
     if positions is None or base is None or not len(positions):
         return np.zeros(3), np.ones(3)
@@ -116,7 +116,7 @@ def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:
 
 
 def frame(screen: bpy.types.Screen, obj: SplatObject) -> None:
-    """Point every 3D view of the screen at the splat's core."""
+    """Move every 3D view of the screen to show the splat's core."""
     low, high = world_box(obj)
     size = float(np.linalg.norm(high - low)) or 1.0
     for area in screen.areas:

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""Import and export: menus, drag and drop, operators."""
+"""The import and export operators, their menu entries, and drag and drop."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from .exporter import ExportConfig, export_splats
 
 
 class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
-    """Import a Gaussian splat: a PLY file, or a folder made by Segment."""
+    """Import a Gaussian splat from a PLY file or a run folder."""
 
     bl_idname = "bgs.import_splat"
     bl_label = "Import Gaussian Splat"
@@ -30,7 +30,9 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
         name="Up", description="Which axis of the file points up", items=UP_AXES, default="NEG_Y"
     )
     level_bits: bpy.props.StringProperty(
-        name="Level Bits", default="12,10,10", description="For a PLY that carries codes but lies in no run folder"
+        name="Level Bits",
+        default="12,10,10",
+        description="The bits of each level, coarse to fine, for a PLY with codes that is not in a run folder",
     )
     captured_colors: bpy.props.BoolProperty(
         name="Colors as Captured",
@@ -39,7 +41,7 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
     )
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
-        if self.filepath:  # dropped on the window: no file browser
+        if self.filepath:  # a dropped file needs no file browser
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
@@ -60,7 +62,7 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
 
 
 class BGS_FH_ply(bpy.types.FileHandler):
-    """Drag and drop of a splat into the 3D view or the outliner."""
+    """Lets users drop a splat on the 3D view or the outliner."""
 
     bl_idname = "BGS_FH_ply"
     bl_label = "Gaussian Splat (.ply)"
@@ -73,7 +75,7 @@ class BGS_FH_ply(bpy.types.FileHandler):
 
 
 class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
-    """Export splats as PLY, in the layout they came in or as plain 62 floats."""
+    """Export splats as PLY, in the layout of the source file or as plain 62 floats."""
 
     bl_idname = "bgs.export_splat"
     bl_label = "Export Gaussian Splat"
@@ -84,16 +86,16 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
     what: bpy.props.EnumProperty(
         name="What",
         items=(
-            ("SELECTED", "Selected Objects", "The selected splat objects, whole clouds and parts"),
+            ("SELECTED", "Selected Objects", "The selected splats and label objects"),
             ("WHOLE", "Whole Splat", "The active splat with all its labels"),
-            ("LABEL", "Chosen Label", "The label chosen in the list, out of the active splat"),
+            ("LABEL", "Chosen Label", "The Gaussians of the label chosen in the list"),
         ),
     )
     plain: bpy.props.BoolProperty(
-        name="Plain 62 Floats", description="The layout every viewer reads: no extra properties, no codes"
+        name="Plain 62 Floats", description="Use the layout that every viewer reads, without other properties and codes"
     )
     codes: bpy.props.BoolProperty(
-        name="Codes", default=True, description="Add the label code of every Gaussian as seg_0 to seg_3"
+        name="Codes", default=True, description="Add the code of every Gaussian as seg_0 to seg_3"
     )
 
     def draw(self, _context: Context) -> None:
@@ -128,12 +130,12 @@ CLASSES = (BGS_OT_import, BGS_FH_ply, BGS_OT_export)
 
 
 def add_menus() -> None:
-    """File > Import and File > Export."""
+    """Add the entries in File > Import and File > Export."""
     bpy.types.TOPBAR_MT_file_import.append(_import_menu)  # type: ignore[arg-type]
     bpy.types.TOPBAR_MT_file_export.append(_export_menu)  # type: ignore[arg-type]
 
 
 def remove_menus() -> None:
-    """Take them off again."""
+    """Remove the entries."""
     bpy.types.TOPBAR_MT_file_import.remove(_import_menu)  # type: ignore[arg-type]
     bpy.types.TOPBAR_MT_file_export.remove(_export_menu)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The first panel of the sidebar: which splat."""
+"""The Gaussian Splat panel, the first of the sidebar. It shows the active splat."""
 
 import bpy
 
@@ -8,7 +8,7 @@ from ..interface.sidebar import SidebarPanel
 
 
 class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
-    """Which splat."""
+    """The active splat with its up axis and colouring."""
 
     bl_label = "Gaussian Splat"
     bl_idname = "BGS_PT_splat"
@@ -18,14 +18,16 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
         column = self.layout.column()
         if obj is None:
             column.label(text="Drop a splat .ply into the view,", icon="INFO")
-            column.label(text="or select one that is here.", icon="BLANK1")
+            column.label(text="or select a splat.", icon="BLANK1")
             column.operator("bgs.import_splat", text="Import Splat", icon="IMPORT")
             return
         column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
         column.label(text=f"{len(obj.data.points):,} Gaussians")
         column.prop(obj.bgs, "up_axis")
         if obj.bgs.level_bits:
-            column.row(align=True).prop(obj.bgs, "color_mode", expand=True)
+            # Two columns: the sidebar is too narrow for four words side by side.
+            modes = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+            modes.prop(obj.bgs, "color_mode", expand=True)
 
 
 CLASSES = (BGS_PT_splat,)

@@ -1,7 +1,7 @@
-"""What was mended in Blender, kept in the run folder: names at once, labels with Save to Run or when the file is saved.
+"""Writes changed names and labels to the run folder.
 
-The .blend is what Undo works on; the run folder follows it when somebody saves, never before. The engine's own answer
-stays beside the mended one (`codes_engine.npy`, `labels_engine.json`), written the first time and never again.
+Names are written at once. Labels are written when the user presses Save to Run Folder or saves the .blend, because Undo
+works on the .blend only. The first save copies the engine's result to `codes_engine.npy` and `labels_engine.json`.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
 from bgs_engine.io.gaussians import SH_C0
-from bgs_engine.io.run_folder import Run, open_run, write_coded_ply
+from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
 from bpy.app.handlers import persistent
 
 from ..cloud import code_tables, point_clouds
@@ -23,23 +23,24 @@ from ..logic import attributes as at
 
 BACKUPS = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
-# Run folders written by this session: only in these, and where labels were mended, does saving the .blend write. An
-# old .blend that is opened and saved must not take back what another one put there.
+# Run folders that this session has written to. Saving the .blend writes only to these and to the folders of splats with
+# changed labels. Otherwise, saving an old .blend would overwrite the labels that a newer .blend wrote.
 _written: set[Path] = set()
 
 
 def save(obj: SplatObject) -> bool:
-    """Bring the run folder's codes.npy, labels.json, scene.ply and run.json up to date; whether anything was written.
+    """Update codes.npy, labels.json, scene.ply and run.json in the run folder. Returns whether anything was written.
 
-    Each file is replaced as a whole. Gaussians that were deleted in Blender keep the codes they have in the folder.
+    Each file is replaced as a whole. Gaussians that were deleted in Blender keep their codes in the folder.
 
     Raises:
         UsageError: the cloud has no run folder.
-        InputError: the folder is about something else, or cannot be written.
+        InputError: the folder belongs to another splat, or cannot be written.
     """
     folder = obj.bgs.run
     if folder is None:
-        raise UsageError(f"{obj.name} has no run folder.", "Labels are kept in the .blend; Segment makes a run folder.")
+        raise UsageError(f"{obj.name} has no run folder.", "The .blend keeps its labels. Segment makes a run folder.")
+    _refuse_another_run(obj, folder)
     run = open_run(folder)
     codes = _codes_for(obj, run)
     names = {(row.level, row.label): row.name for row in obj.bgs.labels}
@@ -62,22 +63,32 @@ def save(obj: SplatObject) -> bool:
 
 
 def confidence_in(run: Path, count: int) -> np.ndarray | None:
-    """How sure the engine is of each row's label, float32 [count] in 0..1, where the run folder says so."""
+    """The confidence of each row's label, float32 [count] in 0..1, or None if the run folder has none that fits."""
     file = run / "confidence.npy"
     values = np.load(file, allow_pickle=False) if file.is_file() else None
     return values if values is not None and values.shape == (count,) else None
 
 
-def keep_names(obj: SplatObject) -> None:
-    """Write the names into the run folder's labels.json, where other programs find them; called while typing ends."""
+def save_names(obj: SplatObject) -> None:
+    """Write the names to the run folder's labels.json, for other programs. Called when the user changes a name."""
     folder = (obj.bgs.whole or obj).bgs.run
     if folder is None or not (folder / "labels.json").is_file():
         return
     try:
+        _refuse_another_run(obj.bgs.whole or obj, folder)
         _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
         _written.add(folder)
     except BgsError as error:
-        print(f"Binary Gaussian Segmentation: names were not kept in the run folder. {error}")  # noqa: T201
+        print(f"Binary Gaussian Segmentation: names were not written to the run folder. {error}")  # noqa: T201
+
+
+def _refuse_another_run(obj: SplatObject, folder: Path) -> None:
+    """Raise `InputError` where another run has been written to the folder since the labels were read from it."""
+    if run_id_of(folder) != obj.bgs.run_id:
+        raise InputError(
+            f"Another run lies in {folder.name} now: the labels of {obj.name} did not come from it.",
+            "Import that run, segment again, or keep the labels only in the .blend.",
+        )
 
 
 def _write_names(folder: Path, names: dict[tuple[int, int], str]) -> bool:
@@ -99,13 +110,13 @@ def _name(table: LabelTable, names: dict[tuple[int, int], str]) -> bool:
 
 
 def _codes_for(obj: SplatObject, run: Run) -> np.ndarray:
-    """The cloud's codes in the order of the run folder's scene.ply."""
+    """The cloud's codes in the order of the run folder's scene.ply, int32 [N]."""
     rows, codes = point_clouds.get_column(obj.data, at.ROW), code_tables.codes_of(obj)
     same_bits = obj.bgs.level_bits == ",".join(map(str, run.layout.level_bits))
     if rows is None or not same_bits or rows.max(initial=0) >= len(run.codes):
         raise InputError(
-            f"{run.folder.name} is not about {obj.name} any more: it has {len(run.codes):,} Gaussians.",
-            "Segment again, or keep the labels in the .blend alone.",
+            f"{run.folder.name} does not fit {obj.name} any more: it has {len(run.codes):,} Gaussians.",
+            "Segment again, or keep the labels only in the .blend.",
         )
     out = run.codes.copy()
     out[rows] = codes
@@ -113,12 +124,12 @@ def _codes_for(obj: SplatObject, run: Run) -> np.ndarray:
 
 
 def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
-    """Labels described anew, from the cloud's own attributes for what is in it."""
+    """The label table of the changed codes. Positions and colours come from the cloud's attributes."""
     rows, position, base = (point_clouds.need_column(obj.data, name) for name in (at.ROW, at.POSITION, at.BASE))
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
-    sure = confidence_in(run.folder, len(codes))
-    return build_label_table(run.layout, codes, means, run.opacities, colors, sure)
+    confidence = confidence_in(run.folder, len(codes))
+    return build_label_table(run.layout, codes, means, run.opacities, colors, confidence)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -137,15 +148,15 @@ def _before_save(*_: object) -> None:
         try:
             save(obj)
         except BgsError as error:
-            print(f"Binary Gaussian Segmentation: {folder.name} was not brought up to date. {error}")  # noqa: T201
+            print(f"Binary Gaussian Segmentation: {folder.name} was not updated. {error}")  # noqa: T201
 
 
 def start() -> None:
-    """Follow the saving of the .blend from now on."""
+    """Start writing to run folders when the .blend is saved."""
     bpy.app.handlers.save_pre.append(_before_save)
 
 
 def stop() -> None:
-    """No longer."""
+    """Stop writing to run folders."""
     bpy.app.handlers.save_pre.remove(_before_save)
     _written.clear()

@@ -1,1 +1,1 @@
-"""Render Splats: true splat pictures through the scene's camera."""
+"""Render Splats: renders true splat pictures through the scene's camera."""

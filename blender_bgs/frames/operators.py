@@ -17,14 +17,14 @@ from .shot import frame_range, start_render, write_shot
 
 
 class RenderTask(PlainTask):
-    """Removes the written shot when the engine has ended."""
+    """The task of Render Splats. It removes the shot's files when the engine has ended."""
 
     def __init__(self, frames: str, out: Path, folder: Path) -> None:
         super().__init__("Render Splats", f"{frames} in {out}")
         self._folder = folder
 
     def close(self) -> None:
-        """Remove the shot."""
+        """Remove the shot's files."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -34,10 +34,10 @@ class BGS_OT_render_splats(NoUndo, bpy.types.Operator):
     bl_idname = "bgs.render_splats"
     bl_label = "Render Splats"
 
-    animation: bpy.props.BoolProperty(name="Animation", description="All frames instead of the current one")
+    animation: bpy.props.BoolProperty(name="Animation", description="Render all frames instead of the current one")
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
+    def disabled_reason(cls, context: Context) -> str:
         if context.scene.camera is None:
             return "The scene has no camera"
         return runner.busy() or segmenting.engine_missing()
@@ -45,11 +45,13 @@ class BGS_OT_render_splats(NoUndo, bpy.types.Operator):
     def work(self, context: Context) -> str:
         runner.refuse_second()
         if bpy.app.background:
-            raise UsageError("This needs a window.", "Without one use: blender --command bgs frames.")
+            raise UsageError("Render Splats needs a window.", "Without one, use blender --command bgs frames.")
         scene = context.scene
         settings = settings_of(scene)
         if settings.output.startswith("//") and not bpy.data.filepath:
-            raise UsageError("The output is relative to a file that is not saved.", "Save, or choose a full path.")
+            raise UsageError(
+                "The output folder is relative to the .blend, which is not saved.", "Save it, or choose a full path."
+            )
         config = settings.config(frame_range(scene) if self.animation else (scene.frame_current,))
         python, out = segmenting.engine_python(), Path(bpy.path.abspath(settings.output))
         folder = Path(tempfile.mkdtemp(prefix="bgs-shot-", dir=bpy.app.tempdir))

@@ -1,4 +1,4 @@
-"""The Render Splats panel: passes, files, and the two buttons."""
+"""The Render Splats panel."""
 
 import bpy
 
@@ -9,7 +9,7 @@ from .shot import PASSES, renderable
 
 
 class BGS_PT_render(SidebarPanel, bpy.types.Panel):
-    """Passes, files, and the two buttons."""
+    """The passes, the output files, and the buttons for a frame and the animation."""
 
     bl_label = "Render Splats"
     bl_idname = "BGS_PT_render"

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""What Render Splats is asked for, saved with the scene."""
+"""The settings of Render Splats. Blender saves them with the scene."""
 
 import bpy
 from bgs_engine.core.errors import UsageError
@@ -9,14 +9,14 @@ from .shot import PASSES, RenderConfig
 
 NOTES = {
     "color": ("Color", "True splat colours with alpha"),
-    "label": ("Labels", "Each pixel's label of the level shown, as a number; legend.json says which is which"),
-    "mask": ("Masks", "One soft mask for each label of the level shown that is not hidden"),
-    "depth": ("Depth", "Distance along the viewing axis at which half the light is caught"),
+    "label": ("Labels", "The label of each pixel at the shown level, as a number. legend.json lists the numbers"),
+    "mask": ("Masks", "One soft mask for each label of the shown level that is not hidden"),
+    "depth": ("Depth", "The distance along the viewing axis at which half of the light is absorbed"),
 }
 
 
 class BGS_RenderSettings(bpy.types.PropertyGroup):
-    """What Render Splats is asked for; saved with the scene."""
+    """The settings of Render Splats, `scene.bgs_render`."""
 
     color: bpy.props.BoolProperty(name=NOTES["color"][0], description=NOTES["color"][1], default=True)
     label: bpy.props.BoolProperty(name=NOTES["label"][0], description=NOTES["label"][1])
@@ -24,25 +24,25 @@ class BGS_RenderSettings(bpy.types.PropertyGroup):
     depth: bpy.props.BoolProperty(name=NOTES["depth"][0], description=NOTES["depth"][1])
     files: bpy.props.EnumProperty(
         name="Files",
-        description="What is written",
+        description="The format of the files",
         items=(
-            ("PNG", "PNG", "A folder of pictures for each pass"),
-            ("EXR", "OpenEXR", "One multilayer file a frame, linear, for compositing"),
+            ("PNG", "PNG", "Write one folder of pictures per pass"),
+            ("EXR", "OpenEXR", "Write one multilayer file per frame with linear colours, for compositing"),
         ),
     )
     output: bpy.props.StringProperty(
         name="Output",
         subtype="DIR_PATH",
         default="//splat_frames",
-        description="Folder for the frames; // is the folder of the .blend",
+        description="The folder for the frames. // means the folder of the .blend",
         options=BLEND_RELATIVE,
     )
 
     def config(self, frames: tuple[int, ...]) -> RenderConfig:
-        """As the engine's arguments.
+        """The configuration for a render of `frames`.
 
         Raises:
-            UsageError: no pass is chosen.
+            UsageError: no pass is switched on.
         """
         passes = tuple(name for name in PASSES if getattr(self, name))
         if not passes:
@@ -54,15 +54,15 @@ CLASSES = (BGS_RenderSettings,)
 
 
 def settings_of(scene: bpy.types.Scene) -> BGS_RenderSettings:
-    """The settings saved with a scene."""
+    """The settings of a scene."""
     return scene.bgs_render  # type: ignore[attr-defined]
 
 
 def add_to_blender() -> None:
-    """Hang the settings on scenes."""
+    """Add the settings to all scenes."""
     bpy.types.Scene.bgs_render = bpy.props.PointerProperty(type=BGS_RenderSettings)  # type: ignore[attr-defined]
 
 
 def remove_from_blender() -> None:
-    """Take them off again."""
+    """Remove the settings."""
     del bpy.types.Scene.bgs_render  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
 # mypy: disable-error-code="attr-defined, arg-type"
-"""True splat frames of the scene's animated camera: the scene written down as a shot, the engine's command for it.
+"""Writes a scene as a shot and starts the engine, which renders its frames.
 
-Every visible splat object becomes one PLY in its own space; a frame is a camera and the objects' matrices, so objects
-may move, turn and be stretched, and nothing is written twice.
+Every visible splat object becomes one PLY in its own space. A frame consists of a camera and the objects' matrices.
+Animated objects therefore need only one PLY.
 """
 
 import json
@@ -29,24 +29,24 @@ PASSES = ("color", "label", "mask", "depth")
 
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
-    """What is asked for."""
+    """The options of a render."""
 
-    passes: tuple[str, ...] = ("color",)
-    exr: bool = False
-    frames: tuple[int, ...] = ()
+    passes: tuple[str, ...] = ("color",)  # of `PASSES`
+    exr: bool = False  # write OpenEXR instead of PNG
+    frames: tuple[int, ...] = ()  # frame numbers; empty means the current frame
 
 
 def frame_range(scene: SplatScene) -> tuple[int, ...]:
-    """The scene's frames."""
+    """The frame numbers of the scene's range."""
     return tuple(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))
 
 
 def renderable(scene: SplatScene) -> list[SplatObject]:
-    """The splat objects that a render of the scene shows, by name."""
+    """The splat objects that a render of the scene shows, sorted by name."""
     view_layer = bpy.context.view_layer
-    seen = [o for o in view_layer.objects if point_clouds.is_splat(o) and not o.hide_render]
-    shown = {o.name for c in _rendered_collections(scene.collection) for o in c.objects}
-    return sorted((o for o in seen if o.name in shown), key=lambda o: o.name)
+    splats = [o for o in view_layer.objects if point_clouds.is_splat(o) and not o.hide_render]
+    rendered = {o.name for c in _rendered_collections(scene.collection) for o in c.objects}
+    return sorted((o for o in splats if o.name in rendered), key=lambda o: o.name)
 
 
 def _rendered_collections(top: bpy.types.Collection) -> Iterator[bpy.types.Collection]:
@@ -57,28 +57,30 @@ def _rendered_collections(top: bpy.types.Collection) -> Iterator[bpy.types.Colle
 
 
 def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
-    """Write the shot and its parts into `folder`; returns the path of shot.json. The current frame is as before.
+    """Write the shot and its PLY files to `folder`. Returns the path of shot.json. The current frame does not change.
 
     Raises:
-        UsageError: no camera, no visible splat, a camera that is no pinhole, labels wanted where there are none.
+        UsageError: there is no camera or no visible splat, the camera is panoramic, or labels are asked for and the
+            splats have none or different level bits.
     """
     objects = renderable(scene)
     if not objects:
         raise UsageError("No splat is visible in renders.", "Switch the camera symbol on in the outliner.")
     if scene.camera is None:
-        raise UsageError("The scene has no camera.", "Add one, or press Ctrl Alt 0 to place one where you look from.")
+        raise UsageError("The scene has no camera.", "Add a camera. Ctrl Alt 0 then moves it to your present view.")
     wholes = [obj.bgs.whole or obj for obj in objects]
     wanted = {"label", "mask"} & set(config.passes)
     bits = {whole.bgs.level_bits for whole in wholes}
     if wanted and (len(bits) != 1 or "" in bits):
         raise UsageError(
-            "Label and mask pictures need splats with labels of the same bits.", "Segment them, or switch these off."
+            "Labels and Masks need splats with labels of the same level bits.",
+            "Segment the splats, or switch both passes off.",
         )
     folder.mkdir(parents=True, exist_ok=True)
     names = [write_part(obj, folder / f"part_{n}.ply") for n, obj in enumerate(objects)]
     kept = [(obj, name) for obj, name in zip(objects, names, strict=True) if name]
     if not kept:
-        raise UsageError("Everything in the splats is hidden.", "Press Show All.")
+        raise UsageError("All Gaussians are hidden.", "Press Show All.")
     width, height = picture_size(scene)
     frames = list(_frames(scene, [obj for obj, _ in kept], config.frames or (scene.frame_current,), width, height))
     level = wholes[0].bgs.shown_level
@@ -99,7 +101,7 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
 
 
 def write_part(obj: SplatObject, path: Path) -> str:
-    """Write what is shown of one object, in its own space; returns the file's name, or nothing where nothing is."""
+    """Write the visible Gaussians of one object in its own space. Returns the file's name, or "" if all are hidden."""
     layout = obj.bgs.ply_layout
     if obj.data.attributes.get(CODE):
         layout = layout.with_codes()
@@ -118,17 +120,17 @@ def write_part(obj: SplatObject, path: Path) -> str:
 
 
 def _label_rows(wholes: Sequence[SplatObject], level: int) -> list[dict[str, Any]]:
-    seen: dict[int, dict[str, Any]] = {}
+    found: dict[int, dict[str, Any]] = {}
     for whole in wholes:
         for row in whole.bgs.labels:
             if row.level == level and not row.hidden:
                 color = [row.color[k] for k in range(3)]
-                seen.setdefault(row.label, {"label": row.label, "name": row.name, "color": color})
-    return list(seen.values())
+                found.setdefault(row.label, {"label": row.label, "name": row.name, "color": color})
+    return list(found.values())
 
 
 def picture_size(scene: SplatScene) -> tuple[int, int]:
-    """Pixels of a render, as Blender rounds them."""
+    """Width and height of a render in pixels, rounded as in Blender."""
     settings = scene.render
     return (
         max(1, settings.resolution_x * settings.resolution_percentage // 100),
@@ -155,33 +157,33 @@ def _frames(
 
 
 def camera_entry(scene: SplatScene, width: int, height: int) -> dict[str, Any]:
-    """The scene camera of the current frame, as a shot has it.
+    """The scene camera at the current frame, in the format of a shot.
 
     Raises:
-        UsageError: a panorama; the engine draws straight rays.
+        UsageError: the camera is panoramic. The engine cannot render it.
     """
     camera = scene.camera
     assert camera is not None
     if camera.data.type == "PANO":
         raise UsageError(f"{camera.name} is panoramic.", "Splats are drawn with perspective or orthographic cameras.")
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    seen = camera.evaluated_get(depsgraph)
+    evaluated = camera.evaluated_get(depsgraph)
     settings = scene.render
     projection = np.array(
-        seen.calc_matrix_camera(
+        evaluated.calc_matrix_camera(
             depsgraph, x=width, y=height, scale_x=settings.pixel_aspect_x, scale_y=settings.pixel_aspect_y
         ),
         np.float64,
     )
     lens = lens_of(projection, width, height)
-    # A camera's own scale does not change what it sees.
-    viewmat = viewmat_of(np.array(seen.matrix_world.normalized().inverted(), np.float64))
+    # Blender ignores the scale of a camera, so it is removed from the matrix.
+    viewmat = viewmat_of(np.array(evaluated.matrix_world.normalized().inverted(), np.float64))
     return {**vars(lens), "viewmat": _listed(viewmat)}
 
 
 def _world(obj: SplatObject) -> np.ndarray:
     if not obj.visible_get():
-        return point_clouds.world_of(obj)  # hidden here, shown in renders
+        return point_clouds.world_of(obj)  # hidden in the viewport but shown in renders
     return np.array(obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world, np.float64)
 
 
@@ -193,8 +195,8 @@ def start_render(shot: Path, out: Path, config: RenderConfig, python: Path | Non
     """Start the engine on a shot.
 
     Raises:
-        EnvironmentLacksError: no engine.
-        UsageError: it cannot be started.
+        EnvironmentLacksError: no engine is installed.
+        UsageError: the engine cannot be started.
     """
     python = python or segmenting.engine_python()
     arguments = ["frames", str(shot), "-o", str(out), "--events", "--passes", ",".join(config.passes)]

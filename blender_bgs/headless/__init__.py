@@ -1,1 +1,1 @@
-"""The same without a window: the `bgs` command."""
+"""The `bgs` command, which works without a window."""

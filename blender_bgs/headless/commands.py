@@ -1,4 +1,4 @@
-"""What the headless commands do, one function each; they block, because timers do not run without a window."""
+"""The headless commands, one function each. They block, because Blender runs no timers without a window."""
 
 import argparse
 import contextlib
@@ -9,6 +9,7 @@ from typing import cast
 import bpy
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import BgsError, CancelledError, ExitCode, InputError, UsageError
+from bgs_engine.core.file_names import safe_names
 from mathutils import Vector
 
 from ..cloud import code_tables, point_clouds
@@ -24,15 +25,25 @@ from ..parts import label_objects
 
 
 def segment(options: argparse.Namespace) -> None:
-    """Segment a splat and save the labelled scene."""
+    """Segment a splat and save the labelled scene.
+
+    Raises:
+        BgsError: the splat or the bits cannot be used, or the engine failed.
+    """
     _segment_one(options.scene, options.output, options.run, options)
 
 
 def batch(options: argparse.Namespace) -> None:
-    """Segment a folder of splats; says which failed, and why, and fails if any did."""
+    """Segment every PLY of a folder and print which of them failed.
+
+    Raises:
+        InputError: the folder has no PLY.
+        CancelledError: the user stopped the command.
+        BgsError: at least one splat failed. The kind is that of the last failure.
+    """
     scenes = sorted(options.folder.glob("*.ply"))
     if not scenes:
-        raise InputError(f"{options.folder} holds no .ply.", "Give the folder that has the splats.")
+        raise InputError(f"{options.folder} has no .ply file.", "Give the folder that has the splats.")
     failed: list[str] = []
     code = ExitCode.DONE
     for number, scene in enumerate(scenes, 1):
@@ -64,10 +75,10 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
         seed=options.seed,
     )
     python = find_engine(options.engine, "") if options.engine else segmenting.engine_python()
-    # The imported points are the file's rows, so the file itself is what the engine gets.
+    # A fresh import has exactly the rows of the file, so the engine can read the file itself.
     job = Job(command(python, config.arguments(scene.resolve(), run.resolve())), log=blend.with_suffix(".log"))
     finish(job)
-    found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=True)))
+    found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.snapshot_of(obj, in_order=True)))
     say(f"{found} labels at level 1")
     if options.level:
         made = label_objects.make_tree(_scene(), obj, options.level)
@@ -76,7 +87,7 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
 
 
 def import_(options: argparse.Namespace) -> None:
-    """Import and save."""
+    """Import a splat or a run folder and save it as a .blend."""
     bits = BitLayout.parse(options.level_bits).level_bits
     obj = _fresh(options.scene, importer.ImportConfig(up_axis=options.up, level_bits=bits))
     say(f"{len(obj.data.points):,} Gaussians")
@@ -84,7 +95,7 @@ def import_(options: argparse.Namespace) -> None:
 
 
 def collections(options: argparse.Namespace) -> None:
-    """Labels to objects, and save."""
+    """Make label objects and save the scene."""
     obj = _open(options.scene, options.up)
     made = label_objects.make_tree(_scene(), obj, options.level, options.label)
     say(f"{counted(len(made), 'object')} at level {options.level}")
@@ -92,28 +103,36 @@ def collections(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write PLY files."""
+    """Write one PLY file for the splat, or with `--level` one for each label.
+
+    Raises:
+        UsageError: the chosen labels do not exist, or `--label` comes without `--level`.
+    """
     obj = _open(options.scene, options.up)
     codes = not options.plain
     if options.level is None:
         if options.label:
-            raise UsageError("--label needs --level.", "Say which level the labels are of.")
+            raise UsageError("--label needs --level.", "Add the level of these labels.")
         count = export_splats([obj], options.output, ExportConfig(plain=options.plain, codes=codes))
         say(f"{count:,} Gaussians")
         return
     chosen = [row for row in obj.bgs.labels if row.level == options.level
               and (not options.label or row.label in options.label)]  # fmt: skip
     if not chosen:
-        raise UsageError("There are no such labels.", "`bgs_label` and run.json tell which there are.")
-    for row in chosen:
-        name = bpy.path.clean_name(row.name)
+        raise UsageError(f"Level {options.level} has no such labels.", "labels.json in the run folder lists them.")
+    for row, name in zip(chosen, safe_names([row.name for row in chosen]), strict=True):
         config = ExportConfig(plain=options.plain, codes=codes, only=frozenset({(row.level, row.label)}))
         export_splats([obj], options.output / f"{name}.ply", config)
     say(f"{counted(len(chosen), 'file')} in {options.output}")
 
 
 def render(options: argparse.Namespace) -> None:
-    """Render one picture, from the scene's camera or, without one, from a camera that sees the splat's core."""
+    """Render one picture with Cycles. A scene without a camera gets one that sees the splat's core.
+
+    Raises:
+        UsageError: the size or the level is not valid.
+        InputError: the picture cannot be written.
+    """
     obj = _open(options.scene, options.up)
     if options.level is not None:
         code_tables.bit_layout_of(obj).bits_to(options.level)
@@ -159,7 +178,7 @@ def _scene() -> SplatScene:
 
 
 def _fresh(path: Path, config: importer.ImportConfig) -> SplatObject:
-    """Import into an emptied scene: what Blender starts with (cube, lamp, camera) is not part of the answer."""
+    """Import into an empty scene, because Blender's default cube, lamp and camera do not belong in the result."""
     bpy.data.batch_remove([*bpy.data.objects, *bpy.data.pointclouds, *bpy.data.collections])
     obj = importer.import_splat(_scene(), path, config)
     bpy.context.view_layer.objects.active = obj
@@ -169,7 +188,7 @@ def _fresh(path: Path, config: importer.ImportConfig) -> SplatObject:
 
 
 def _open(path: Path, up: str) -> SplatObject:
-    """The splat of a .blend, or a freshly imported one."""
+    """The first splat of a .blend, or a freshly imported one."""
     if path.suffix != ".blend":
         return _fresh(path, importer.ImportConfig(up_axis=up))
     if not path.is_file():
@@ -177,7 +196,7 @@ def _open(path: Path, up: str) -> SplatObject:
     bpy.ops.wm.open_mainfile(filepath=str(path.resolve()))
     wholes = [o for o in bpy.data.objects if point_clouds.is_splat(o) and o.bgs.whole is None]
     if not wholes:
-        raise InputError(f"{path.name} holds no splat.", "Import one first.")
+        raise InputError(f"{path.name} has no splat.", "Import a splat first.")
     bpy.context.view_layer.update()
     return wholes[0]
 

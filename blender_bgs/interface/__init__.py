@@ -1,1 +1,1 @@
-"""What the operators, panels and menus of all features share."""
+"""Base classes and helpers that the operators, panels and menus of all features share."""

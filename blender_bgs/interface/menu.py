@@ -1,4 +1,4 @@
-"""Object > Gaussian Splat: everything the sidebar does, where Blender's search (F3) finds it."""
+"""The menu Object > Gaussian Splat. It lists every command, so Blender's search (F3) finds them."""
 
 import bpy
 
@@ -6,7 +6,7 @@ from ..cloud.typed import Context
 
 
 class BGS_MT_splat(bpy.types.Menu):
-    """Everything the sidebar does, where Blender's search (F3) finds it."""
+    """All commands of the sidebar."""
 
     bl_idname = "BGS_MT_splat"
     bl_label = "Gaussian Splat"
@@ -35,12 +35,12 @@ def _object_menu(self: bpy.types.Menu, _context: Context) -> None:
 
 
 def add_menus() -> None:
-    """Object > Gaussian Splat."""
+    """Add Object > Gaussian Splat."""
     bpy.types.VIEW3D_MT_object.append(_object_menu)  # type: ignore[arg-type]
 
 
 def remove_menus() -> None:
-    """Take it off again."""
+    """Remove Object > Gaussian Splat."""
     bpy.types.VIEW3D_MT_object.remove(_object_menu)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,8 @@
-"""What all operators share: errors become a sentence for the user, bugs keep their traceback, grey buttons say why."""
+"""Mix-ins for all operators.
+
+They report a `BgsError` to the user as a sentence. Other exceptions are bugs and keep their traceback. The tooltip of
+a grey button gives the reason.
+"""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -10,14 +14,15 @@ from ..cloud.typed import Context, Returned
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things for people: 1 frame, 2 frames."""
+    """A number with its noun, for example "1 frame" or "2 frames"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 class ReportingOperator:
-    """Mix-in: `work` does it and returns what to tell the user (or None for nothing); `execute` is the thin edge.
+    """Mix-in: implement `work`, which does the work and returns a message for the user, or None for no message.
 
-    `why_not` says why it cannot be done now, or nothing; the button is grey then and the sentence is in its tooltip.
+    `disabled_reason` returns the reason why the operator is not available now, or "" if it is. Blender greys out the
+    button and shows the reason in its tooltip.
     """
 
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
@@ -26,23 +31,23 @@ class ReportingOperator:
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        reason = cls.why_not(context)
+        reason = cls.disabled_reason(context)
         if reason:
             cls.poll_message_set(reason)
         return not reason
 
     @classmethod
-    def why_not(cls, _context: Context) -> str:
+    def disabled_reason(cls, _context: Context) -> str:
         return ""
 
     def execute(self, context: Context) -> Returned:
         try:
-            said = self.work(context)
+            message = self.work(context)
         except BgsError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if said:
-            self.report({"INFO"}, said)
+        if message:
+            self.report({"INFO"}, message)
         return {"FINISHED"}
 
     def work(self, context: Context) -> str | None:
@@ -50,7 +55,7 @@ class ReportingOperator:
 
 
 class NoUndo(ReportingOperator):
-    """Mix-in for operators that change nothing in the file."""
+    """Mix-in for operators that change nothing in the file, so that they need no undo step."""
 
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
@@ -59,7 +64,7 @@ class NeedsSplat(ReportingOperator):
     """Mix-in for operators that work on the active splat."""
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
+    def disabled_reason(cls, context: Context) -> str:
         return "" if splat_of(context) else "Select a Gaussian splat, or import one"
 
 
@@ -67,7 +72,7 @@ class NeedsLabels(ReportingOperator):
     """Mix-in for operators that work on the active splat's labels."""
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
+    def disabled_reason(cls, context: Context) -> str:
         obj = splat_of(context)
         if obj is None:
             return "Select a Gaussian splat, or import one"
@@ -75,12 +80,12 @@ class NeedsLabels(ReportingOperator):
 
 
 class NeedsParts(NeedsLabels):
-    """Mix-in for operators that work on the objects made of the active splat's labels."""
+    """Mix-in for operators that work on the active splat's label objects."""
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None:
             return reason
-        return "" if obj.bgs.part_collection else "No label has become an object yet: press Make Collections"
+        return "" if obj.bgs.part_collection else "There are no label objects yet: press Make Collections"

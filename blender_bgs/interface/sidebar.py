@@ -1,4 +1,4 @@
-"""What the panels of the sidebar (tab BGS) share: where they are, and text that fits their width."""
+"""The base class of the panels in the sidebar's tab BGS, and text that is wrapped to their width."""
 
 import textwrap
 from typing import Any
@@ -7,7 +7,8 @@ import bpy
 
 from ..cloud.typed import Context
 
-LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20  # pixels at scale 1: a letter of the default font, what is left and right
+# Pixels at UI scale 1: the average letter of the default font, both margins of a panel together, and an icon.
+LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20
 
 
 class SidebarPanel:
@@ -21,7 +22,7 @@ class SidebarPanel:
 def wrapped_text(
     box: bpy.types.UILayout, text: str, context: Context, *, icon: Any = "NONE", alert: bool = False
 ) -> None:
-    """Text on as many lines as the region's width asks for: a label alone would be cut off."""
+    """Draw text on as many lines as it needs at the region's width. Blender cuts off a label that is too long."""
     room = context.region.width / context.preferences.system.ui_scale - MARGINS - (ICON_WIDTH if icon != "NONE" else 0)
     column = box.column(align=True)
     column.scale_y = 0.8
@@ -31,6 +32,6 @@ def wrapped_text(
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds for people."""
+    """Seconds as readable text, for example "2 min 05 s"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,1 +1,1 @@
-"""Work on labels: pick, select, isolate, reassign."""
+"""The label list, and the commands that pick, select, isolate and reassign labels."""

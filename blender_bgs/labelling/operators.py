@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""Isolate, hide, select, grow, shrink, reassign labels; save them to the run folder."""
+"""The operators that isolate, select, grow, shrink and reassign labels and save them to the run folder."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from ..cloud.typed import Context, Returned, SplatObject
 from ..files import run_sync
 from ..interface.operator_base import NeedsLabels, NoUndo
 from ..logic.attributes import CONFIDENCE, ROW, SELECTED
-from ..logic.label_tree import free_label, grown
+from ..logic.label_tree import free_label, same_label
 from ..parts import label_objects
 
-INDEX = "Row in the label list; -1: the chosen one"
+INDEX = "Row of the label list. -1 means the chosen row"
 
 
 class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
-    """Show this label alone; once more shows everything again."""
+    """Show only this label. Press again to show all labels."""
 
     bl_idname = "bgs.isolate_label"
     bl_label = "Isolate Label"
@@ -45,7 +45,7 @@ class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
 
 
 class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
-    """Select the Gaussians of this label; Shift adds them to the selection."""
+    """Select the Gaussians of this label. Shift adds them to the selection."""
 
     bl_idname = "bgs.select_label"
     bl_label = "Select Label"
@@ -69,27 +69,27 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
 
 
 class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
-    """Select the visible Gaussians that the segmentation was least sure of, to reassign or hide them."""
+    """Select the visible Gaussians whose label has low confidence."""
 
     bl_idname = "bgs.select_low_confidence"
     bl_label = "Select Low Confidence"
     below: bpy.props.FloatProperty(
-        name="Below", description="How sure is too little: 0 selects nothing, 1 nearly everything",
+        name="Below", description="Gaussians with a confidence below this limit are selected",
         default=0.4, min=0.0, max=1.0, subtype="FACTOR",
     )  # fmt: skip
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None or obj.data.attributes.get(CONFIDENCE):
             return reason
-        return "These labels have no confidence: they did not come from a run folder"
+        return "These labels have no confidence, because they do not come from a run folder"
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        sure, table = point_clouds.get_column(obj.data, CONFIDENCE), code_tables.table_of(obj)
-        rows = (sure < self.below) & ~appearance.hidden_codes(obj.bgs, table)[table.inverse]
+        confidence, table = point_clouds.get_column(obj.data, CONFIDENCE), code_tables.table_of(obj)
+        rows = (confidence < self.below) & ~appearance.hidden_codes(obj.bgs, table)[table.inverse]
         labels.select(obj, rows)
         deselect_parts(context, obj)
         obj.bgs.picked_row = -1
@@ -109,7 +109,7 @@ class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
 
 
 class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
-    """Grow the selection to the whole parent label, or shrink it to the child label of what was picked."""
+    """Grow the selection to the parent label, or shrink it to the child label of the picked Gaussian."""
 
     bl_idname = "bgs.grow_selection"
     bl_label = "Grow Label Selection"
@@ -118,12 +118,12 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
     @classmethod
     def description(cls, _context: Context, properties: Any) -> str:
         if properties.shrink:
-            return "Shrink the selection to the finer label of the Gaussian that was picked"
-        return "Grow the selection to the whole label that what was picked is a part of"
+            return "Shrink the selection to the child label of the picked Gaussian"
+        return "Grow the selection to the parent label of the picked Gaussian"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         return reason or ("" if obj and obj.bgs.picked_row >= 0 else "Pick in the viewport, or select a label, first")
 
@@ -139,8 +139,11 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
 
 
 def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
-    """Select everything with the label of Gaussian `row` at `level`, and choose that label in the list."""
-    label, rows = grown(code_tables.codes_of(obj), code_tables.bit_layout_of(obj), row, level)
+    """Select all Gaussians with the label of Gaussian `row` at `level`, and choose that label in the list.
+
+    Returns a message for the user.
+    """
+    label, rows = same_label(code_tables.codes_of(obj), code_tables.bit_layout_of(obj), row, level)
     if extend:
         rows = rows | selection.selected(obj)
     obj.bgs.picked_row, obj.bgs.picked_level = row, level
@@ -153,11 +156,11 @@ def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
 
 
 def _targets(_self: object, context: Context | None) -> list[tuple[str, str, str]]:
-    # Blender needs these texts kept alive by Python: the list lives in the module.
+    # Blender does not copy these texts, so a module variable keeps them alive.
     global _target_items
     obj = need_splat(context) if context else None
     rows = [r for r in obj.bgs.labels if r.level == obj.bgs.shown_level] if obj else []
-    _target_items = [("NEW", "New Label", "A label of its own"), *((str(r.label), r.name, "") for r in rows)]
+    _target_items = [("NEW", "New Label", "Make a new label"), *((str(r.label), r.name, "") for r in rows)]
     return _target_items
 
 
@@ -165,21 +168,25 @@ _target_items: list[tuple[str, str, str]] = []
 
 
 class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
-    """Give the selected Gaussians, or the selected label objects, another label of the level shown, or a new one."""
+    """Give the selected Gaussians or label objects another label of the shown level, or a new one."""
 
     bl_idname = "bgs.reassign"
     bl_label = "Reassign Label"
     bl_property = "target"
     target: bpy.props.EnumProperty(name="To", items=_targets)
-    name: bpy.props.StringProperty(name="Name", description="Of a new label; empty: numbered", options={"SKIP_SAVE"})
+    name: bpy.props.StringProperty(
+        name="Name",
+        description="The name of a new label. Leave it empty for an automatic name",
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
             return reason
-        return "Select Gaussians first: Pick in the viewport, or the arrow beside a label"
+        return "Select Gaussians first: use Pick in the viewport, or the arrow beside a label"
 
     def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
         context.window_manager.invoke_search_popup(self)
@@ -205,7 +212,7 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
             entry.name = self.name
         if parts:
             label_objects.update_tree(context.scene, obj, also={target})
-        return f"{int(rows.sum()):,} Gaussians are {entry.name if entry else target} now"
+        return f"{int(rows.sum()):,} Gaussians have the label {entry.name if entry else target} now"
 
 
 def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
@@ -216,18 +223,18 @@ def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
 
 
 class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
-    """Write the labels as they are now into the run folder, for other programs. Saving the .blend does it too."""
+    """Write the labels to the run folder, for other programs. Saving the .blend does this too."""
 
     bl_idname = "bgs.save_run"
     bl_label = "Save Labels to Run Folder"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
         if reason or obj is None:
             return reason
-        return "" if obj.bgs.run_folder else "This splat has no run folder: its labels are kept in the .blend"
+        return "" if obj.bgs.run_folder else "This splat has no run folder; the .blend keeps its labels"
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)

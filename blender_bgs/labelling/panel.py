@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""The Labels panel: level slider, label list, selection."""
+"""The Labels panel with the level slider, the label list and the selection buttons."""
 
 import bpy
 
@@ -11,7 +11,7 @@ from ..logic.label_tree import list_order
 
 
 class BGS_UL_labels(bpy.types.UIList):
-    """Labels of the level shown: colour, name, parent, count, isolate, select, eye."""
+    """The labels of the shown level. Each row has a colour, a name, a count and buttons: isolate, select, hide."""
 
     bl_idname = "BGS_UL_labels"
 
@@ -53,7 +53,7 @@ def _short_count(count: int) -> str:
 
 
 class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
-    """Level slider, label list, selection."""
+    """The level slider, the label list and the selection buttons."""
 
     bl_label = "Labels"
     bl_idname = "BGS_PT_labels"
@@ -80,10 +80,11 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row = column.row(align=True)
         row.operator("bgs.select_low_confidence", text="Low Confidence")
         row.operator("bgs.select_none", text="Deselect")
+        row = column.row(align=True)
         row.operator("bgs.show_all", text="Show All")
         row.operator("bgs.reassign", text="Reassign")
         if splat.run_folder:
-            # Highlighted while the folder lacks what was mended here.
+            # The button is highlighted while the folder lacks changes of the labels.
             column.operator("bgs.save_run", text="Save to Run Folder", icon="FILE_TICK", depress=splat.run_changed)
 
 

@@ -1,4 +1,4 @@
-"""Pick: click in the viewport, get the label under the mouse; again its parent; shift adds."""
+"""The Pick operator. A click selects the label under the mouse, and another click its parent. Shift adds."""
 
 from typing import cast
 
@@ -14,11 +14,14 @@ from ..viewport.draw import display
 from ..viewport.hover import Follower, row_under_mouse
 from .operators import select_at
 
-HOVER_TICK = 0.08  # seconds between two looks at what is under a moving mouse
+HOVER_TICK = 0.08  # seconds between two updates of the label under a moving mouse
 
 
 def pick(obj: SplatObject, row: int, extend: bool) -> str:
-    """Select the label of Gaussian `row` at the level shown; if that is selected already, go one level up."""
+    """Select the label of Gaussian `row` at the shown level, or its parent if that label is selected already.
+
+    Returns a message for the user.
+    """
     splat = obj.bgs
     level = splat.shown_level
     if 0 <= splat.picked_row < len(obj.data.points) and not extend:
@@ -30,7 +33,7 @@ def pick(obj: SplatObject, row: int, extend: bool) -> str:
 
 
 class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
-    """Click a Gaussian to select its label; click again for the parent; Shift adds; Esc ends."""
+    """Click a Gaussian to select its label. Click again to select the parent. Shift adds. Esc ends."""
 
     bl_idname = "bgs.pick"
     bl_label = "Pick"
@@ -40,7 +43,7 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         self._follower, self._asked = Follower(), (0, 0)
         self._timer = context.window_manager.event_timer_add(HOVER_TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set("Click: label under the mouse, again: its parent. Shift: add. Esc: end")
+        context.workspace.status_text_set("Click: select label    Click again: select parent    Shift: add    Esc: end")
         return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: bpy.types.Event) -> Returned:
@@ -54,7 +57,7 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
             return {"PASS_THROUGH"}
         found = _region_at(context, event.mouse_x, event.mouse_y)
         if found is None:
-            return {"PASS_THROUGH"}  # a click on the panel or another editor is meant for that
+            return {"PASS_THROUGH"}  # the panel or another editor handles this click
         area, region = found
         obj = need_splat(context)
         try:
@@ -62,18 +65,18 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
                 row = row_under_mouse(
                     cast(Context, bpy.context), obj, (event.mouse_x - region.x, event.mouse_y - region.y)
                 )
-            said = "Nothing there" if row is None else pick(obj, row, event.shift)
+            message = "There is no Gaussian under the mouse" if row is None else pick(obj, row, event.shift)
             deselect_parts(context, obj)
         except BgsError as error:
-            said = str(error)
+            message = str(error)
         else:
             bpy.ops.ed.undo_push(message="Pick")
         area.header_text_set(None)
-        self.report({"INFO"}, said)
+        self.report({"INFO"}, message)
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: Context) -> None:
-        """Blender ends it: another file, or the window closes."""
+        """Called when Blender ends the operator, because another file opens or the window closes."""
         self._end(context)
 
     def _end(self, context: Context) -> None:
@@ -84,8 +87,8 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         context.workspace.status_text_set(None)
 
     def _follow(self, context: Context, event: bpy.types.Event) -> None:
-        """Outline and name the label under the mouse, when it has moved since the last answer."""
-        self._follower.look()
+        """Outline and name the label under the mouse if the mouse has moved since the last answer."""
+        self._follower.show_answer()
         place = (event.mouse_x, event.mouse_y)
         found = _region_at(context, *place)
         if found is None and display.hover is not None:
@@ -99,18 +102,18 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
         tags.follow[:] = [(region.as_pointer(), *mouse)]
         try:
             with context.temp_override(area=area, region=region):  # type: ignore[attr-defined]
-                asked = self._follower.moved(cast(Context, bpy.context), need_splat(context), mouse)
+                asked = self._follower.mouse_moved(cast(Context, bpy.context), need_splat(context), mouse)
         except BgsError:
-            asked = True  # no labels any more: nothing to name
+            asked = True  # the splat has no labels any more, so there is nothing to name
         if asked:
             self._asked = place
 
     def work(self, _context: Context) -> None:
-        """Nothing without a mouse."""
+        """Do nothing, because picking needs a mouse."""
 
 
 def _region_at(context: Context, x: int, y: int) -> tuple[bpy.types.Area, bpy.types.Region] | None:
-    """The 3D view under a window position, unless something lies over it (sidebar, toolbar, header)."""
+    """The 3D view at a window position in pixels, or None if another region (sidebar, toolbar, header) covers it."""
     for area in context.screen.areas:
         if area.type != "VIEW_3D" or not (area.x <= x < area.x + area.width and area.y <= y < area.y + area.height):
             continue

@@ -1,1 +1,1 @@
-"""What the extension computes, in plain Python and NumPy: no bpy here, so tests need no Blender."""
+"""The extension's computations in plain Python and NumPy. Nothing here imports bpy, so tests need no Blender."""

@@ -1,8 +1,8 @@
-"""Which Blender attribute holds which PLY property, and how each turns into the other without losing a bit.
+"""Converts PLY properties to Blender attributes and back without losing a bit.
 
 Names follow Blender 5.3's own splat importer (`position`, `scale`, `rotation`, `radiance:base`, `radiance:sh_k`), so
-that the same file shows as native splats there. Activations lose bits (exp, sigmoid, normalising), therefore the raw
-values ride along in `bgs_raw_*`; on the way back a raw value is used wherever the activated one was not edited.
+Blender 5.3 can show the cloud as native splats. Activations (exp, sigmoid, normalising) lose bits. The attributes
+`bgs_raw_*` therefore keep the raw values. The export uses a raw value wherever its activated value was not edited.
 """
 
 import json
@@ -18,7 +18,7 @@ from bgs_engine.io.run_folder import codes_in
 
 @dataclass(frozen=True)
 class Kind:
-    """How a Blender attribute type is read and written in bulk: `foreach_set(key, flat array of dtype)`."""
+    """How to read and write a Blender attribute type in bulk: `foreach_set(key, flat array of dtype)`."""
 
     key: str
     width: int
@@ -41,19 +41,19 @@ RAW_POSITION, RAW_SCALE, RAW_ROTATION = "bgs_raw_position", "bgs_raw_scale", "bg
 RAW_OPACITY = "bgs_raw_opacity"
 CODE, LABEL, ROW, COLOR, CONFIDENCE = "bgs_code", "bgs_label", "bgs_row", "bgs_color", "bgs_confidence"
 RADIUS = "radius"
-INSTANCED = "bgs_instanced"  # 1 on the ellipsoids of a render, for the material
-IN_OBJECTS = "bgs_in_objects"  # of a cloud some of whose labels were made into objects: the Gaussians of these
-SELECTED = ".selection"  # the name that Blender's own point-cloud edit mode uses, so its tools select for us
+INSTANCED = "bgs_instanced"  # 1 on the ellipsoids of a render; the material reads it
+IN_OBJECTS = "bgs_in_objects"  # on a whole cloud: the Gaussians in label objects, if only some labels have one
+SELECTED = ".selection"  # the name that Blender's point-cloud edit mode uses, so Blender's own tools set it too
 OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,
        CONFIDENCE, IN_OBJECTS)  # fmt: skip
 LONGEST_NAME = 60  # bytes; Blender cuts attribute names at 63
 
-TINY_SCALE = 1e-6  # scene units, for rows whose scale is not finite: nothing to draw, nothing to divide by zero
+TINY_SCALE = 1e-6  # scene units; replaces a scale that is not finite, so that nothing divides by zero
 
 
 @dataclass(frozen=True)
 class Column:
-    """One attribute to make: values [N] or [N, width], already of the kind's dtype."""
+    """One attribute: its name, Blender's data type and its values, [N] or [N, width], in that type's dtype."""
 
     name: str
     data_type: str
@@ -62,29 +62,29 @@ class Column:
 
 @dataclass(frozen=True)
 class PlyLayout:
-    """The property order, types and comments of the PLY a cloud came from; kept as text with the cloud."""
+    """The property order, types and comments of the PLY that a cloud came from. The cloud keeps it as text."""
 
     properties: tuple[tuple[str, str], ...]
     comments: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, ply: SplatPly) -> "PlyLayout":
-        """The layout of an opened PLY."""
+        """The PLY layout of an opened PLY."""
         return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments)
 
     @classmethod
     def parse(cls, text: str) -> "PlyLayout":
-        """From `to_text`."""
+        """The PLY layout that `to_text` wrote."""
         data = json.loads(text)
         return cls(tuple((n, t) for n, t in data["properties"]), tuple(data["comments"]))
 
     def to_text(self) -> str:
-        """As one string, for a custom property."""
+        """The PLY layout as one string, for a custom property."""
         return json.dumps({"properties": self.properties, "comments": self.comments})
 
     @property
     def dtype(self) -> np.dtype:
-        """Packed row type."""
+        """NumPy type of one packed row."""
         return np.dtype(list(self.properties))
 
     @property
@@ -93,14 +93,14 @@ class PlyLayout:
         return sum(name.startswith("f_rest_") for name, _ in self.properties) // 3
 
     def with_codes(self) -> "PlyLayout":
-        """The same with seg_0..seg_3 at its end, unless codes are there already."""
+        """The same PLY layout with seg_0..seg_3 at its end, unless it has codes already."""
         names = {name for name, _ in self.properties}
         extra = [(name, "|u1") for name in CODE_BYTE_NAMES if name not in names]
         return self if CODE_INT_NAME in names else PlyLayout((*self.properties, *extra), self.comments)
 
 
 def columns_of(ply: SplatPly) -> Iterator[Column]:
-    """Every attribute of a splat, one after the other so that only one is in memory beside Blender's copy."""
+    """Yield every attribute of a splat. Only one at a time is in memory beside Blender's copy."""
     position = ply.columns(("x", "y", "z"))
     raw_scale = ply.columns(("scale_0", "scale_1", "scale_2"))
     raw_rotation = ply.columns(("rot_0", "rot_1", "rot_2", "rot_3"))
@@ -137,7 +137,7 @@ def columns_of(ply: SplatPly) -> Iterator[Column]:
 
 
 def _extra_columns(ply: SplatPly) -> Iterator[Column]:
-    """Properties that no splat needs, and standard ones of another type than float32, bit for bit."""
+    """Yield, bit for bit, properties that a splat does not need and standard ones that are not float32."""
     coded = codes_in(ply) is not None
     for index, name in enumerate(ply.names):
         kind = ply.dtype[name]
@@ -148,12 +148,15 @@ def _extra_columns(ply: SplatPly) -> Iterator[Column]:
 
 
 def is_standard(name: str) -> bool:
-    """Whether a PLY property has a place of its own among the splat attributes."""
+    """Whether a splat attribute holds this PLY property."""
     return name in SPLAT_PROPERTIES or name.startswith("f_rest_")
 
 
 def extra_name(name: str, index: int) -> str:
-    """The attribute that keeps PLY property `name`, the file's `index`-th; prefixed where the plain name is taken."""
+    """The name of the attribute that keeps PLY property `name`, the file's `index`-th.
+
+    It has the prefix `ply:` if the plain name is already in use.
+    """
     if len(name.encode()) > LONGEST_NAME:
         return f"ply:#{index}"
     taken = name in OWN or is_standard(name) or name.startswith((".", "radiance:"))
@@ -182,12 +185,12 @@ def unpack_scalar(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def clean_position(raw: np.ndarray) -> np.ndarray:
-    """Positions [N, 3] with non-finite ones at the origin: one NaN would spoil Blender's bounding box."""
+    """Positions [N, 3] with non-finite ones moved to the origin, because one NaN breaks Blender's bounding box."""
     return np.where(np.isfinite(raw).all(1, keepdims=True), raw, np.float32(0))
 
 
 def activate_scale(raw: np.ndarray) -> np.ndarray:
-    """Standard deviations [N, 3], scene units, from logarithms."""
+    """Standard deviations [N, 3] in scene units from their logarithms."""
     with np.errstate(over="ignore", invalid="ignore"):
         scale = np.exp(raw)
     bad = ~np.isfinite(scale)
@@ -197,7 +200,7 @@ def activate_scale(raw: np.ndarray) -> np.ndarray:
 
 
 def activate_rotation(raw: np.ndarray) -> np.ndarray:
-    """Unit quaternions [N, 4], (w, x, y, z)."""
+    """Unit quaternions [N, 4], (w, x, y, z), from quaternions of any length. Invalid ones become the identity."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         unit = raw / np.sqrt(np.einsum("ij,ij->i", raw, raw))[:, None]
     bad = ~np.isfinite(unit).all(1)
@@ -210,10 +213,10 @@ Getter = Callable[[str], np.ndarray | None]
 
 
 def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
-    """Structured PLY rows [count] from attributes; `get(name)` returns an attribute's values or None.
+    """Structured PLY rows [count] from attributes. `get(name)` returns an attribute's values or None.
 
-    Rows whose attributes were not edited come out with the bytes they came in with. Attributes that a property needs
-    but that are gone (deleted by the user) give 0.
+    Rows that were not edited have the same bytes as in the source file. A property is 0 if the user deleted its
+    attribute.
     """
     out = np.zeros(count, layout.dtype)
     standard: dict[str, np.ndarray] = {}
@@ -260,7 +263,7 @@ def _restored(
     activate: Callable[[np.ndarray], np.ndarray],
     invert: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray | None:
-    """Raw values where the activated ones were left alone, freshly inverted ones where they were edited."""
+    """Raw values where the activated ones were not edited, and inverted activated values where they were."""
     if value is None:
         return raw
     if raw is None:

@@ -1,8 +1,7 @@
-"""Which label of a new segmentation is which of the old one: so that names, colours and objects outlive a second run.
+"""Carries names, colours and hidden labels over from the old labels to the new ones after a second segmentation.
 
-Label numbers of two runs have nothing to do with each other. What they share are Gaussians: two labels are the same
-thing when more than half of their union is in both. Of two labels of one level at most one can be that to a third, so
-there is nothing to assign, only to look up.
+The label numbers of two runs are unrelated, so labels are matched by their Gaussians. Two labels match if their
+intersection over union is above 0.5. At this threshold a label matches at most one other label of a level.
 """
 
 import re
@@ -12,34 +11,34 @@ import numpy as np
 
 from .label_tree import CodeTable, Key
 
-SAME = 0.5  # intersection over union above which two labels are one thing; at this value the partner is unique
+LEAST_IOU = 0.5  # two labels match above this intersection over union; from 0.5 on, the match is unique
 _AUTOMATIC = re.compile(r"L\d+_\d+(_\d+)?")
 
 
 @dataclass
-class Kept:
-    """What people see of labels, by (level, label): names they gave, colours, closed eyes."""
+class LabelSettings:
+    """What users can change on labels, by (level, label): names, sRGB colours in 0..1, and which labels are hidden."""
 
     names: dict[Key, str] = field(default_factory=dict)
     colors: dict[Key, tuple[float, float, float]] = field(default_factory=dict)
     hidden: set[Key] = field(default_factory=set)
 
-    def moved(self, partners: dict[Key, Key]) -> "Kept":
-        """The same for new labels, where an old one has a partner; automatic names stay behind."""
+    def for_new_labels(self, partners: dict[Key, Key]) -> "LabelSettings":
+        """The settings for the new labels. `partners` maps old to new ones. Automatic names are not carried over."""
         names = {partners[key]: name for key, name in self.names.items() if key in partners and not is_automatic(name)}
         colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
-        return Kept(names, colors, {partners[key] for key in self.hidden if key in partners})
+        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners})
 
 
 def is_automatic(name: str) -> bool:
-    """Whether a label's name is the one it gets by itself, `L<level>_<rank>`."""
+    """Whether a label's name has the automatic form `L<level>_<rank>`."""
     return _AUTOMATIC.fullmatch(name) is not None
 
 
 def partners(old: CodeTable, new: CodeTable) -> dict[Key, Key]:
-    """New (level, label) of old ones that share more than half of their union; both tables are of the same Gaussians.
+    """Map each old (level, label) to the new one it matches. Both tables are of the same Gaussians, in one order.
 
-    Levels beyond those that both have are left out.
+    Labels without a match are left out, and so are levels that only one table has.
     """
     pair = old.inverse.astype(np.int64) * len(new.unique) + new.inverse
     pairs, both = np.unique(pair, return_counts=True)
@@ -53,7 +52,7 @@ def partners(old: CodeTable, new: CodeTable) -> dict[Key, Key]:
         np.add.at(shared, (a[first], b[second]), both)
         size_a = np.bincount(a, weights=old.counts, minlength=len(a_ids))
         size_b = np.bincount(b, weights=new.counts, minlength=len(b_ids))
-        same = shared > SAME * (size_a[:, None] + size_b[None, :] - shared)
+        same = shared > LEAST_IOU * (size_a[:, None] + size_b[None, :] - shared)
         for i, j in zip(*np.nonzero(same), strict=True):
             out[(level, int(a_ids[i]))] = (level, int(b_ids[j]))
     return out

@@ -1,16 +1,16 @@
-"""Where to look after an import, and how big a point is drawn: robust against haze and far-away floaters."""
+"""The box to look at after an import, and the radius of each point. Haze and far-away floaters do not affect them."""
 
 import numpy as np
 
-CORE_SHARE = 0.90  # of the opacity that must be in view; the rest of a capture is mostly sky and floaters
-VISIBLE_OPACITY = 0.1  # fainter Gaussians are haze: drawn as solid points they would hide what is behind them
-LARGEST_QUANTILE = 0.98  # a few background Gaussians are as large as the scene; points are capped here
+CORE_SHARE = 0.90  # share of the opacity that must be in view; the rest of a capture is mostly sky and floaters
+VISIBLE_OPACITY = 0.1  # fainter Gaussians are haze; as solid points they would hide the Gaussians behind them
+LARGEST_QUANTILE = 0.98  # limits the radii, because a few background Gaussians are as large as the scene
 
 
 def core_box(positions: np.ndarray, opacities: np.ndarray, share: float = CORE_SHARE) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper corner [3] of the box that holds `share` of the opacity along each axis.
 
-    positions [N, 3], opacities [N] in 0..1. At most about 200,000 Gaussians are looked at.
+    positions [N, 3] in scene units, opacities [N] in 0..1. It samples at most about 200,000 Gaussians.
     """
     step = max(1, len(positions) // 200_000)
     points, weights = positions[::step].astype(np.float64), opacities[::step].astype(np.float64) + 1e-9
@@ -25,9 +25,9 @@ def core_box(positions: np.ndarray, opacities: np.ndarray, share: float = CORE_S
 
 
 def point_radii(scales: np.ndarray, opacities: np.ndarray) -> np.ndarray:
-    """Display radius [N], scene units: the mean standard deviation, capped, smaller where fainter; 0 for haze.
+    """Display radius [N] in scene units: mean standard deviation x sqrt(opacity), capped; 0 for haze.
 
-    scales [N, 3] standard deviations, opacities [N] in 0..1.
+    scales [N, 3] are standard deviations in scene units, opacities [N] are in 0..1.
     """
     radii = scales.mean(1) * np.sqrt(opacities)
     visible = opacities >= VISIBLE_OPACITY

@@ -1,20 +1,20 @@
-"""Rotating spherical-harmonics colours, so that an object turned in Blender still shines on its own side.
+"""Rotates spherical-harmonics colours together with an object.
 
-The basis is the real one of the 3DGS renderer (degree 0 to 3, with its signs). Rotating never mixes bands: band l has
-2 l + 1 coefficients and its own (2 l + 1)-square matrix, found by evaluating the band in enough directions.
+The basis is the real one of the 3DGS renderer (degree 0 to 3, with its signs). A rotation never mixes bands. Band l has
+2 l + 1 coefficients and a (2 l + 1)-square matrix of its own, which is fitted to the band's values in many directions.
 """
 
 import numpy as np
 
 BANDS = (slice(0, 1), slice(1, 4), slice(4, 9), slice(9, 16))
-_C1 = 0.4886025119029199  # sqrt(3 / (4 pi)); the others likewise are the norms of the real harmonics
+_C1 = 0.4886025119029199  # sqrt(3 / (4 pi)); the other constants are norms of real harmonics too
 _C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
 _C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
 _C0 = 0.28209479177387814
 
 
 def basis(directions: np.ndarray) -> np.ndarray:
-    """The 16 harmonics of degree 0 to 3 in unit `directions` [P, 3]; [P, 16], float64."""
+    """The 16 harmonics of degree 0 to 3, float64 [P, 16], in unit `directions` [P, 3]."""
     x, y, z = np.asarray(directions, np.float64).T
     xx, yy, zz = x * x, y * y, z * z
     return np.stack(
@@ -41,10 +41,11 @@ def basis(directions: np.ndarray) -> np.ndarray:
 
 
 def rotation_matrix(rotation: np.ndarray, coefficients: int) -> np.ndarray:
-    """The matrix [K, K] that turns coefficients with `rotation` (orthogonal [3, 3], reflections too), K = 1, 4, 9, 16.
+    """The matrix [K, K] that rotates a channel's K = `coefficients` (1, 4, 9 or 16).
 
-    The turned function in direction d is the old one in direction R^T d, so every band's new coefficients solve
-    basis(d) c' = basis(R^T d) c over more directions than the band has coefficients.
+    `rotation` is orthogonal, [3, 3]; reflections are allowed. The rotated function in direction d equals the old one
+    in direction R^T d. The new coefficients c' of a band therefore solve basis(d) c' = basis(R^T d) c. It is solved
+    over more directions than the band has coefficients.
     """
     directions = np.random.default_rng(0).normal(size=(64, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Labels of a cloud as a small table: all codes in use, once, and what follows from them at every level.
+"""The labels of a cloud as a small table of the different codes in use.
 
-A million Gaussians carry at most some thousand different codes. Everything about labels is computed on those, and one
-gather brings it back to the Gaussians: that is why moving the level slider is quick.
+A million Gaussians have at most a few thousand different codes. Labels are computed on those, and one gather brings the
+result back to the Gaussians. This makes the level slider fast.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ Key = tuple[int, int]  # (level, label)
 
 @dataclass(frozen=True)
 class Entry:
-    """One label of one level; `color` is sRGB 0..1."""
+    """One label of one level. `count` is its number of Gaussians; `color` is sRGB in 0..1."""
 
     level: int
     label: int
@@ -35,7 +35,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class CodeTable:
-    """The different codes of a cloud: unique uint32 [U] ascending, counts [U], and inverse int32 [N] into them."""
+    """The different codes of a cloud: `unique` uint32 [U], ascending, and `counts` [U] of their Gaussians.
+
+    `inverse` int32 [N] is the index into `unique` of each Gaussian's code.
+    """
 
     layout: BitLayout
     unique: np.ndarray
@@ -44,12 +47,12 @@ class CodeTable:
 
     @classmethod
     def of(cls, codes: np.ndarray, layout: BitLayout) -> "CodeTable":
-        """From codes int32 [N]."""
+        """The table of codes, int32 [N]."""
         unique, inverse, counts = np.unique(codes.view(np.uint32), return_inverse=True, return_counts=True)
         return cls(layout, unique, counts, inverse.reshape(-1).astype(np.int32))
 
     def labels(self, level: int) -> np.ndarray:
-        """Label at `level` of every different code, uint32 [U]."""
+        """The label at `level` of every different code, uint32 [U]."""
         return self.layout.labels(self.unique, level)
 
     def rows(self, level: int, label: int) -> np.ndarray:
@@ -57,7 +60,7 @@ class CodeTable:
         return (self.labels(level) == np.uint32(label))[self.inverse]
 
     def groups(self, level: int) -> dict[int, np.ndarray]:
-        """Row numbers of each label at `level`: one sort, then slices."""
+        """Row numbers of each label at `level`. It sorts once and takes slices."""
         ids, index = np.unique(self.labels(level), return_inverse=True)
         label_of_row = index.reshape(-1).astype(np.int32)[self.inverse]
         order = np.argsort(label_of_row, kind="stable")
@@ -70,7 +73,10 @@ def build_entries(
     names: Mapping[Key, str] | None = None,
     colors: Mapping[Key, tuple[float, float, float]] | None = None,
 ) -> list[Entry]:
-    """All labels of all levels, coarse to fine, each level largest first; given names and colours are kept."""
+    """All labels of all levels, coarse to fine, and largest first within a level.
+
+    Labels in `names` and `colors` (sRGB in 0..1) keep those; the others get automatic ones.
+    """
     names, colors = names or {}, dict(colors or {})
     entries: list[Entry] = []
     for level in range(1, table.layout.levels + 1):
@@ -87,7 +93,7 @@ def build_entries(
             siblings[parent] = place + 1
             if key not in colors:
                 above = colors[(level - 1, parent)] if level > 1 else None
-                while (color := color_at(level, place, above)) in taken:  # a label made by hand beside kept ones
+                while (color := color_at(level, place, above)) in taken:  # an older sibling kept this colour
                     place += 1
                 colors[key] = color
             taken.add(colors[key])
@@ -108,10 +114,10 @@ def _free_name(name: str, used: set[str]) -> str:
 def list_order(
     entries: Iterable[tuple[int, str, int]], level: int, needle: str, by_name: bool
 ) -> tuple[list[bool], list[int]]:
-    """For a list of (level, name, count): which are shown at `level` and match `needle`, and the order to show.
+    """Filter and sort `entries` of (level, name, count) for Blender's UIList.
 
-    Returns (shown per entry, new position per entry), the two lists that Blender's UIList wants. Sorted by size,
-    largest first, or by name.
+    Returns two lists with a value per entry: whether it is of `level` and its name contains `needle`, and its new
+    position. Entries are sorted by name, or by count with the largest first.
     """
     rows = list(entries)
     needle = needle.casefold()
@@ -128,10 +134,10 @@ def list_order(
 
 
 def free_label(used: Iterable[int], parent: int, layout: BitLayout, level: int) -> int:
-    """A label of `level` under `parent` that nobody uses.
+    """The first label of `level` under `parent` that is not in `used`.
 
     Raises:
-        UsageError: all 2^D_level children of the parent are taken.
+        UsageError: all 2^bits children of the parent are in use.
     """
     bits = layout.level_bits[level - 1]
     taken = set(used)
@@ -145,10 +151,13 @@ def free_label(used: Iterable[int], parent: int, layout: BitLayout, level: int) 
 
 
 def reassign(codes: np.ndarray, rows: np.ndarray, layout: BitLayout, level: int, target: int) -> np.ndarray:
-    """Codes, int32 [N], after the Gaussians `rows` (bool [N]) were given label `target` at `level`.
+    """New codes, int32 [N], in which the Gaussians `rows` (bool [N]) have label `target` at `level`.
 
-    Finer bits stay as they are, except where they would fall on a part that the target already has: a moved part
-    stays a part of its own under its new parent.
+    Finer bits do not change, unless the target already has a child with the same child number. A moved child then
+    gets a free child number, so that it does not merge with the other one.
+
+    Raises:
+        UsageError: the target has no free child number.
     """
     shift = layout.total - layout.bits_to(level)
     new = codes.view(np.uint32).copy()
@@ -170,8 +179,8 @@ def reassign(codes: np.ndarray, rows: np.ndarray, layout: BitLayout, level: int,
     return new.view(np.int32)
 
 
-def grown(codes: np.ndarray, layout: BitLayout, row: int, level: int) -> tuple[int, np.ndarray]:
-    """(label, bool [N]): every Gaussian that shares the label of Gaussian `row` at `level`."""
+def same_label(codes: np.ndarray, layout: BitLayout, row: int, level: int) -> tuple[int, np.ndarray]:
+    """The label of Gaussian `row` at `level`, and which Gaussians have the same label, bool [N]."""
     labels = layout.labels(codes, level)
     return int(labels[row]), labels == labels[row]
 

@@ -1,4 +1,4 @@
-"""A Blender camera as the engine's: OpenCV axes, focal lengths and centre in pixels."""
+"""Converts a Blender camera to the engine's camera: OpenCV axes, focal lengths and principal point in pixels."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,10 @@ _TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender looks along -z with y up
 
 @dataclass(frozen=True)
 class Lens:
-    """fx, fy, cx, cy in pixels (fx, fy pixels per scene unit where rays are parallel)."""
+    """Focal lengths fx, fy and principal point cx, cy in pixels.
+
+    For an orthographic camera, fx and fy are pixels per scene unit.
+    """
 
     fx: float
     fy: float
@@ -19,7 +22,7 @@ class Lens:
 
 
 def lens_of(projection: np.ndarray, width: int, height: int) -> Lens:
-    """From a projection matrix [4, 4] to OpenGL's clip space; lens shift and pixel aspect are in it already."""
+    """The lens of a projection matrix [4, 4] to OpenGL's clip space. It contains lens shift and pixel aspect."""
     orthographic = projection[3, 2] == 0
     # clip.x / clip.w: perspective P00 x/depth - P02, orthographic P00 x + P03; likewise y, which points up.
     shift_x, shift_y = (projection[0, 3], projection[1, 3]) if orthographic else (-projection[0, 2], -projection[1, 2])
@@ -33,5 +36,5 @@ def lens_of(projection: np.ndarray, width: int, height: int) -> Lens:
 
 
 def viewmat_of(to_camera: np.ndarray) -> np.ndarray:
-    """World → camera with OpenCV axes [4, 4] from Blender's view matrix."""
+    """The world-to-camera matrix [4, 4] with OpenCV axes from Blender's view matrix [4, 4]."""
     return _TO_OPENCV @ to_camera

@@ -1,4 +1,4 @@
-"""Colours of labels: neighbours differ, and a child is a shade of its parent, so a finer level reads as a refinement.
+"""Colours of labels. Siblings differ, and a child has a shade of its parent's colour.
 
 A colour depends only on the parent's colour and the child's place among its siblings, never on the level shown or on
 how many labels exist, and a label keeps the colour it was once given.

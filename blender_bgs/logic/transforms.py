@@ -1,4 +1,4 @@
-"""Object transforms applied to splat rows: position, rotation, scale and colour all follow, or nothing changes."""
+"""Applies object transforms to splat rows: to positions, rotations, scales, spherical harmonics and normals."""
 
 import numpy as np
 
@@ -11,33 +11,37 @@ _UP_ROTATIONS = {
     "Y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     "Z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
 }
-IDENTITY_TOLERANCE = 1e-6  # of the matrix's own size: what float32 object matrices lose by being multiplied back
+IDENTITY_TOLERANCE = 1e-6  # relative; rounding error of float32 object matrices that are multiplied and inverted
 
 
 def up_matrix(up_axis: str) -> np.ndarray:
-    """4 x 4 matrix from file space to Blender's Z-up space: NEG_Y (captures: y points down), Z or Y."""
+    """The matrix [4, 4] from file space to Blender's Z-up space.
+
+    `up_axis` is NEG_Y (captures, where y points down), Z or Y.
+    """
     matrix = np.eye(4)
     matrix[:3, :3] = _UP_ROTATIONS[up_axis]
     return matrix
 
 
 def change_since_import(world: np.ndarray, imported: np.ndarray) -> np.ndarray | None:
-    """What happened to an object after import, 4 x 4 in file space, or None if nothing did.
+    """The transform of an object since its import, [4, 4] in file space, or None if it did not change.
 
-    world, imported: object-to-world matrices now and at import.
+    `world` and `imported` are the object-to-world matrices [4, 4] now and at import.
     """
     change = np.linalg.inv(imported) @ world
-    # Translations are compared on the scale of the translation itself: the scene's unit may be anything.
+    # The tolerance of a translation is relative to its length, because scenes have different units.
     size = max(1.0, float(np.abs(change[:3, 3]).max()), float(np.abs(imported[:3, 3]).max()))
     close = np.abs(change[:3, :3] - np.eye(3)).max() < IDENTITY_TOLERANCE
     return None if close and np.abs(change[:3, 3]).max() < IDENTITY_TOLERANCE * size else change
 
 
 def transform_rows(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Copies of structured splat rows with a 4 x 4 transform baked into position, shape, colour and normals.
+    """Copies of structured splat rows with the transform `matrix` [4, 4] baked into them.
 
-    Rotation with even scale multiplies quaternions and adds to log scales; uneven scale, shear and mirroring go
-    through the covariance A S A^T and its eigenvectors. Colours follow the rotation nearest to A (polar part).
+    A rotation with uniform scale multiplies quaternions and adds to log scales. Non-uniform scale, shear and mirroring
+    use the eigenvectors of the covariance A S A^T. Spherical harmonics and normals follow the rotation nearest to A
+    (its polar part).
     """
     out = rows.copy()
     linear = np.asarray(matrix[:3, :3], np.float64)
@@ -76,14 +80,14 @@ def _turn_colors(rows: np.ndarray, out: np.ndarray, turn: np.ndarray) -> None:
 
 def _transform_shapes(logs: np.ndarray, quats: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     axes = linear @ (quaternion_matrices(quats) * np.exp(logs)[:, None, :])
-    # One-sided SVD of the transformed axes: the covariance's eigenvectors without squaring its condition number.
+    # The SVD of the transformed axes gives the covariance's eigenvectors without squaring the condition number.
     u, singular, _ = np.linalg.svd(axes)
     u[np.linalg.det(u) < 0, :, 2] *= -1
     return np.log(np.maximum(singular, np.finfo(np.float32).tiny)), matrices_quaternions(u)
 
 
 def multiply_quaternions(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Hamilton product of `a` [4] with each of `b` [N, 4], (w, x, y, z): first b's rotation, then a's."""
+    """Hamilton products [N, 4] of `a` [4] with each of `b` [N, 4], (w, x, y, z): b's rotation comes first."""
     w, x, y, z = a
     left = np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
     return b @ left.T
@@ -103,12 +107,15 @@ def quaternion_matrices(quats: np.ndarray) -> np.ndarray:
 
 
 def matrix_quaternion(matrix: np.ndarray) -> np.ndarray:
-    """The unit quaternion [4] of one rotation matrix."""
+    """The unit quaternion [4], (w, x, y, z), of one rotation matrix [3, 3]."""
     return matrices_quaternions(matrix[None])[0]
 
 
 def matrices_quaternions(matrices: np.ndarray) -> np.ndarray:
-    """Unit quaternions [N, 4] of rotation matrices [N, 3, 3] (Bar-Itzhack 2000: the top eigenvector of a 4 x 4)."""
+    """Unit quaternions [N, 4], (w, x, y, z), of rotation matrices [N, 3, 3].
+
+    Bar-Itzhack 2000: the quaternion is the eigenvector of a 4 x 4 matrix with the largest eigenvalue.
+    """
     m = matrices
     k = np.empty((len(m), 4, 4))
     trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]

@@ -1,1 +1,1 @@
-"""Labels as objects of their own in a tree of collections, and back into one cloud."""
+"""Makes label objects in a tree of collections, and merges them back into one cloud."""

@@ -1,4 +1,7 @@
-"""Labels as objects in nested collections, coarse → fine, and back into one cloud without loss."""
+"""Makes one object per label, in collections that are nested from coarse to fine, and keeps them up to date.
+
+The code calls a label object a part. `whole` is the cloud that it was made from.
+"""
 
 from collections.abc import Collection
 from typing import Any, cast
@@ -16,24 +19,44 @@ from ..logic import attributes as at
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import
 
-SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
+SPLAT_COPIED = (
+    "is_splat",
+    "source_path",
+    "run_folder",
+    "run_id",
+    "layout",
+    "up_axis",
+    "level_bits",
+    "levels",
+    "color_mode",
+)
 
-
-# On the whole cloud: the level and labels that parts were made of, and the labels wanted, when that is not all of them.
+# Custom properties of the whole cloud: the level of its parts, the labels that got parts, and the labels that the user
+# chose. ONLY is missing if the user chose all labels.
 LEVEL, MADE, ONLY = "bgs_part_level", "bgs_made", "bgs_only"
-NO_LABEL: Key = (0, 0)  # of a part whose label is not there any more; there is no level 0
+NO_LABEL: Key = (0, 0)  # marks a part whose label does not exist any more; there is no level 0
 
 
 def make_tree(
     scene: SplatScene, whole: SplatObject, level: int, only: Collection[int] | None = None, gone: Collection[int] = ()
 ) -> list[SplatObject]:
-    """One object per label of `level` in a tree of collections named after the labels; the whole cloud is hidden.
+    """Make one object per label of `level`, in collections named after the labels, and hide the whole cloud.
 
-    Made again after labels changed, objects of labels that are still there keep transform, name, materials and
-    collection. Labels `gone` get none, because somebody deleted theirs. Returns the parts.
+    An existing part keeps its transform, name, materials and collection if its label still exists. The parts of other
+    labels are removed.
+
+    Args:
+        scene: the scene that gets the collections.
+        whole: the whole cloud.
+        level: the level of the labels, counted from 1.
+        only: the labels that get parts, besides those that have one already; None means all.
+        gone: labels that get no part, because the user deleted theirs.
+
+    Returns:
+        The parts.
 
     Raises:
-        UsageError: no labels, or none of the chosen ones exists.
+        UsageError: the cloud has no labels, or none of the chosen labels exists.
     """
     layout = code_tables.bit_layout_of(whole)
     layout.bits_to(level)
@@ -41,13 +64,13 @@ def make_tree(
     groups = code_tables.table_of(whole).groups(level)
     old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in code_tables.parts_of(whole)}
     if only is not None:
-        wanted = {*only, *(label for at_level, label in old if at_level == level)}  # those that are there stay
+        wanted = {*only, *(label for at_level, label in old if at_level == level)}  # existing parts stay
         groups = {label: rows for label, rows in groups.items() if label in wanted or label in gone}
     deleted = {label: groups.pop(label) for label in gone if label in groups}
     ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
-    groups = dict(sorted(groups.items(), key=lambda item: _place(layout, ranks, level, item[0])))
+    groups = dict(sorted(groups.items(), key=lambda item: _tree_position(layout, ranks, level, item[0])))
     if not groups:
-        raise UsageError("None of these labels holds Gaussians.", "Choose labels from the list.")
+        raise UsageError("None of these labels has Gaussians.", "Choose labels from the list.")
     for part in code_tables.parts_of(whole):
         if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
             remove_part(part)
@@ -58,7 +81,7 @@ def make_tree(
         whole.bgs.part_collection = root
     rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
     world = point_clouds.world_of(whole)
-    homes = _Homes(root, whole, {key: row.name for key, row in rows_by_key.items()})
+    collections = _LabelCollections(root, whole, {key: row.name for key, row in rows_by_key.items()})
     parts: list[SplatObject] = []
     for label, rows in groups.items():
         row = rows_by_key[(level, label)]
@@ -69,11 +92,11 @@ def make_tree(
             obj.matrix_world = Matrix(world.tolist())
             for material in whole.data.materials:
                 cloud.materials.append(material)
-            homes.of(level, label).objects.link(obj)
+            collections.of(level, label).objects.link(obj)
         else:
             for material in obj.data.materials:
                 cloud.materials.append(material)
-            swap_data(obj, cloud)
+            replace_cloud(obj, cloud)
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
@@ -91,9 +114,9 @@ def make_tree(
 
 
 def update_tree(scene: SplatScene, whole: SplatObject, also: Collection[int] = ()) -> list[SplatObject]:
-    """Make the tree again after labels changed: the same level and labels as before, and the labels `also`.
+    """Update the label objects after labels changed. It uses the same level and labels, and also the labels `also`.
 
-    An object that was deleted stays deleted.
+    A label object that the user deleted stays deleted, unless its label is in `also`.
 
     Raises:
         UsageError: none of the labels exists any more.
@@ -105,7 +128,7 @@ def update_tree(scene: SplatScene, whole: SplatObject, also: Collection[int] = (
 
 
 def deleted_labels(whole: SplatObject, level: int) -> set[int]:
-    """The labels of `level` whose objects were made and do not exist any more."""
+    """The labels of `level` whose label objects the user deleted."""
     made: Any = whole.get(MADE)
     if made is None or whole[LEVEL] != level:
         return set()
@@ -114,7 +137,7 @@ def deleted_labels(whole: SplatObject, level: int) -> set[int]:
 
 
 def lost_parts(whole: SplatObject) -> list[str]:
-    """Names of parts that somebody moved and whose label is gone: they would go with the next tree."""
+    """Names of parts that the user moved and whose label does not exist any more. `make_tree` would remove them."""
     table = code_tables.table_of(whole)
     world = point_clouds.world_of(whole)
     there = {level: set(table.labels(level).tolist()) for level in range(1, whole.bgs.levels + 1)}
@@ -129,7 +152,7 @@ def lost_parts(whole: SplatObject) -> list[str]:
 def _remember_only(
     whole: SplatObject, groups: dict[int, np.ndarray] | None, deleted: dict[int, np.ndarray] | None = None
 ) -> None:
-    """Which labels were made into parts, and which Gaussians these hold or held, where that is not all of them."""
+    """Save which labels have parts, and which Gaussians these parts hold or held. `groups` is None for all labels."""
     held = whole.data.attributes.get(at.IN_OBJECTS)
     if groups is None:
         if whole.get(ONLY) is not None:
@@ -144,10 +167,9 @@ def _remember_only(
 
 
 def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
-    """Labels have new numbers: parts and collections of those that are still there are theirs from now on.
+    """Give parts and collections the new numbers of their labels. `partners` maps old to new (level, label).
 
-    `partners` gives new (level, label) of old ones. What has no partner belongs to nobody and goes when the tree is
-    made again.
+    A part or collection whose label has no match gets `NO_LABEL`. `make_tree` removes it later.
     """
     for part in code_tables.parts_of(whole):
         level, label = partners.get((part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF), NO_LABEL)
@@ -166,8 +188,8 @@ def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
             whole[name] = [signed(label) for level, label in found if level]
 
 
-def _place(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> tuple[int, ...]:
-    """Where a label stands in the tree: larger ones first, at every level, as in the list."""
+def _tree_position(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> tuple[int, ...]:
+    """The sort key of a label in the tree. As in the list, larger labels come first at every level."""
     chain = []
     for at_level in range(level, 0, -1):
         chain.append(ranks.get((at_level, label), 0))
@@ -175,8 +197,8 @@ def _place(layout: BitLayout, ranks: dict[Key, int], level: int, label: int) -> 
     return tuple(reversed(chain))
 
 
-class _Homes:
-    """The collection of every label, made when first asked for, nested by parents under `root`."""
+class _LabelCollections:
+    """The collections of the labels, nested by parents under `root`. Each is made when it is first needed."""
 
     def __init__(self, root: bpy.types.Collection, whole: SplatObject, names: dict[tuple[int, int], str]) -> None:
         self.root, self.names, self.layout = root, names, code_tables.bit_layout_of(whole)
@@ -215,7 +237,7 @@ def _copy_label_row(part: SplatObject, row: bpy.types.PropertyGroup) -> None:
 
 
 def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]) -> None:
-    """Copy every attribute: gathered once for all parts, then handed out as slices."""
+    """Copy every attribute of the whole cloud to the parts. It gathers once for all parts and then takes slices."""
     order = np.concatenate(groups)
     ends = np.cumsum([len(rows) for rows in groups])
     for column in point_clouds.columns(whole.data):
@@ -226,8 +248,8 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
             point_clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
 
 
-def swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
-    """Give an object another cloud; the one it had goes unless somebody else uses it."""
+def replace_cloud(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
+    """Give an object another cloud, and delete the old one if no other object uses it."""
     old = obj.data
     obj.data = cloud
     if old.users == 0:
@@ -235,7 +257,7 @@ def swap_data(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
 
 
 def remove_part(obj: SplatObject) -> None:
-    """Delete one part with its data."""
+    """Delete one part, and its cloud if no other object uses it."""
     data = obj.data
     bpy.data.objects.remove(obj)
     if data.users == 0:
@@ -243,7 +265,7 @@ def remove_part(obj: SplatObject) -> None:
 
 
 def remove_tree(whole: SplatObject) -> int:
-    """Delete all parts and their collections and show the whole cloud again as it was; returns the number of parts."""
+    """Delete all parts and their collections and show the whole cloud again. Returns the number of parts."""
     parts = code_tables.parts_of(whole)
     for part in parts:
         remove_part(part)
@@ -263,7 +285,7 @@ def remove_tree(whole: SplatObject) -> int:
 
 
 def _drop_empty(collection: bpy.types.Collection) -> None:
-    """Remove label collections without objects; a collection the user put something into stays."""
+    """Remove empty label collections. A collection with objects of the user stays."""
     for child in list(collection.children):
         _drop_empty(child)
         if child.get("bgs_label") and not child.objects and not child.children:
@@ -271,7 +293,7 @@ def _drop_empty(collection: bpy.types.Collection) -> None:
 
 
 def edited_parts(whole: SplatObject) -> list[str]:
-    """Names of parts whose points were deleted, added or changed by hand: what a new tree would overwrite."""
+    """Names of parts whose points the user deleted, added or moved. `make_tree` would overwrite these edits."""
     counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
     rows = point_clouds.get_column(whole.data, at.ROW)
     position = point_clouds.get_column(whole.data, at.POSITION)

@@ -1,4 +1,4 @@
-"""Label objects back into one cloud: untouched parts bit for bit, moved ones with their transform baked."""
+"""Merges label objects back into one cloud. Unchanged parts come back bit for bit; transforms are baked."""
 
 import numpy as np
 from bgs_engine.core.errors import UsageError
@@ -9,22 +9,22 @@ from ..logic import attributes as at
 from ..logic.transforms import change_since_import, transform_rows
 from . import label_objects
 
-# Recomputed for the whole cloud, so edits of these do not count.
+# These attributes are recomputed for the whole cloud, so they are not merged.
 DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED)
 
 
 def merge_back(whole: SplatObject) -> int:
-    """Put the parts together again as one cloud in the source's row order and delete them.
+    """Merge the parts into one cloud in the source file's row order and delete them. Returns the number of Gaussians.
 
-    Edits survive: deleted Gaussians stay deleted, moved objects are baked. A label without a part (only some were
-    made) keeps the whole cloud's Gaussians. Returns the number of Gaussians.
+    Edits are kept: deleted Gaussians stay deleted, and transforms of parts are baked. If only some labels had parts,
+    the other labels keep the whole cloud's Gaussians.
 
     Raises:
-        UsageError: there is nothing to merge.
+        UsageError: the cloud has no parts.
     """
     parts = code_tables.parts_of(whole)
     if not parts:
-        raise UsageError(f"{whole.name} has no label objects.", "Make Collections first.")
+        raise UsageError(f"{whole.name} has no label objects.", "Press Make Collections first.")
     in_objects = point_clouds.get_column(whole.data, at.IN_OBJECTS)
     world = point_clouds.world_of(whole)
     pieces = [_baked(part, world) for part in parts]
@@ -39,7 +39,7 @@ def merge_back(whole: SplatObject) -> int:
             point_clouds.set_column(cloud, at.Column(name, pieces[0][name][0], values))
     for material in whole.data.materials:
         cloud.materials.append(material)
-    label_objects.swap_data(whole, cloud)
+    label_objects.replace_cloud(whole, cloud)
     label_objects.remove_tree(whole)
     labels.list_labels(whole)
     appearance.refresh(whole)
@@ -47,12 +47,12 @@ def merge_back(whole: SplatObject) -> int:
 
 
 def _baked(part: SplatObject, world: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
-    """The part's attributes in the whole's space."""
+    """The part's attributes in the space of the whole cloud: name → (data type, values)."""
     out = {c.name: (c.data_type, c.values) for c in point_clouds.columns(part.data)}
     change = change_since_import(point_clouds.world_of(part), world)
     if change is None:
         return out
-    # Through PLY rows: one place knows how a transform acts on a splat.
+    # `transform_rows` works on PLY rows, so the attributes are converted to rows first.
     layout = at.PlyLayout(tuple((n, t) for n, t in part.bgs.ply_layout.properties if at.is_standard(n) and t == "<f4"))
     rows = at.rows_from(lambda name: out[name][1] if name in out else None, layout, len(part.data.points))
     rows = transform_rows(rows, change)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""Labels to objects in collections, up to date again, and back into one splat."""
+"""The operators that make, update, merge and remove label objects."""
 
 import bpy
 
@@ -10,15 +10,15 @@ from . import label_objects, merging
 
 
 class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
-    """One object per label of the level, in a tree of collections; made again, it keeps what you moved and named."""
+    """Make one object per label of the level, in collections. Existing objects keep their transforms and names."""
 
     bl_idname = "bgs.make_collections"
     bl_label = "Make Collections"
     only: bpy.props.EnumProperty(
         name="Labels",
         items=(
-            ("ALL", "All", "Every label of the level"),
-            ("SHOWN", "Shown", "Labels whose eye is open"),
+            ("ALL", "All", "All labels of the level"),
+            ("SHOWN", "Shown", "The labels that are not hidden"),
             ("CHOSEN", "Chosen", "The label chosen in the list"),
         ),
     )
@@ -41,18 +41,18 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
 
 
 def _ask_first(operator: bpy.types.Operator, context: Context, event: bpy.types.Event) -> Returned:
-    """Ask where work of the user would be lost, else go ahead."""
+    """Run the operator, but ask the user first if it would overwrite edits."""
     obj = need_splat(context)
-    said = []
+    warnings = []
     edited, lost = label_objects.edited_parts(obj), label_objects.lost_parts(obj)
     if edited:
-        said.append(f"Points of {_named(edited)} were edited. Merge Back keeps such edits; this overwrites them.")
+        warnings.append(f"Points of {_named(edited)} were edited. Merge Back keeps such edits; this overwrites them.")
     if lost:
-        said.append(f"The label of {_named(lost)} is gone, and with it goes the object that you moved.")
-    if not said:
+        warnings.append(f"You moved {_named(lost)}. This deletes it, because its label is gone.")
+    if not warnings:
         return operator.execute(context)
     return context.window_manager.invoke_confirm(
-        operator, event, title="Overwrite your edits?", message=" ".join(said), confirm_text="Overwrite"
+        operator, event, title="Overwrite your edits?", message=" ".join(warnings), confirm_text="Overwrite"
     )
 
 
@@ -61,16 +61,16 @@ def _named(names: list[str]) -> str:
 
 
 class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
-    """Make the label objects hold what their labels hold now; where you moved them, their names and materials stay."""
+    """Give the label objects the Gaussians of their labels. Transforms, names and materials stay."""
 
     bl_idname = "bgs.update_collections"
     bl_label = "Update Collections"
 
     @classmethod
-    def why_not(cls, context: Context) -> str:
-        reason = super().why_not(context)
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
         obj = splat_of(context)
-        return reason or ("" if obj and obj.bgs.parts_stale else "The objects are as their labels are")
+        return reason or ("" if obj and obj.bgs.parts_stale else "The label objects are up to date")
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         return _ask_first(self, context, event)
@@ -83,7 +83,7 @@ class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
 
 
 class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):
-    """Delete the label objects and show the whole splat again, as it was."""
+    """Delete the label objects and show the whole splat again."""
 
     bl_idname = "bgs.remove_collections"
     bl_label = "Remove Collections"
@@ -96,7 +96,7 @@ class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):
 
 
 class BGS_OT_merge_back(NeedsParts, bpy.types.Operator):
-    """Put the label objects together as one splat again; what you moved or deleted stays so."""
+    """Merge the label objects into one splat. Transforms and deleted Gaussians are kept."""
 
     bl_idname = "bgs.merge_back"
     bl_label = "Merge Label Objects Back"

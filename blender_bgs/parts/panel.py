@@ -8,7 +8,7 @@ from ..interface.sidebar import SidebarPanel, wrapped_text
 
 
 class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
-    """Labels as objects, and files."""
+    """The buttons for label objects and export."""
 
     bl_label = "Collections and Export"
     bl_idname = "BGS_PT_collections"
@@ -23,7 +23,7 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
             splat = splat_of(context).bgs
             if splat.parts_stale:
                 box = column.box()
-                text = "Labels have changed since these objects were made."
+                text = "Labels changed after the label objects were made."
                 wrapped_text(box, text, context, icon="ERROR", alert=True)
                 box.operator("bgs.update_collections", icon="FILE_REFRESH")
             column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")

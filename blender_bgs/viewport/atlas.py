@@ -1,5 +1,5 @@
 # mypy: disable-error-code="arg-type, call-arg"
-"""All clouds that were ever shown together, in one set of textures, so that one sorted draw call shows them all."""
+"""One set of textures for all shown clouds, so that one sorted draw call draws them together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from ..cloud.typed import SplatObject
 from ..logic.attributes import BASE, CONFIDENCE, POSITION, ROTATION, SCALE
 from . import packing
 
-DEGREES = (15, 8, 3, 0)  # SH coefficients above the constant one, most first
+DEGREES = (15, 8, 3, 0)  # number of SH coefficients above the constant one, for degrees 3 to 0
 
 
 @dataclass
 class Member:
-    """One object's rows in the textures, and what its cloud was when they were written."""
+    """An object in the textures: its rows `start` to `stop`, and the arrays and fingerprint of its cloud."""
 
     object_uid: int
     cloud_uid: int
     start: int
     stop: int
     arrays: packing.Arrays
-    mark: int
+    fingerprint: int
 
 
 @dataclass
 class Atlas:
-    """The textures and the numbers beside them: means [N, 3] for sorting; width in texels of every texture."""
+    """The textures of all members. `means` [N, 3] are for sorting. `width` is the width of each texture in texels."""
 
     members: list[Member]
     means: np.ndarray
@@ -42,13 +42,13 @@ class Atlas:
         return len(self.means)
 
     def member(self, obj: SplatObject) -> Member | None:
-        """The rows of an object, if it is in here with the cloud it has now."""
+        """The member of an object, or None if the textures do not hold its present cloud."""
         found = (m for m in self.members if m.object_uid == obj.session_uid and m.cloud_uid == obj.data.session_uid)
         return next(found, None)
 
 
 def texture(values: np.ndarray, width: int, layout: str) -> gpu.types.GPUTexture:
-    """A data texture from float32 values [rows x width x channels]; the format decides how the card keeps them."""
+    """A data texture from float32 values [rows x width x channels]. `layout` is the texture format, e.g. "RGBA32F"."""
     flat = np.ascontiguousarray(values, np.float32).reshape(-1)
     channels = {"R32F": 1, "RG32F": 2}.get(layout, 4)
     buffer = gpu.types.Buffer("FLOAT", len(flat), flat)
@@ -56,12 +56,12 @@ def texture(values: np.ndarray, width: int, layout: str) -> gpu.types.GPUTexture
 
 
 def texel_width() -> int:
-    """Texels in a row."""
+    """The width of the textures in texels."""
     return min(packing.WIDEST, gpu.capabilities.max_texture_size_get())
 
 
 def read_arrays(obj: SplatObject) -> tuple[packing.Arrays, int] | None:
-    """A cloud's arrays and their fingerprint, or None where an attribute is missing."""
+    """A cloud's arrays and their fingerprint, or None if it is empty or lacks an attribute."""
     data = obj.data
     position, scale = point_clouds.get_column(data, POSITION), point_clouds.get_column(data, SCALE)
     rotation, base = point_clouds.get_column(data, ROTATION), point_clouds.get_column(data, BASE)
@@ -72,8 +72,8 @@ def read_arrays(obj: SplatObject) -> tuple[packing.Arrays, int] | None:
     return arrays, packing.fingerprint([position, scale, rotation, base, *([] if confidence is None else [confidence])])
 
 
-def mark_of(obj: SplatObject) -> int | None:
-    """The fingerprint of what the textures keep of a cloud, without making arrays of it."""
+def fingerprint_of(obj: SplatObject) -> int | None:
+    """The fingerprint of a cloud's attributes in the textures, or None if it lacks one. It makes no arrays."""
     columns = [point_clouds.get_column(obj.data, name) for name in (POSITION, SCALE, ROTATION, BASE, CONFIDENCE)]
     if any(column is None for column in columns[:4]):
         return None
@@ -81,7 +81,7 @@ def mark_of(obj: SplatObject) -> int | None:
 
 
 def build(objects: Sequence[SplatObject], old: Atlas | None = None) -> Atlas | None:
-    """Textures of these objects; arrays of clouds that are as they were in `old` are used again."""
+    """The textures of these objects, or None if none can be drawn. Unchanged clouds reuse their arrays in `old`."""
     known = {m.cloud_uid: m for m in old.members} if old else {}
     members: list[Member] = []
     shown: list[SplatObject] = []
@@ -89,8 +89,12 @@ def build(objects: Sequence[SplatObject], old: Atlas | None = None) -> Atlas | N
     for obj in objects:
         uid = obj.data.session_uid
         before = known.get(uid)
-        if before is not None and len(before.arrays) == len(obj.data.points) and before.mark == mark_of(obj):
-            read: tuple[packing.Arrays, int] | None = (before.arrays, before.mark)
+        if (
+            before is not None
+            and len(before.arrays) == len(obj.data.points)
+            and before.fingerprint == fingerprint_of(obj)
+        ):
+            read: tuple[packing.Arrays, int] | None = (before.arrays, before.fingerprint)
         else:
             read = read_arrays(obj)
         if read is None:
@@ -114,7 +118,7 @@ def build(objects: Sequence[SplatObject], old: Atlas | None = None) -> Atlas | N
 
 
 def coefficients_of(obj: SplatObject) -> int:
-    """SH coefficients above the constant that a cloud has, as a whole degree: 0, 3, 8 or 15."""
+    """The number of a cloud's SH coefficients above the constant one: 0, 3, 8 or 15."""
     return next(n for n in DEGREES if n == 0 or obj.data.attributes.get(f"radiance:sh_{n - 1}") is not None)
 
 

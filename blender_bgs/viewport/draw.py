@@ -1,6 +1,6 @@
 # mypy: disable-error-code="arg-type, assignment, attr-defined, call-arg"
-# (the stubs of the gpu module have no framebuffers and no buffers)
-"""The draw handler: every visible splat of the view layer, right in depth against what Blender drew."""
+# (The stubs of the gpu module lack framebuffers and buffers.)
+"""The draw handler. It draws every visible splat of the view layer with the right depth against Blender's objects."""
 
 import time
 from dataclasses import dataclass, field
@@ -17,18 +17,18 @@ from . import atlas as atlases
 from . import look as looks
 from . import placing, shaders, timing
 from .ordering import Request, Sorter
-from .timing import on_the_card
-from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, backdrop, slab
+from .timing import in_driver
+from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, background_color, slab
 
-MOVING_LIMIT = 1_500_000  # Gaussians drawn while the view moves; more are thinned out until it rests
-HOVER_TINT, PICK_TINT = (1.0, 1.0, 1.0), (1.0, 0.35, 0.0)  # linear; Blender's own orange for what is selected
+MOVING_LIMIT = 1_500_000  # largest number of Gaussians drawn while the view moves; the others follow when it rests
+HOVER_TINT, PICK_TINT = (1.0, 1.0, 1.0), (1.0, 0.35, 0.0)  # linear; the second is Blender's orange for selections
 SOLID = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "VOLUME", "GPENCIL", "GREASEPENCIL", "ARMATURE")
-LOOK_AGAIN = 0.01  # seconds between two looks at the sorting thread while it works
+POLL_SECONDS = 0.01  # between two checks of the sorting thread
 
 
 @dataclass
 class Display:
-    """Everything that lives as long as the extension is on; nothing of it is saved."""
+    """The state of the drawing while the extension is enabled. It is not saved."""
 
     atlas: atlases.Atlas | None = None
     atlas_number: int = 0
@@ -36,18 +36,18 @@ class Display:
     look_number: int = 0
     look_key: tuple[object, ...] = ()
     hover: looks.Hover | None = None
-    scene_number: int = 0  # grows with every change of anything in the file
-    alive_number: int = -1  # scene_number when it was last looked whether all members still exist
+    scene_number: int = 0  # grows with every change in the file
+    alive_number: int = -1  # scene_number at the last check whether all members still exist
     changed: set[int] = field(default_factory=set)  # session_uid of clouds whose attributes may have changed
-    unchecked: set[int] = field(default_factory=set)  # the same, until their geometry was compared: when next shown
+    unchecked: set[int] = field(default_factory=set)  # changed clouds whose geometry has not been compared yet
     sorter: Sorter = field(default_factory=Sorter)
     views: dict[int, View] = field(default_factory=dict)
     programs: dict[str, shaders.Program] = field(default_factory=dict)
-    python_seconds: float = 0.0  # of the last redraw without the calls to the driver, for the benchmark
+    python_seconds: float = 0.0  # of the last redraw, without calls to the graphics driver; for the benchmark
     drawn_pictures: int = 0
 
     def forget(self) -> None:
-        """Another file, or the extension goes: free everything."""
+        """Free everything, because another file is opened or the extension is disabled."""
         self.sorter.stop()
         self.views.clear()
         self.atlas = self.look = self.hover = None
@@ -70,35 +70,35 @@ def shown_splats(context: Context) -> list[SplatObject]:
         if o.type == "POINTCLOUD"
         and point_clouds.is_splat(o)
         and o.visible_get(viewport=space)
-        # Blender 5.3 and later draw the colours themselves; labels are ours to show.
+        # Blender 5.3 and later draw splats in their captured colours, so only other colourings are drawn here.
         and not (native and looks.mode_of(o) == 0)
     ]
 
 
 def draw() -> None:
-    """Called by Blender for every 3D view that it redraws."""
+    """Draw the splats. Blender calls it for every 3D view that it redraws."""
     context = cast(Context, bpy.context)
     if context.region_data is None:
         return
     started = time.perf_counter()
-    timing.card = 0.0
+    timing.driver_seconds = 0.0
     objects = shown_splats(context)
     if objects and _prepare(objects):
         _draw_view(context, objects)
-        display.python_seconds = time.perf_counter() - started - timing.card
+        display.python_seconds = time.perf_counter() - started - timing.driver_seconds
     elif not objects and display.atlas is not None:
         _drop_if_gone()
 
 
 def _drop_if_gone() -> None:
-    """Free what belongs to no object of the file any more."""
+    """Free the textures if none of their objects exists any more."""
     alive = {o.session_uid for o in bpy.data.objects if o.type == "POINTCLOUD"}
     if display.atlas is not None and not any(m.object_uid in alive for m in display.atlas.members):
         display.forget()
 
 
 def _prepare(objects: list[SplatObject]) -> bool:
-    """Textures and colours up to date; whether there is anything to draw."""
+    """Update textures and colours. Returns whether there is anything to draw."""
     atlas = display.atlas
     display.unchecked |= display.changed
     if (
@@ -107,7 +107,7 @@ def _prepare(objects: list[SplatObject]) -> bool:
         or any(atlas.member(o) is None for o in objects)
         or _geometry_changed(atlas, objects)
     ):
-        # One that holds what was shown before as well, so that hiding and showing uploads nothing again.
+        # The new textures include objects that were shown before, so that showing them again uploads nothing.
         known = {m.object_uid for m in atlas.members} if atlas else set()
         wanted = {o.session_uid for o in objects} | known
         splats = [o for o in bpy.data.objects if o.type == "POINTCLOUD" and point_clouds.is_splat(o)]
@@ -127,7 +127,7 @@ def _prepare(objects: list[SplatObject]) -> bool:
 
 
 def _an_object_is_gone(atlas: atlases.Atlas) -> bool:
-    """Whether a member's object was deleted: its rows are to be freed. Looked at only after something has changed."""
+    """Whether a member's object was deleted, so that its rows can be freed. It checks only after a change."""
     if display.alive_number == display.scene_number:
         return False
     display.alive_number = display.scene_number
@@ -140,7 +140,11 @@ def _geometry_changed(atlas: atlases.Atlas, objects: list[SplatObject]) -> bool:
         if obj.data.session_uid in display.unchecked:
             display.unchecked.discard(obj.data.session_uid)
             member = atlas.member(obj)
-            if member is None or len(member.arrays) != len(obj.data.points) or atlases.mark_of(obj) != member.mark:
+            if (
+                member is None
+                or len(member.arrays) != len(obj.data.points)
+                or atlases.fingerprint_of(obj) != member.fingerprint
+            ):
                 return True
     return False
 
@@ -161,8 +165,8 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
     slabs = tuple(slab(m.start, m.stop, rows[n].to_view) for n, m in enumerate(atlas.members) if n in rows)
     version = (display.atlas_number, display.look_number if look.hidden is not None else 0)
     view.sort(key, display.sorter, atlas, Request(atlas.means, slabs, look.hidden), version)
-    if display.sorter.busy and not bpy.app.timers.is_registered(look_again):
-        bpy.app.timers.register(look_again, first_interval=LOOK_AGAIN)
+    if display.sorter.busy and not bpy.app.timers.is_registered(poll_sorter):
+        bpy.app.timers.register(poll_sorter, first_interval=POLL_SECONDS)
     if view.order is None:
         return
     matrices = projection.tobytes() + to_view.tobytes()
@@ -200,11 +204,12 @@ def _anything_solid(context: Context) -> bool:
 
 
 def _scene_depth(left: int, bottom: int, width: int, height: int) -> gpu.types.GPUTexture:
-    """What Blender has drawn so far, as a texture.
+    """The depth of what Blender has drawn so far, as a texture.
 
-    No Python call hands out the viewport's depth texture, so it is read and uploaded again; only where it matters.
+    Python has no access to the viewport's depth texture, so its values are read and uploaded again. Call it only if
+    solid objects are visible.
     """
-    with on_the_card():
+    with in_driver():
         depth = gpu.state.active_framebuffer_get().read_depth(left, bottom, width, height)
     depth.dimensions = width * height
     return gpu.types.GPUTexture((width, height), format="R32F", data=depth)
@@ -221,7 +226,7 @@ def _draw_splats(
     rows = atlases.texture(table, placing.TEXELS, "RGBA32F")
     assert view.order is not None
     with pictures.buffer.bind():
-        with on_the_card():
+        with in_driver():
             pictures.buffer.clear(color=(0.0, 0.0, 0.0, 0.0))
         gpu.state.blend_set("ALPHA_PREMULT")
         gpu.state.depth_test_set("NONE")
@@ -238,7 +243,7 @@ def _draw_splats(
         shader.uniform_float("screen", (*map(float, pictures.size), 0.0, 0.0))
         shader.uniform_float("look", (float(stride), float(atlas.coefficients), float(depth is not None), 0.0))
         if view.count:
-            with on_the_card():
+            with in_driver():
                 program.corners.draw_instanced(shader, instance_start=0, instance_count=-(-view.count // stride))
         gpu.state.blend_set("NONE")
     display.drawn_pictures += 1
@@ -254,10 +259,10 @@ def _composite(context: Context, pictures: Pictures, marked: bool) -> None:
     shader.bind()
     shader.uniform_sampler("picture_texture", pictures.color)
     shader.uniform_sampler("marks_texture", pictures.marks)
-    shader.uniform_float("background", backdrop(context))
+    shader.uniform_float("background", background_color(context))
     shader.uniform_float("hover_tint", (*HOVER_TINT, float(marked)))
     shader.uniform_float("pick_tint", (*PICK_TINT, 1.0))
-    with on_the_card():
+    with in_driver():
         program.corners.draw(shader)
     gpu.state.blend_set("NONE")
 
@@ -268,11 +273,11 @@ def _forget_closed(now: float) -> None:
         display.sorter.forget(key)
 
 
-def look_again() -> float | None:
-    """Timer while the sorting thread works: redraw when it has found an order. A thread may not touch windows."""
+def poll_sorter() -> float | None:
+    """Redraw when the sorting thread has found an order. It is a timer, because a thread must not touch windows."""
     if display.sorter.ready:
         redraw()
-    return LOOK_AGAIN if display.sorter.busy or display.sorter.ready else None
+    return POLL_SECONDS if display.sorter.busy or display.sorter.ready else None
 
 
 def _redraw_later() -> None:
@@ -280,7 +285,7 @@ def _redraw_later() -> None:
 
 
 def redraw() -> None:
-    """Have every 3D view drawn again."""
+    """Redraw every 3D view."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
@@ -288,8 +293,8 @@ def redraw() -> None:
 
 
 def stop() -> None:
-    """Free everything on the card and end the thread."""
-    for timer in (look_again, _redraw_later):
+    """Stop the timers and the sorting thread, and free everything on the graphics card."""
+    for timer in (poll_sorter, _redraw_later):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     display.forget()

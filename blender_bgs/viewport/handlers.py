@@ -1,7 +1,6 @@
-"""When splats are drawn: the draw handlers and what tells them that something changed.
+"""Adds and removes the draw handlers, and the handlers that notice changes in the file.
 
-What is drawn, and how, is in `splats`. Handlers belong to the program, not to a file: they are there from enabling the
-extension to disabling it, whatever file is opened in between.
+The drawing itself is in `draw` and `tags`. Handlers stay when another file is opened, until the extension is disabled.
 """
 
 import bpy
@@ -25,14 +24,14 @@ def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
 
 @persistent
 def _all_changed(*_: object) -> None:
-    """Undo and redo replace data without saying which."""
+    """Mark all clouds as changed, because undo and redo do not tell which data they replace."""
     draw.display.scene_number += 1
     draw.display.changed.update(cloud.session_uid for cloud in bpy.data.pointclouds)
 
 
 @persistent
 def _moved(*_: object) -> None:
-    """Another frame: what stands where may be different, the clouds are the same."""
+    """Note that objects may have moved, because the frame changed. The clouds are the same."""
     draw.display.scene_number += 1
 
 
@@ -42,7 +41,7 @@ def _forget(*_: object) -> None:
 
 
 def start() -> None:
-    """Draw from now on. A Blender without a window has nothing to draw on."""
+    """Add all handlers. Without a window, Blender gets no draw handlers."""
     bpy.app.handlers.depsgraph_update_post.append(_changed)
     for handlers in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
         handlers.append(_all_changed)
@@ -54,7 +53,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Take the drawing away and free what was uploaded."""
+    """Remove all handlers and free the textures."""
     for handle in _handles:
         bpy.types.SpaceView3D.draw_handler_remove(handle, "WINDOW")
     _handles.clear()

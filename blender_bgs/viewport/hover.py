@@ -1,5 +1,5 @@
 # mypy: disable-error-code="arg-type"
-"""The label under the mouse: found when clicked, and in a thread while the mouse moves."""
+"""Finds the label under the mouse: at once after a click, and in a thread while the mouse moves."""
 
 import threading
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ from .probing import Target, heaviest, probe
 
 @dataclass(frozen=True)
 class Question:
-    """Everything that a thread needs to find the Gaussian under the mouse; nothing of it is Blender's."""
+    """The data that a thread needs to find the Gaussian under the mouse. It holds no data of Blender.
+
+    `mouse` and `size` are in pixels; `mouse` counts from the lower left corner of the region.
+    """
 
     targets: tuple[Target, ...]
     codes: tuple[np.ndarray, ...]
@@ -26,12 +29,12 @@ class Question:
     mouse: tuple[float, float]
 
     def answer(self) -> tuple[int, int] | None:
-        """(target, row), or None where nothing is seen."""
+        """The Gaussian under the mouse as (target number, row), or None if there is none."""
         return heaviest(probe(self.targets, self.projection, self.size, self.mouse), self.codes)
 
 
 def ask(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> tuple[Question, list[SplatObject]]:
-    """The question what `whole`, or what its visible parts, shows at a position in the region; and those objects."""
+    """The question which Gaussian of `whole` or its visible parts is under the mouse, and the objects it asks about."""
     space, region = context.space_data, context.region_data
     there = [o for o in (whole, *code_tables.parts_of(whole)) if o.name in context.view_layer.objects]
     objects = [o for o in there if o.visible_get(viewport=space) and o.data.attributes.get(CODE)]
@@ -54,7 +57,7 @@ def ask(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> tup
 
 
 def row_of_whole(whole: SplatObject, obj: SplatObject, row: int) -> int | None:
-    """The point of the whole cloud that a part's point is, by its row in the source file."""
+    """The point of the whole cloud with the same `bgs_row` as point `row` of a part, or None."""
     if obj == whole:
         return row
     mine, all_rows = point_clouds.get_column(obj.data, ROW), point_clouds.get_column(whole.data, ROW)
@@ -65,23 +68,23 @@ def row_of_whole(whole: SplatObject, obj: SplatObject, row: int) -> int | None:
 
 
 def row_under_mouse(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> int | None:
-    """The Gaussian of `whole` that is seen at a position in the region, pixels from its lower left corner."""
+    """The Gaussian of `whole` under the mouse, or None. `mouse` is in pixels from the region's lower left corner."""
     question, objects = ask(context, whole, mouse)
     found = question.answer()
     return None if found is None else row_of_whole(whole, objects[found[0]], found[1])
 
 
 class Follower:
-    """Keeps `display.hover` at the label under a moving mouse, one question at a time."""
+    """Keeps `display.hover` at the label under a moving mouse. It answers one question at a time."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._found: list[Hover | None] = []
-        self.mouse: tuple[float, float] = (0.0, 0.0)  # where the last question was about
+        self.mouse: tuple[float, float] = (0.0, 0.0)  # the position of the last question
 
-    def moved(self, context: Context, whole: SplatObject, mouse: tuple[float, float]) -> bool:
-        """Ask about a new place; false while the last question is being answered, so ask again."""
-        self.look()
+    def mouse_moved(self, context: Context, whole: SplatObject, mouse: tuple[float, float]) -> bool:
+        """Ask about a new mouse position. Returns false if the last question is not answered yet; call again then."""
+        self.show_answer()
         if self._thread is not None and self._thread.is_alive():
             return False
         question, objects = ask(context, whole, mouse)
@@ -89,28 +92,28 @@ class Follower:
         layout, codes = code_tables.bit_layout_of(whole), [code_tables.codes_of(obj) for obj in objects]
         self.mouse = mouse
 
-        def work() -> None:
+        def find() -> None:
             found = question.answer()
             here = None if found is None else int(layout.labels(codes[found[0]][[found[1]]], level)[0])
             self._found.append(None if here is None else Hover(uid, level, here))
 
-        self._thread = threading.Thread(target=work, name="bgs-hover", daemon=True)
+        self._thread = threading.Thread(target=find, name="bgs-hover", daemon=True)
         self._thread.start()
         return True
 
-    def look(self) -> bool:
-        """Show what was found since; whether that changed anything."""
+    def show_answer(self) -> bool:
+        """Show the newest answer. Returns whether the label under the mouse changed."""
         if not self._found:
             return False
         hover = self._found.pop()
         self._found.clear()
         changed = hover != display.hover
         display.hover = hover
-        redraw()  # the name tag goes with the mouse
+        redraw()  # the name tag follows the mouse even if the label is the same
         return changed
 
     def stop(self) -> None:
-        """Nothing is hovered any more."""
+        """Stop showing a label under the mouse."""
         self._found.clear()
         display.hover = None
         redraw()

@@ -1,4 +1,4 @@
-"""What colour each Gaussian is shown in: a palette of the codes, and each Gaussian's place in it."""
+"""The colours of the Gaussians: a palette with an entry per code, and the palette index of each Gaussian."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ UNLABELLED = (0.5, 0.5, 0.5)  # sRGB
 
 @dataclass(frozen=True)
 class Hover:
-    """The label under the mouse: of which whole cloud, level, label."""
+    """The label under the mouse, and the `session_uid` of its whole cloud."""
 
     whole_uid: int
     level: int
@@ -28,7 +28,7 @@ class Hover:
 
 @dataclass
 class Look:
-    """Textures, and what the order needs to know: hidden [N] bool, or None where nothing is."""
+    """The textures of palette indices and palette. `hidden` is bool [N], or None if no Gaussian is hidden."""
 
     state: gpu.types.GPUTexture
     palette: gpu.types.GPUTexture
@@ -38,17 +38,17 @@ class Look:
 
 @dataclass
 class _Part:
-    entries: np.ndarray  # [U, 8]: display colour, shown?; hovered?, 0, 0, 0
+    entries: np.ndarray  # [U, 8]: display colour (3), 1 if shown, 1 if under the mouse, three zeros
     inverse: np.ndarray | None
     picked: np.ndarray
 
 
 def build(atlas: Atlas, objects: Mapping[int, SplatObject], hover: Hover | None) -> Look:
-    """The look of all members; objects by session_uid, those that are gone show nothing."""
+    """The look of all members. `objects` are keyed by session_uid; a member without an object is hidden."""
     state = np.zeros((-(-len(atlas) // atlas.width) * atlas.width, 2), np.float32)
     hidden = np.zeros(len(atlas), bool)
     entries = []
-    marks = selection.Marks()
+    marks = selection.SelectionReader()
     first, any_picked = 0, False
     for member in atlas.members:
         obj = objects.get(member.object_uid)
@@ -76,7 +76,7 @@ def _palette(entries: np.ndarray, width: int) -> gpu.types.GPUTexture:
     return texture(values, width, "RGBA32F")
 
 
-def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: selection.Marks) -> _Part:
+def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: selection.SelectionReader) -> _Part:
     nothing = np.zeros(member.stop - member.start, bool)
     if obj is None or len(obj.data.points) != len(nothing):
         return _Part(np.zeros((1, 8), np.float32), None, nothing)
@@ -95,13 +95,13 @@ def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: s
 
 
 def display_colors(splat: BGS_Splat, level: int, wanted: np.ndarray) -> np.ndarray:
-    """sRGB colour [U, 3] of each label in `wanted` uint32 [U] of a level."""
+    """The sRGB colours [U, 3], in 0..1, of the labels `wanted`, uint32 [U], of a level."""
     by_label = {row.label: row.color[:] for row in splat.labels if row.level == level}
     return np.array([by_label.get(label, UNLABELLED) for label in wanted.tolist()], np.float32).reshape(-1, 3)
 
 
 def mode_of(obj: SplatObject) -> int:
-    """The number of the mode that an object is shown in; without labels always its colours."""
+    """The number of an object's colouring, see `MODES`. Without labels, captured colours replace labels."""
     splat = (obj.bgs.whole or obj).bgs
     mode = MODES.get(splat.color_mode, 0)
     return 0 if mode in (1, 2) and not (splat.level_bits and obj.data.attributes.get(CODE) is not None) else mode

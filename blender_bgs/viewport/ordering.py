@@ -1,4 +1,4 @@
-"""Back-to-front order of all Gaussians that are shown, found in a thread so that the window never waits for it."""
+"""Sorts all shown Gaussians back to front in a thread, so that the window does not wait."""
 
 import threading
 from collections.abc import Hashable
@@ -8,12 +8,12 @@ import numpy as np
 
 from .packing import rows_for
 
-AT_ONCE = 60_000  # Gaussians that sort in about two milliseconds: not worth a frame in a wrong order
+AT_ONCE = 60_000  # up to so many Gaussians sort in about 2 ms, which is better than a frame in a wrong order
 
 
 @dataclass(frozen=True)
 class Slab:
-    """The Gaussians of one object: rows start..stop of the means; depth of mean p is direction · p + offset."""
+    """The Gaussians of one object: rows start..stop of the means. The depth of mean p is direction · p + offset."""
 
     start: int
     stop: int
@@ -23,7 +23,7 @@ class Slab:
 
 @dataclass(frozen=True)
 class Request:
-    """What to sort: means [N, 3], slabs of shown objects, hidden [N] bool or None."""
+    """The input of a sort: means [N, 3], the slabs of the shown objects, and hidden bool [N] or None."""
 
     means: np.ndarray
     slabs: tuple[Slab, ...]
@@ -31,14 +31,14 @@ class Request:
 
     @property
     def count(self) -> int:
-        """Gaussians of all slabs."""
+        """The number of Gaussians in all slabs."""
         return sum(slab.stop - slab.start for slab in self.slabs)
 
 
 def back_to_front(request: Request) -> np.ndarray:
-    """Row numbers, int64 [M], farthest first; rows of equal depth keep their order.
+    """Row numbers, int64 [M], farthest first. Rows of equal depth keep their order.
 
-    Two passes of NumPy's radix sort for 16-bit keys over the bit pattern of the depth: linear in N.
+    It sorts the bit pattern of the depth with two passes of NumPy's radix sort for 16-bit keys. This is linear in N.
     """
     depths, rows = [], []
     for slab in request.slabs:
@@ -52,7 +52,8 @@ def back_to_front(request: Request) -> np.ndarray:
         shown = ~request.hidden[row]
         depth, row = depth[shown], row[shown]
     bits = depth.view(np.uint32)
-    # Floats sort like integers once negative ones are turned round; farthest first is that, inverted.
+    # Bit patterns of floats sort like integers if those of negative floats are inverted. The outer inversion puts the
+    # farthest first.
     keys = ~np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
     order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")
     order = order[np.argsort((keys >> np.uint32(16)).astype(np.uint16)[order], kind="stable")]
@@ -61,14 +62,14 @@ def back_to_front(request: Request) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Order:
-    """An order as a texture's values: float32 (exact up to 2^24), padded to whole rows; count of Gaussians in it."""
+    """An order as values for a texture: float32 (exact up to 2^24), padded to whole rows, and its Gaussian count."""
 
     values: np.ndarray
     count: int
 
 
 def find_order(request: Request, width: int) -> Order:
-    """Sort, and have it ready for a texture of `width` texels a row."""
+    """Sort, and make the values for a texture with `width` texels per row."""
     order = back_to_front(request)
     values = np.zeros(rows_for(len(order), 1, width) * width, np.float32)
     values[: len(order)] = order
@@ -76,7 +77,7 @@ def find_order(request: Request, width: int) -> Order:
 
 
 class Sorter:
-    """One thread for all views. Of several requests for one view only the newest is worked on."""
+    """One sorting thread for all views. It sorts only the newest request of each view."""
 
     def __init__(self) -> None:
         self._wanted: dict[Hashable, tuple[Request, int]] = {}
@@ -87,7 +88,7 @@ class Sorter:
         self._ending = False
 
     def ask(self, view: Hashable, request: Request, width: int) -> None:
-        """Have a view's order found; returns at once."""
+        """Request a view's order. Returns at once."""
         with self._condition:
             self._wanted[view] = (request, width)
             if self._thread is None:
@@ -97,24 +98,24 @@ class Sorter:
             self._condition.notify()
 
     def take(self, view: Hashable) -> Order | None:
-        """The newest order that was found since it was last taken, or None."""
+        """The newest order of a view since the last call, or None."""
         with self._condition:
             return self._found.pop(view, None)
 
     @property
     def busy(self) -> bool:
-        """Whether anything is being sorted or waits for it."""
+        """Whether a request is being sorted or waiting."""
         with self._condition:
             return bool(self._wanted) or self._working is not None
 
     @property
     def ready(self) -> bool:
-        """Whether a view can take an order."""
+        """Whether there is an order for a view to take."""
         with self._condition:
             return bool(self._found)
 
     def forget(self, view: Hashable) -> None:
-        """A view is gone."""
+        """Drop the requests and orders of a view."""
         with self._condition:
             self._wanted.pop(view, None)
             self._found.pop(view, None)

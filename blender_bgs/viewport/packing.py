@@ -1,20 +1,23 @@
-"""Gaussians as texels. A data texture is all that every Blender since 4.2 lets Python hand to a shader in bulk."""
+"""Packs Gaussians into texels. Data textures are the only bulk input of a shader that every Blender since 4.2 has."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-GEOMETRY_TEXELS = 4  # RGBA32F a Gaussian: mean + opacity; cov xx xy xz yy; cov yz zz, object, confidence; raw DC
+# RGBA32F texels per Gaussian: mean and opacity; cov xx xy xz yy; cov yz zz, object number, confidence; raw DC.
+GEOMETRY_TEXELS = 4
 STATE_VALUES = 2  # palette entry, selected?
-SH_TEXELS = {0: 0, 3: 3, 8: 6, 15: 12}  # RGBA texels that hold 3 x that many coefficients
-WIDEST = 8192  # texels in a row: every card that Blender runs on can do it
+SH_TEXELS = {0: 0, 3: 3, 8: 6, 15: 12}  # coefficients per channel → RGBA texels for the three channels
+WIDEST = 8192  # texels per row; every graphics card that Blender supports can do this
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """One cloud in numbers, all float32: means [N, 3]; covs [N, 6] (xx, xy, xz, yy, yz, zz); opacities [N]; dc [N, 3]
-    raw; confidence [N]; reach [N], the largest standard deviation.
+    """The arrays of one cloud, all float32, lengths in scene units.
+
+    means [N, 3]; covs [N, 6] (xx, xy, xz, yy, yz, zz); opacities [N] in 0..1; dc [N, 3], raw; confidence [N] in 0..1;
+    reach [N], the largest standard deviation.
     """
 
     means: np.ndarray
@@ -31,21 +34,29 @@ class Arrays:
 def arrays_of(
     position: np.ndarray, scale: np.ndarray, rotation: np.ndarray, base: np.ndarray, confidence: np.ndarray | None
 ) -> Arrays:
-    """From attributes: position, scale [N, 3], rotation [N, 4] unit (w, x, y, z), base [N, 4] raw DC and opacity."""
+    """The arrays of a cloud's attributes.
+
+    position, scale [N, 3]; rotation [N, 4] unit (w, x, y, z); base [N, 4], raw DC and opacity; confidence [N] or None,
+    which counts as 1.
+    """
     count = len(position)
-    sure = np.ones(count, np.float32) if confidence is None else confidence.astype(np.float32, copy=False)
+    if confidence is None:
+        confidence = np.ones(count, np.float32)
     return Arrays(
         position,
         covariances(rotation, scale),
         np.ascontiguousarray(base[:, 3]),
         np.ascontiguousarray(base[:, :3]),
-        sure,
+        confidence.astype(np.float32, copy=False),
         scale.max(1) if count else np.zeros(0, np.float32),
     )
 
 
 def covariances(quats: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Upper triangles (xx, xy, xz, yy, yz, zz), float32 [N, 6], of R diag(s²) Rᵀ; quats [N, 4] unit wxyz."""
+    """Covariances R diag(s²) Rᵀ as upper triangles (xx, xy, xz, yy, yz, zz), float32 [N, 6].
+
+    quats [N, 4] are unit quaternions (w, x, y, z); scales [N, 3] are standard deviations.
+    """
     w, x, y, z = (np.ascontiguousarray(quats[:, k]) for k in range(4))
     a, b, c = (np.square(scales[:, k]) for k in range(3))
     rows = (
@@ -61,7 +72,7 @@ def covariances(quats: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 
 def fill_geometry(out: np.ndarray, arrays: Arrays, number: int) -> None:
-    """Write one cloud's texels into out [N, GEOMETRY_TEXELS, 4]; `number` is its object's row in the object texture."""
+    """Write one cloud's texels to out [N, GEOMETRY_TEXELS, 4]. `number` is its object's row in the object texture."""
     out[:, 0, :3], out[:, 0, 3] = arrays.means, arrays.opacities
     out[:, 1], out[:, 2, :2] = arrays.covs[:, :4], arrays.covs[:, 4:]
     out[:, 2, 2], out[:, 2, 3] = number, arrays.confidence
@@ -69,7 +80,7 @@ def fill_geometry(out: np.ndarray, arrays: Arrays, number: int) -> None:
 
 
 def fill_harmonics(out: np.ndarray, read: Callable[[int], np.ndarray | None], coefficients: int) -> None:
-    """Write SH coefficients into out [N, 4 x SH_TEXELS]; `read(k)` gives coefficient k, [N, 3]; a missing one is 0."""
+    """Write SH coefficients to out [N, 4 x SH_TEXELS]. `read(k)` returns coefficient k, [N, 3], or None for zeros."""
     for k in range(coefficients):
         values = read(k)
         if values is not None:
@@ -77,14 +88,14 @@ def fill_harmonics(out: np.ndarray, read: Callable[[int], np.ndarray | None], co
 
 
 def rows_for(count: int, texels: int, width: int) -> int:
-    """Texture rows that hold `count` items of so many texels; at least one."""
+    """The number of texture rows for `count` items of `texels` texels each, at least one."""
     return max(1, -(-count * texels // width))
 
 
 def fingerprint(arrays: list[np.ndarray]) -> int:
-    """A number that changes with any edit of float32 arrays: wrapping sums of their bits, weighted by place in blocks.
+    """A number that changes with edits of the float32 arrays: a wrapping sum of their bits, weighted by position.
 
-    A few milliseconds a million values, so that it can be asked after every change of a cloud.
+    It takes a few milliseconds per million values, so it can be computed after every change of a cloud.
     """
     total = np.uint64(len(arrays))
     with np.errstate(over="ignore"):

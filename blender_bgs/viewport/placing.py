@@ -1,4 +1,4 @@
-"""What the shader is told about each object: where it stands seen from the view, its mode, the clipping box."""
+"""The shader's data of each object: its matrix to view space, its colouring and the clipping planes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ..cloud.typed import SplatObject
 from . import look as looks
 from .atlas import Atlas
 
-TEXELS = 16  # 3 rows of the matrix to view space, eye, mode, 4 clipping planes; the rest is spare
+TEXELS = 16  # 3 rows of the matrix to view space, eye, mode, 4 clipping planes; the others are unused
 
 
 @dataclass
 class Row:
-    """Matrix to view space [4, 4], and texels [TEXELS, 4]."""
+    """An object's matrix to view space [4, 4] and its texels [TEXELS, 4]."""
 
     to_view: np.ndarray
     texels: np.ndarray
@@ -25,7 +25,10 @@ def rows_of(
     atlas: Atlas, objects: Sequence[SplatObject], to_view: np.ndarray, projection: np.ndarray,
     region: bpy.types.RegionView3D,
 ) -> dict[int, Row]:  # fmt: skip
-    """By member number: matrix to view space and the object's texels."""
+    """The rows of the objects, by member number. An object that is scaled to nothing has no row.
+
+    to_view [4, 4] is the world-to-view matrix; projection [4, 4] is OpenGL's.
+    """
     perspective = projection[3, 2] != 0
     planes = np.array([tuple(p) for p in region.clip_planes][:4], np.float64) if region.use_clip_planes else None
     numbers = {m.object_uid: n for n, m in enumerate(atlas.members)}
@@ -38,7 +41,7 @@ def rows_of(
         both = to_view @ world
         scale = abs(np.linalg.det(both[:3, :3])) ** (1 / 3)
         if scale < 1e-12:
-            continue  # flattened to nothing
+            continue  # a flat object cannot be inverted
         texels = np.zeros((TEXELS, 4), np.float32)
         texels[:3] = both[:3]
         inverse = np.linalg.inv(both[:3, :3])

@@ -1,4 +1,4 @@
-"""Which Gaussians a pixel is made of: the renderer's own weights, for one pixel, in NumPy."""
+"""Computes in NumPy which Gaussians contribute to one pixel, with the renderer's weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,16 @@ import numpy as np
 from .packing import Arrays
 
 ALPHA_MAX, ALPHA_MIN, BLUR, MARGIN = 0.999, 1 / 255, 0.3, 1.3  # bgs_engine.raster.semantics
-WIDEST_STRETCH = 1.7  # of a Gaussian's outline at the picture's edge over its outline in the middle
-SEEN = 0.3  # share of the light that must be caught for a pixel to show anything that could be meant
+WIDEST_STRETCH = 1.7  # a Gaussian's outline at the picture's edge is at most this much longer than in the middle
+LEAST_WEIGHT = 0.3  # share of the light that Gaussians must absorb; an emptier pixel shows only haze
 
 
 @dataclass(frozen=True)
 class Target:
-    """One object to probe: to_view [4, 4] from its space to the camera's (looking along -z); shown bool [N] or None."""
+    """One object to probe. `to_view` [4, 4] leads from its space to that of the camera, which looks along -z.
+
+    `shown` is bool [N], or None if no Gaussian is hidden.
+    """
 
     arrays: Arrays
     to_view: np.ndarray
@@ -23,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Hits:
-    """What a pixel is made of, nearest first: target number, row and weight of each Gaussian."""
+    """The Gaussians that contribute to a pixel, nearest first: target number, row and weight, [K] each."""
 
     target: np.ndarray
     row: np.ndarray
@@ -33,7 +36,7 @@ class Hits:
 def probe(targets: Sequence[Target], projection: np.ndarray, size: tuple[int, int], mouse: tuple[float, float]) -> Hits:
     """Gaussians that contribute to the pixel at `mouse` (pixels from the lower left corner of a picture of `size`).
 
-    projection [4, 4] is OpenGL's. Linear in the number of Gaussians: about 25 ms a million.
+    projection [4, 4] is OpenGL's. The time is linear in the number of Gaussians, about 25 ms per million.
     """
     found = [_alphas(target, projection, size, mouse) for target in targets]
     numbers = np.concatenate([np.full(len(rows), n) for n, (rows, _, _) in enumerate(found)]) if found else np.zeros(0)
@@ -61,7 +64,7 @@ def _alphas(
         x = (projection[0, 0] * view[:, 0] + projection[0, 2] * view[:, 2] + projection[0, 3]) / away
         y = (projection[1, 1] * view[:, 1] + projection[1, 2] * view[:, 2] + projection[1, 3]) / away
         dx, dy = (x + 1) * (size[0] / 2) - mouse[0], (y + 1) * (size[1] / 2) - mouse[1]
-        # Farther than this from its centre no Gaussian has an alpha of 1/255: 3.33 deviations.
+        # A Gaussian's alpha is below 1/255 beyond 3.33 standard deviations.
         reach = 3.34 * WIDEST_STRETCH * scale * stretch * max(focal_x, focal_y) * arrays.reach / away + 2
         near = dx * dx + dy * dy < reach * reach
     near &= arrays.opacities > ALPHA_MIN
@@ -85,16 +88,17 @@ def _alphas(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         q = (yy * ex * ex - 2 * xy * ex * ey + xx * ey * ey) / (xx * yy - xy * xy)
         alpha = np.minimum(ALPHA_MAX, arrays.opacities[rows] * np.exp(-0.5 * q))
-    kept = alpha >= ALPHA_MIN  # false where q is no number
+    kept = alpha >= ALPHA_MIN  # false if q is NaN
     return rows[kept], alpha[kept].astype(np.float64), depth[rows][kept]
 
 
 def heaviest(hits: Hits, codes: Sequence[np.ndarray]) -> tuple[int, int] | None:
-    """(target, row) of the heaviest Gaussian of the code that catches most of the pixel's light; None if it is empty.
+    """The Gaussian that stands for a pixel, as (target number, row), or None if the pixel is nearly empty.
 
-    codes: of each target's rows.
+    It chooses the code with the largest total weight, then the Gaussian of this code with the largest weight. `codes`
+    has the codes of each target's rows, [N].
     """
-    if hits.weight.sum() < SEEN:
+    if hits.weight.sum() < LEAST_WEIGHT:
         return None
     mine = np.array([codes[t][r] for t, r in zip(hits.target.tolist(), hits.row.tolist(), strict=True)])
     unique, inverse = np.unique(mine, return_inverse=True)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""What the viewport shows besides the splats; saved with the scene."""
+"""The settings for names and legend in the 3D view. Blender saves them with the scene."""
 
 import bpy
 
@@ -12,10 +12,10 @@ def _changed(_self: object, _context: Context) -> None:
 
 
 class BGS_ViewSettings(bpy.types.PropertyGroup):
-    """Names and legend in the 3D view."""
+    """The settings for names and legend, `scene.bgs_view`."""
 
     names: bpy.props.BoolProperty(
-        name="Names", description="Name the label under the mouse and the one picked last", default=True,
+        name="Names", description="Name the label under the mouse and the label picked last", default=True,
         update=_changed,
     )  # fmt: skip
     legend: bpy.props.BoolProperty(
@@ -24,7 +24,7 @@ class BGS_ViewSettings(bpy.types.PropertyGroup):
 
 
 class BGS_PT_view(bpy.types.Panel):
-    """Names, legend."""
+    """The switches for names and legend."""
 
     bl_label = "In the View"
     bl_idname = "BGS_PT_view"
@@ -45,10 +45,10 @@ CLASSES = (BGS_ViewSettings, BGS_PT_view)
 
 
 def add_to_blender() -> None:
-    """Hang the settings on scenes."""
+    """Add the settings to all scenes."""
     bpy.types.Scene.bgs_view = bpy.props.PointerProperty(type=BGS_ViewSettings)  # type: ignore[attr-defined]
 
 
 def remove_from_blender() -> None:
-    """Take them off again."""
+    """Remove the settings."""
     del bpy.types.Scene.bgs_view  # type: ignore[attr-defined]

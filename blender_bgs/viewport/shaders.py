@@ -1,8 +1,8 @@
 # mypy: disable-error-code="arg-type, call-arg"
-"""The two shaders: splats into a picture of our own, that picture over the viewport.
+"""The two shaders. One draws splats into a picture, the other draws this picture over the viewport.
 
-Semantics are those of the engine's rasteriser (bgs_engine.raster.semantics), constant for constant. Blending happens
-in the file's colour space and in half floats; the viewport's own buffer is 8-bit and blends in linear light.
+Equations and constants are those of the engine's rasteriser (bgs_engine.raster.semantics). The picture blends in the
+file's colour space in half floats, because the viewport's own buffer is 8-bit and blends in linear light.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ import numpy as np
 
 from ..logic.palette import CONFIDENCE_STOPS
 
-# Of the viewport's overlay, whatever the view transform is: measured on 4.3.2 and 5.2.2, not the sRGB curve.
+# The gamma of the viewport's overlay for every view transform, measured in Blender 4.3.2 and 5.2.2. It is not the sRGB
+# curve.
 DISPLAY_GAMMA = 2.2
-HOVER_SHARE, PICK_SHARE = 0.04, 0.05  # of the tint inside an outline, linear light: the picture stays readable
+HOVER_SHARE, PICK_SHARE = 0.04, 0.05  # share of the tint inside an outline, in linear light; small to keep the colours
 HARMONICS = """
 vec3 harmonics(int i, vec3 d, int count) {
   if (count == 0) {
@@ -57,7 +58,7 @@ vec4 geometry(int i, int k) {
   return texelFetch(geometry_texture, ivec2(t % WIDTH, t / WIDTH), 0);
 }
 void main() {
-  gl_Position = vec4(2.0, 2.0, 2.0, 1.0); /* outside, until all is known to be well */
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0); /* outside the view, so that an early return draws nothing */
   rgba = vec4(0.0);
   marks = vec2(0.0);
   uv = vec2(0.0);
@@ -148,8 +149,8 @@ void main() {
 }
 """
 COMPOSITE_VERTEX = "void main() { gl_Position = vec4(corner, 0.0, 1.0); }"
-# The viewport adds the overlay in linear light: out = overlay + (1 - alpha) x scene. What is wanted is that sum in
-# display values, C + (1 - A) b, which is reached exactly where the background is `background`, closely elsewhere.
+# The viewport blends the overlay in linear light: out = overlay + (1 - alpha) x scene. The right result blends display
+# values: C + (1 - A) b. The shader gives exactly this over the colour `background`, and nearly this over other colours.
 COMPOSITE_FRAGMENT = """
 vec3 to_linear(vec3 c) {
   return pow(max(c, vec3(0.0)), vec3(DISPLAY_GAMMA));
@@ -196,7 +197,7 @@ void main() {
 
 @dataclass
 class Program:
-    """A shader and the four corners it is drawn with."""
+    """A shader, and the four corners of the rectangle that it draws."""
 
     shader: gpu.types.GPUShader
     corners: gpu.types.GPUBatch
@@ -211,7 +212,10 @@ def _corners() -> gpu.types.GPUBatch:
 
 
 def splat_program(width: int) -> Program:
-    """Draws Gaussians, one instance each, into two pictures: premultiplied colour, and weights of what is marked."""
+    """The shader that draws each Gaussian as one instance, for textures with `width` texels per row.
+
+    It draws into two pictures: premultiplied colour, and the weights of the hovered and selected Gaussians.
+    """
     passed = gpu.types.GPUStageInterfaceInfo("bgs_splat")
     passed.smooth("VEC2", "uv")
     passed.flat("VEC4", "rgba")
@@ -224,7 +228,9 @@ def splat_program(width: int) -> Program:
     info.define("SH(k)", "vec3(f[3 * (k)], f[3 * (k) + 1], f[3 * (k) + 2])")
     info.push_constant("MAT4", "projection")
     info.push_constant("VEC4", "screen")  # width and height in pixels
-    info.push_constant("VEC4", "look")  # every how manyth is drawn; SH coefficients above the constant; depth test?
+    info.push_constant(
+        "VEC4", "look"
+    )  # stride over the Gaussians; SH coefficients above the constant one; 1 for depth test
     textures = ("order", "geometry", "state", "object", "palette", "sh", "depth")
     for slot, name in enumerate(textures):
         info.sampler(slot, "FLOAT_2D", f"{name}_texture")
@@ -238,12 +244,12 @@ def splat_program(width: int) -> Program:
 
 
 def composite_program() -> Program:
-    """Lays the picture over the viewport, and outlines what is marked."""
+    """The shader that draws the picture over the viewport, with outlines of hovered and selected Gaussians."""
     info = gpu.types.GPUShaderCreateInfo()
     for name, number in (("DISPLAY_GAMMA", DISPLAY_GAMMA), ("HOVER_SHARE", HOVER_SHARE), ("PICK_SHARE", PICK_SHARE)):
         info.define(name, str(number))
-    info.push_constant("VEC4", "background")  # display values; alpha 1: known
-    info.push_constant("VEC4", "hover_tint")  # linear; alpha 1: there are marks to outline
+    info.push_constant("VEC4", "background")  # display values; alpha is 1 if the colour is known
+    info.push_constant("VEC4", "hover_tint")  # linear; alpha is 1 if anything has to be outlined
     info.push_constant("VEC4", "pick_tint")
     info.sampler(0, "FLOAT_2D", "picture_texture")
     info.sampler(1, "FLOAT_2D", "marks_texture")

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="arg-type, attr-defined, has-type, index"
-"""Words in the 3D view: the name at the mouse and at what was picked, and the legend."""
+"""Draws text in the 3D view: the names of the label under the mouse and of the picked label, and the legend."""
 
 from typing import cast
 
@@ -18,16 +18,16 @@ from ..cloud.typed import Context, SplatObject
 from ..logic.attributes import POSITION
 from .draw import display
 
-LINES = 14  # of the legend; more would cover the view
-LINE, ABOVE = 17, 130  # pixels at scale 1: of a line, and what Blender writes itself at the top of a view
+LINES = 14  # most lines of the legend; more would cover the view
+LINE, ABOVE = 17, 130  # pixels at UI scale 1: the height of a line, and of Blender's own texts at the top of a view
 FONT = 0
 
 
-follow: list[tuple[int, float, float]] = []  # while Pick runs: the region the mouse is in, and where
+follow: list[tuple[int, float, float]] = []  # while Pick runs: the mouse's region (its pointer) and position in it
 
 
 def draw() -> None:
-    """POST_PIXEL handler."""
+    """Draw names and legend. It is a POST_PIXEL handler."""
     context = cast(Context, bpy.context)
     settings = context.scene.bgs_view
     obj = splat_of(context)
@@ -49,7 +49,7 @@ def draw() -> None:
             and picked is not None
             and (hover.level, hover.label) == (picked[0].level, picked[0].label)
         ):
-            return  # one name is enough
+            return  # the picked label has its name already
         at_mouse = [place[1:] for place in follow if place[0] == context.region.as_pointer()]
         if hover is not None and at_mouse and hover.whole_uid == obj.session_uid:
             entry = labels.find(obj, hover.level, hover.label)
@@ -58,7 +58,7 @@ def draw() -> None:
 
 
 def _picked(context: Context, obj: SplatObject) -> tuple[BGS_Label, Vector] | None:
-    """The label that was picked last and where, while it is still selected and to be seen."""
+    """The label that was picked last and its position, or None if it is not selected or not visible any more."""
     row, level = obj.bgs.picked_row, max(1, obj.bgs.picked_level)
     if not 0 <= row < len(obj.data.points) or level > obj.bgs.levels or not _selected(obj, row):
         return None
@@ -67,14 +67,17 @@ def _picked(context: Context, obj: SplatObject) -> tuple[BGS_Label, Vector] | No
     chain = [int(layout.labels(np.array([code], np.int32), n)[0]) for n in range(1, layout.levels + 1)]
     entries = [labels.find(obj, n, label) for n, label in enumerate(chain, 1)]
     entry, position = entries[level - 1], obj.data.attributes.get(POSITION)
-    carrier = _carrier(context, obj, chain)
-    if entry is None or position is None or carrier is None or any(e is not None and e.hidden for e in entries):
+    shown_object = _shown_object(context, obj, chain)
+    if entry is None or position is None or shown_object is None or any(e is not None and e.hidden for e in entries):
         return None
-    return entry, carrier.matrix_world @ Vector(position.data[row].vector)
+    return entry, shown_object.matrix_world @ Vector(position.data[row].vector)
 
 
-def _carrier(context: Context, whole: SplatObject, chain: list[int]) -> SplatObject | None:
-    """The object that shows a Gaussian in this view: the whole cloud, or the part of one of its labels; or none."""
+def _shown_object(context: Context, whole: SplatObject, chain: list[int]) -> SplatObject | None:
+    """The object that shows a Gaussian in this view, or None. It is the whole cloud, or the part of one of its labels.
+
+    `chain` has the Gaussian's label at each level.
+    """
     mine = [whole]
     if whole.bgs.part_collection is not None:
         keys = set(enumerate(chain, 1))
@@ -89,7 +92,7 @@ def _selected(obj: SplatObject, row: int) -> bool:
 
 
 def tag(text: str, color: tuple[float, ...], x: float, y: float, scale: float) -> None:
-    """A name on a dark plate with a stripe in the label's colour."""
+    """Draw a name on a dark rectangle with a stripe in the label's colour. x and y are pixels in the region."""
     blf.size(FONT, 12 * scale)
     width, height = blf.dimensions(FONT, text)
     rectangle(x - 8 * scale, y - 6 * scale, width + 16 * scale, height + 12 * scale, (0.05, 0.05, 0.05, 0.75))
@@ -99,7 +102,9 @@ def tag(text: str, color: tuple[float, ...], x: float, y: float, scale: float) -
 
 def _legend(context: Context, obj: SplatObject, scale: float) -> None:
     rows = [row for row in obj.bgs.labels if row.level == obj.bgs.shown_level and not row.hidden]
-    fitting = max(1, min(LINES, int((context.region.height / scale - ABOVE) / LINE) - 1))  # one says how many more
+    fitting = max(
+        1, min(LINES, int((context.region.height / scale - ABOVE) / LINE) - 1)
+    )  # one line is for "and N more"
     more = len(rows) - fitting
     rows = rows[:fitting]
     blf.size(FONT, 11 * scale)
@@ -127,7 +132,7 @@ def _write(text: str, x: float, y: float) -> None:
 
 
 def rectangle(x: float, y: float, width: float, height: float, color: tuple[float, ...]) -> None:
-    """Filled; pixels from the region's lower left corner, colour as it is on the display."""
+    """Draw a filled rectangle. Lengths are pixels from the region's lower left corner; color is in display values."""
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     corners = [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
     batch = batch_for_shader(shader, "TRI_STRIP", {"pos": corners})

@@ -1,18 +1,19 @@
-"""Time spent in calls to the graphics driver, apart from Python's own: where software stands in for a card, the work
-itself is done in these calls.
+"""Measures the time in calls to the graphics driver, so that it can be subtracted from Python's own time.
+
+A software driver renders inside these calls.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-card = 0.0  # seconds since it was last set to 0
+driver_seconds = 0.0  # seconds in the driver since this was last set to 0
 
 
 @contextmanager
-def on_the_card() -> Iterator[None]:
-    """Count what happens inside."""
-    global card
+def in_driver() -> Iterator[None]:
+    """A context that adds its duration to `driver_seconds`."""
+    global driver_seconds
     started = time.perf_counter()
     yield
-    card += time.perf_counter() - started
+    driver_seconds += time.perf_counter() - started

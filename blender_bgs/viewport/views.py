@@ -1,5 +1,5 @@
 # mypy: disable-error-code="arg-type, call-arg"
-"""What is kept for each 3D view: its order, its picture, and when it last changed."""
+"""The state of each 3D view: its order, its picture, and when it last changed."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from ..cloud.typed import Context
 from .atlas import Atlas, texture
 from .ordering import AT_ONCE, Order, Request, Slab, Sorter, find_order
 from .shaders import DISPLAY_GAMMA
-from .timing import on_the_card
+from .timing import in_driver
 
-MOVING_SECONDS = 0.25  # after the last change of a view that long counts as moving
-SAME_DIRECTION = 1e-4  # a turn by less changes the order of nothing that can be told apart
-KEPT_SECONDS = 30.0  # a view that was not drawn for so long has been closed
+MOVING_SECONDS = 0.25  # a view counts as moving until this long after its last change
+SAME_DIRECTION = 1e-4  # a smaller change of direction causes no visible change of the order
+KEPT_SECONDS = 30.0  # a view that was not drawn for this long counts as closed
 
 
 @dataclass
 class Pictures:
-    """Half-float colour (premultiplied) and weights of marked labels, of one size."""
+    """The half-float textures of one view: premultiplied colour, and weights of hovered and selected Gaussians."""
 
     size: tuple[int, int]
     color: gpu.types.GPUTexture
@@ -28,7 +28,7 @@ class Pictures:
 
     @classmethod
     def of(cls, width: int, height: int) -> "Pictures":
-        """New ones."""
+        """New pictures of this size in pixels."""
         color = gpu.types.GPUTexture((width, height), format="RGBA16F")
         marks = gpu.types.GPUTexture((width, height), format="RGBA16F")
         return cls((width, height), color, marks, gpu.types.GPUFrameBuffer(color_slots=(color, marks)))
@@ -36,7 +36,7 @@ class Pictures:
 
 @dataclass
 class View:
-    """One region's state."""
+    """The state of one region."""
 
     order: gpu.types.GPUTexture | None = None
     count: int = 0
@@ -51,7 +51,7 @@ class View:
     _asked_for: tuple[object, ...] = (None,)
 
     def sort(self, key: int, sorter: Sorter, atlas: Atlas, request: Request, version: tuple[object, ...]) -> None:
-        """Have the order found if it is another one than last asked for, and take what was found."""
+        """Request a new order if the view or the splats changed, and take the order that was found."""
         directions = np.array([slab.direction for slab in request.slabs], np.float64)
         spans = tuple((slab.start, slab.stop) for slab in request.slabs)
         offsets = tuple(round(s.offset, 5) for s in request.slabs) if len(spans) > 1 else ()
@@ -60,7 +60,7 @@ class View:
         turned = not same or bool(np.abs(_unit(directions) - _unit(self.directions)).max(initial=0) > SAME_DIRECTION)
         if asked != self.asked or turned:
             if self.asked[: len(version)] != version:
-                self.order = None  # rows of other textures
+                self.order = None  # its rows belong to other textures
                 sorter.forget(key)
             self.asked, self.directions = asked, directions
             if request.count <= AT_ONCE:
@@ -73,7 +73,7 @@ class View:
             self._take(atlas, found)
 
     def _take(self, atlas: Atlas, order: Order) -> None:
-        with on_the_card():
+        with in_driver():
             self.order, self.count = texture(order.values, atlas.width, "R32F"), order.count
         self.order_number += 1
 
@@ -85,13 +85,13 @@ def _unit(directions: np.ndarray | None) -> np.ndarray:
 
 
 def slab(start: int, stop: int, to_view: np.ndarray) -> Slab:
-    """Depth along the viewing axis (the camera looks along -z) of an object's rows; to_view [4, 4]."""
+    """The slab of an object's rows. `to_view` [4, 4] leads to view space, where the camera looks along -z."""
     row = -to_view[2]
     return Slab(start, stop, (float(row[0]), float(row[1]), float(row[2])), float(row[3]))
 
 
-def backdrop(context: Context) -> tuple[float, float, float, float]:
-    """The viewport's background, display values; alpha 0 where it is no single colour that could be known."""
+def background_color(context: Context) -> tuple[float, float, float, float]:
+    """The viewport's background in display values. Alpha is 0 if the background is not one known colour."""
     shading = context.space_data.shading
     if shading.type in ("RENDERED", "MATERIAL"):
         return (0.0, 0.0, 0.0, 0.0)

@@ -3,11 +3,6 @@
 from tests.blender.conftest import ZIP, blender
 
 
-def test_validate_accepts_the_zip() -> None:
-    run = blender("--command", "extension", "validate", ZIP)
-    assert run.returncode == 0, run.stdout + run.stderr
-
-
 def test_build_accepts_the_unpacked_sources(tmp_path) -> None:
     import zipfile
 

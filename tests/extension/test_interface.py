@@ -27,17 +27,17 @@ def test_a_grey_button_says_why(tmp_path, monkeypatch) -> None:
     from tests.helpers import made_splat
 
     monkeypatch.delenv("BGS_ENGINE_PYTHON", raising=False)
-    reasons = {operator: operator.why_not(bpy.context) for operator in OPERATORS}
+    reasons = {operator: operator.disabled_reason(bpy.context) for operator in OPERATORS}
     assert all(bool(reason) != getattr(bpy.ops.bgs, op.bl_idname[4:]).poll() for op, reason in reasons.items())
     by_name = {operator.bl_idname: reason for operator, reason in reasons.items()}
     assert "import one" in by_name["bgs.segment"] and not by_name["bgs.import_splat"]
     rows, codes = made_splat.made_splat(per_object=20)
     bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "a.ply", rows)))
-    by_name = {operator.bl_idname: operator.why_not(bpy.context) for operator in OPERATORS}
+    by_name = {operator.bl_idname: operator.disabled_reason(bpy.context) for operator in OPERATORS}
     assert "no labels" in by_name["bgs.make_collections"] and not by_name["bgs.export_splat"]
     assert "engine" in by_name["bgs.segment"].lower()
     bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "b.ply", made_splat.with_codes(rows, codes))))
-    by_name = {operator.bl_idname: operator.why_not(bpy.context) for operator in OPERATORS}
+    by_name = {operator.bl_idname: operator.disabled_reason(bpy.context) for operator in OPERATORS}
     assert "Make Collections" in by_name["bgs.merge_back"]
     assert "Pick" in by_name["bgs.grow_selection"] and "Select" in by_name["bgs.reassign"]
     assert "run folder" in by_name["bgs.save_run"]

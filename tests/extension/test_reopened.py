@@ -86,7 +86,7 @@ def test_what_is_picked_is_marked_in_objects_too_and_in_no_render(coded) -> None
     color = point_clouds.need_column(whole.data, at.COLOR).copy()
     chosen = code_tables.table_of(whole).rows(1, whole.bgs.labels[1].label)
     labels.select(whole, chosen)
-    marks = selection.Marks()
+    marks = selection.SelectionReader()
     marked = {part.name: marks.of(part) for part in code_tables.parts_of(whole)}
     name = whole.bgs.labels[1].name
     assert marked[name].all() and not any(rows.any() for other, rows in marked.items() if other != name)

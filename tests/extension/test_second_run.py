@@ -52,7 +52,7 @@ def other_numbers(codes: np.ndarray) -> np.ndarray:
 
 def segment_again(obj, run: Path, codes: np.ndarray, scene: Path) -> None:
     write_answer(scene, run, codes)
-    segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.order_of(obj, in_order=False)))
+    segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.snapshot_of(obj, in_order=False)))
 
 
 def test_names_colours_and_eyes_outlive_a_second_segmentation(run_import) -> None:
@@ -135,12 +135,12 @@ def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_onc
 
 def test_an_answer_for_an_edited_splat_is_refused(run_import) -> None:
     obj, run, _ = run_import
-    order = segmenting.order_of(obj, in_order=False)
+    snapshot = segmenting.snapshot_of(obj, in_order=False)
     rows = point_clouds.need_column(obj.data, at.ROW)
     point_clouds.set_column(obj.data, at.Column(at.ROW, "INT", rows[::-1]))
     before = code_tables.codes_of(obj)
     with pytest.raises(segmenting.InputError, match="edited"):
-        segmenting.apply_answer(obj, segmenting.read_answer(run, order))
+        segmenting.apply_answer(obj, segmenting.read_answer(run, snapshot))
     assert np.array_equal(code_tables.codes_of(obj), before)
 
 
@@ -201,9 +201,22 @@ def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_p
     rows, codes = made_splat.made_splat(per_object=10)
     shutil.rmtree(run)
     write_answer(made_splat.write(tmp_path / "small.ply", rows), run, codes)
-    with pytest.raises(RuntimeError, match="not about"):
+    with pytest.raises(RuntimeError, match="Another run"):
         bpy.ops.bgs.save_run()
     assert len(open_run(run).codes) == 40
+
+
+def test_another_run_of_the_same_size_is_not_written_to(run_import, tmp_path) -> None:
+    obj, run, codes = run_import
+    other = codes[::-1].copy()
+    write_answer(tmp_path / "made.ply", run, other)
+    labels.select(obj, np.arange(6000) < 100)
+    bpy.ops.bgs.reassign(target="NEW", name="Mine")
+    with pytest.raises(RuntimeError, match="Another run"):
+        bpy.ops.bgs.save_run()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert np.array_equal(open_run(run).codes, other)
+    assert "Mine" not in (run / "labels.json").read_text()
 
 
 def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:

@@ -180,7 +180,7 @@ def test_frames_show_points_where_the_camera_has_them(camera, tmp_path: Path) ->
     for number in (1, 2):
         scene.frame_set(number)
         image = bpy.data.images.load(str(out / "color" / f"{number:04d}.png"))
-        width, height = int(image.size[0]), int(image.size[1])
+        width, height = map(int, tuple(image.size))
         alpha = np.empty(width * height * 4, np.float32)
         image.pixels.foreach_get(alpha)
         alpha = alpha.reshape(height, width, 4)[::-1, :, 3]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bgs_engine.core.codes import BitLayout
-from blender_bgs.logic.carry_over import Kept, is_automatic, partners
+from blender_bgs.logic.carry_over import LabelSettings, is_automatic, partners
 from blender_bgs.logic.label_tree import CodeTable
 
 
@@ -29,7 +29,9 @@ def test_another_number_of_levels_matches_those_that_both_have() -> None:
 
 
 def test_given_names_move_and_automatic_ones_stay_behind() -> None:
-    kept = Kept(names={(1, 1): "Sofa", (1, 2): "L1_02", (1, 3): "Gone"}, colors={(1, 2): (1, 0, 0)}, hidden={(1, 1)})
-    moved = kept.moved({(1, 1): (1, 7), (1, 2): (1, 8)})
+    kept = LabelSettings(
+        names={(1, 1): "Sofa", (1, 2): "L1_02", (1, 3): "Gone"}, colors={(1, 2): (1, 0, 0)}, hidden={(1, 1)}
+    )
+    moved = kept.for_new_labels({(1, 1): (1, 7), (1, 2): (1, 8)})
     assert moved.names == {(1, 7): "Sofa"} and moved.colors == {(1, 8): (1, 0, 0)} and moved.hidden == {(1, 7)}
     assert is_automatic("L2_017") and is_automatic("L1_1_2") and not is_automatic("L1_Lamp")

@@ -114,7 +114,7 @@ def step_after():
     global phase
     sys.setprofile(None)
     phase = "end"
-    facts["message"] = jobs().last_message
+    facts["message"] = jobs().last.message
     facts["gaps"] = {
         name: {"longest": float(np.diff(ticks).max()), "median": float(np.median(np.diff(ticks)))}
         for name, ticks in beats.items()

@@ -202,9 +202,9 @@ def follow(row):
     at = center_of(row)
     follower = hover.Follower()
     started = time.perf_counter()
-    assert follower.moved(bpy.context, splat(), at)
+    assert follower.mouse_moved(bpy.context, splat(), at)
     facts["hover_call"] = time.perf_counter() - started
-    while not follower.look() and time.perf_counter() - started < 5:
+    while not follower.show_answer() and time.perf_counter() - started < 5:
         time.sleep(0.01)
     facts["hovered"] = draw.display.hover.label if draw.display.hover else None
     facts["hover_wanted"] = row.label

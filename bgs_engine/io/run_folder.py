@@ -5,6 +5,7 @@ earlier result survives until then. A killed job leaves its checkpoint for `--re
 """
 
 import operator
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 
 from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
 from bgs_engine.core.errors import InputError, UsageError
-from bgs_engine.core.files import read_json, replace_folder, write_json
+from bgs_engine.core.files import read_json, write_json
 from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
+from bgs_engine.io.output_place import RUN_INFO, files_below, move_into_place, partial_folder
+from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
 
@@ -44,14 +47,13 @@ class Run:
         return read_labels(self.folder / "labels.json")
 
 
-def partial_folder(folder: Path) -> Path:
-    """Where a running job keeps its files until they are whole."""
-    return folder.with_name(f".{folder.name}.partial")
-
-
-def is_run_folder(folder: Path) -> bool:
-    """Whether `folder` looks like a run folder at all."""
-    return (folder / "run.json").is_file() and (folder / "codes.npy").is_file()
+def run_id_of(folder: Path) -> str:
+    """The identity of a run, which `finish` gives it; "" for a run of an older version or none at all."""
+    try:
+        info = read_json(folder / RUN_INFO)
+    except InputError:
+        return ""
+    return str(info.get("id", "")) if isinstance(info, dict) else ""
 
 
 def open_run(folder: Path) -> Run:
@@ -161,12 +163,17 @@ def write_run(
 
 
 def finish(folder: Path) -> None:
-    """Move the partial folder of `folder` into place. It replaces an earlier run.
+    """Give the partial run of `folder` its identity and the list of its files, and move it into place.
+
+    Of an earlier run only its own files are replaced, and only now.
 
     Raises:
         InputError: the move failed. The earlier run is still there.
     """
+    partial = partial_folder(folder)
+    info = read_json(partial / RUN_INFO)
+    write_json(partial / RUN_INFO, {**info, "id": uuid.uuid4().hex, "files": files_below(partial)})
     try:
-        replace_folder(partial_folder(folder), folder)
+        move_into_place(partial, folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be replaced: {error.strerror}.", "Close programs that use it.") from None

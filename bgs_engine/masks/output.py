@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from bgs_engine.core.cameras import Camera
+from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.files import check_writable, replace_folder
+from bgs_engine.core.files import check_writable, replace_folder, write_json
 from bgs_engine.core.palette import color_at
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
@@ -21,6 +22,7 @@ from bgs_engine.io.pictures import contact_sheet, overlay, save_png, to_bytes
 MASK_SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
 MASK_SHEET_COLUMNS = 4
 TILE_WIDTH = 320
+MARKER = "made_by_bgs.json"  # tells our masks, which may be made again, from the user's
 
 
 @dataclass
@@ -43,10 +45,12 @@ def write_results(
 
     Raises:
         InputError: the dataset's folder cannot be written.
+        UsageError: the dataset has masks that `bgs masks` did not make.
     """
     reporter.stage("Write label maps")
     check_writable(dataset.folder)
     final = dataset.folder / "masks"
+    refuse_foreign_masks(final)
     partial = dataset.folder / ".masks.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shown = set(np.linspace(0, count - 1, min(count, MASK_SHEET_VIEWS)).round().astype(int).tolist())
@@ -65,6 +69,7 @@ def write_results(
                 for row, level_map in zip(tiles, maps, strict=True):
                     row.append(mask_picture(image, level_map))
             reporter.progress(done + 1, count)
+        write_json(partial / "masks" / MARKER, {"levels": len(written.segments), "views": count})
         replace_folder(partial / "masks", final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -72,6 +77,12 @@ def write_results(
         path = dataset.folder / "preview" / f"masks_level_{level}.png"
         save_png(path, contact_sheet(row, MASK_SHEET_COLUMNS, TILE_WIDTH))
     return written
+
+
+def refuse_foreign_masks(folder: Path) -> None:
+    """Raise `UsageError` where masks lie in `folder` that no `bgs masks` has written, such as masks drawn by hand."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
+        raise UsageError(f"{folder} holds masks that bgs masks did not make.", "Rename or remove that folder first.")
 
 
 def announce(folder: Path, reporter: Reporter) -> None:

@@ -20,13 +20,14 @@ from bgs_engine.core.errors import BgsError, CancelledError, InputError, MemoryE
 from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.images import read_image
+from bgs_engine.io.job_lock import only_writer
 from bgs_engine.masks.automatic import EXPLAINED_CELLS, PromptConfig
 from bgs_engine.masks.cache import ForestCache, key_of
 from bgs_engine.masks.config import MasksConfig
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
 from bgs_engine.masks.measure import Measure
 from bgs_engine.masks.nesting import NestingConfig, build_forest
-from bgs_engine.masks.output import write_results
+from bgs_engine.masks.output import refuse_foreign_masks, write_results
 from bgs_engine.masks.proposer import MaskProposer
 from bgs_engine.masks.sources.table import model_from_text
 from bgs_engine.raster.scene import RasterScene
@@ -71,6 +72,14 @@ def make_masks(
         CancelledError: finished images stay in the cache and are not made again.
     """
     check_levels(config.levels)
+    refuse_foreign_masks(dataset.folder / "masks")
+    with only_writer(dataset.folder / "masks"):
+        return _make_masks(dataset, config, reporter, scene, proposer)
+
+
+def _make_masks(
+    dataset: Dataset, config: MasksConfig, reporter: Reporter, scene: RasterScene | None, proposer: MaskProposer | None
+) -> MasksReport:
     workers, threads = _share_processors(config.workers)
     reporter.stage("Load mask model")
     if proposer is None:

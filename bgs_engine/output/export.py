@@ -1,6 +1,5 @@
 """`bgs export`: writes labels of a run as PLY files."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.file_names import safe_name, safe_names
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
@@ -43,11 +43,13 @@ def export_run(
     if missing:
         raise UsageError(f"Level {level} has no label {missing[0]}.", "labels.json lists the labels of every level.")
     names = {label.label: label.name for label in run.labels().of(level)}
+    # The number tells labels of one name apart; without a name it stands alone.
+    files = safe_names([f"{safe_name(names[label])}_{label}" if names.get(label) else str(label) for label in chosen])
     ply = run.ply
     reporter.stage("Exporting")
     paths = []
-    for label in reporter.track(chosen, len(chosen)):
-        path = out / f"{_file_name(names.get(label, ''), label)}.ply"
+    for label, name in reporter.track(list(zip(chosen, files, strict=True)), len(chosen)):
+        path = out / f"{name}.ply"
         write_rows(path, ply, rows[label], plain)
         paths.append(path)
     reporter.artifact("export", out)
@@ -64,9 +66,3 @@ def write_rows(path: Path, ply: SplatPly, rows: np.ndarray, plain: bool) -> None
             yield convert_rows(part, dtype) if plain else part
 
     write_ply(path, dtype, chunks(), len(rows), () if plain else ply.comments)
-
-
-def _file_name(name: str, label: int) -> str:
-    """A file name on every system: the label's name without odd characters, made unique by its number."""
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
-    return f"{safe}_{label}" if safe else str(label)

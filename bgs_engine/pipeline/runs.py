@@ -15,7 +15,9 @@ from bgs_engine.core.files import sha256
 from bgs_engine.core.view_counts import SEGMENT_VIEWS
 from bgs_engine.devices.choice import Device, resolve
 from bgs_engine.io.dataset import Dataset, open_dataset
+from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.masks import load_level_maps, masked_cameras
+from bgs_engine.io.output_place import checked_run_place
 from bgs_engine.io.run_folder import finish
 from bgs_engine.masks.output import announce
 from bgs_engine.masks.pipeline import MasksConfig, make_masks
@@ -42,7 +44,7 @@ def train_run(
     ply: Path | None = None,
     resume: bool = False,
 ) -> Path:
-    """`bgs train`: make the run folder `out` from a dataset with masks; returns `out`.
+    """`bgs train`: make the run folder `out` from a dataset with masks; returns its path without links.
 
     Args:
         dataset_folder: images, poses and masks.
@@ -55,16 +57,19 @@ def train_run(
 
     Raises:
         InputError: the data are wrong, or the output cannot be written.
-        UsageError: settings that contradict the data.
+        UsageError: settings that contradict the data, files of the user's in the place of the run, or another job
+            that writes there.
         EnvironmentLacksError: the device cannot be used here.
         CancelledError: the user stopped the run. A checkpoint is left for `resume`.
     """
     device = resolve(config.device)
-    with work_folder(out, reporter, resume) as partial:
-        dataset = open_dataset(dataset_folder, ply, reporter)
-        scene = load_scene(dataset.scene, reporter)
-        _train_into(partial, scene, dataset, layout, config, device, reporter)
-    return _deliver(out, reporter)
+    place = checked_run_place(out, [dataset_folder, *([ply] if ply else [])])
+    with only_writer(place):
+        with work_folder(place, reporter, resume) as partial:
+            dataset = open_dataset(dataset_folder, ply, reporter)
+            scene = load_scene(dataset.scene, reporter)
+            _train_into(partial, scene, dataset, layout, config, device, reporter)
+        return _deliver(place, reporter)
 
 
 def segment_run(
@@ -78,7 +83,7 @@ def segment_run(
     view_count: int = SEGMENT_VIEWS,
     resume: bool = False,
 ) -> Path:
-    """`bgs segment`: make the run folder `out` from a splat, with photos or without; returns `out`.
+    """`bgs segment`: make the run folder `out` from a splat, with photos or without; returns its path.
 
     Missing views and masks are made first. Rendered views stay in the run folder.
 
@@ -97,25 +102,31 @@ def segment_run(
         As `train_run`.
     """
     device = resolve(config.device)  # asked first: making the masks takes minutes
-    with work_folder(out, reporter, resume) as partial:
-        scene = load_scene(ply, reporter)
-        if dataset_folder is None:
-            dataset_folder = partial / "dataset"
-            if not (dataset_folder / "transforms.json").is_file():
-                from bgs_engine.views import ViewsConfig, make_views
+    place = checked_run_place(out, [ply, *([dataset_folder] if dataset_folder else [])])
+    with only_writer(place):
+        with work_folder(place, reporter, resume) as partial:
+            scene = load_scene(ply, reporter)
+            folder = dataset_folder or _rendered_views(partial / "dataset", ply, view_count, config.seed, reporter)
+            dataset = open_dataset(folder, ply, reporter)
+            if not dataset.mask_levels:
+                settings = replace(masks, levels=layout.levels)
+                if settings.device == "auto":
+                    settings = replace(settings, device=device.for_torch)
+                make_masks(dataset, settings, reporter, scene.raster)
+                if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
+                    announce(folder, reporter)
+                dataset = open_dataset(folder, ply)
+            _train_into(partial, scene, dataset, layout, config, device, reporter)
+        return _deliver(place, reporter)
 
-                make_views(ply, dataset_folder, ViewsConfig(count=view_count, seed=config.seed), reporter)
-        dataset = open_dataset(dataset_folder, ply, reporter)
-        if not dataset.mask_levels:
-            settings = replace(masks, levels=layout.levels)
-            if settings.device == "auto":
-                settings = replace(settings, device=device.for_torch)
-            make_masks(dataset, settings, reporter, scene.raster)
-            if not dataset_folder.is_relative_to(partial):  # files inside the run are announced in their final place
-                announce(dataset_folder, reporter)
-            dataset = open_dataset(dataset_folder, ply)
-        _train_into(partial, scene, dataset, layout, config, device, reporter)
-    return _deliver(out, reporter)
+
+def _rendered_views(folder: Path, ply: Path, count: int, seed: int, reporter: Reporter) -> Path:
+    """Render views of the splat into `folder`, unless a stopped run has done so; returns `folder`."""
+    if not (folder / "transforms.json").is_file():
+        from bgs_engine.views import ViewsConfig, make_views
+
+        make_views(ply, folder, ViewsConfig(count=count, seed=seed), reporter)
+    return folder
 
 
 def _deliver(out: Path, reporter: Reporter) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.events import Reporter, log_to
 from bgs_engine.core.files import check_writable
-from bgs_engine.io.run_folder import partial_folder
+from bgs_engine.io.output_place import partial_folder, recover
 
 
 @contextmanager
@@ -20,13 +20,16 @@ def work_folder(out: Path, reporter: Reporter, resume: bool) -> Iterator[Path]:
     It is emptied first, unless the job resumes. It stays when the job is cancelled, killed or runs out of memory, so
     that `--resume` can go on. It is removed when the input turns out to be wrong.
 
+    Args:
+        out: the place of the run, as `output_place.checked_run_place` gives it.
+        reporter: its events are logged into the folder.
+        resume: go on with the files of a stopped run.
+
     Raises:
-        UsageError: `out` is a file.
         InputError: the folder cannot be written.
     """
     partial = partial_folder(out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file.", "Give a folder for the run with -o.")
+    recover(out)
     if not resume:
         shutil.rmtree(partial, ignore_errors=True)
     check_writable(partial)

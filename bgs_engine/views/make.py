@@ -9,7 +9,7 @@ import numpy as np
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.files import check_writable
+from bgs_engine.core.files import check_writable, read_json
 from bgs_engine.core.view_counts import DATASET_VIEWS
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
@@ -72,8 +72,10 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
 
     Raises:
         InputError: the splat cannot be read or holds nothing opaque, or the folder cannot be written.
+        UsageError: the folder holds photos or cameras that `bgs views` did not make.
         CancelledError: the user stopped it.
     """
+    refuse_foreign_dataset(out_folder)
     check_writable(out_folder)
     reporter.stage("read splat")
     gaussians = load_gaussians(read_ply(ply_path))
@@ -99,6 +101,21 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     preview = out_folder / "preview" / "views.png"
     save_png(preview, contact_sheet(small, VIEW_SHEET_COLUMNS))
     return replace(result, cameras=tuple(cameras))
+
+
+def refuse_foreign_dataset(folder: Path) -> None:
+    """Raise `UsageError` where `folder` holds a dataset that was not rendered here: its files would be overwritten."""
+    transforms = folder / "transforms.json"
+    if transforms.is_file():
+        info = read_json(transforms)
+        if not isinstance(info, dict) or UP_KEY not in info:
+            raise UsageError(f"{transforms} was not made by bgs views.", "Choose a new or empty folder with -o.")
+        return
+    for name in ("images", "sparse", "preview"):
+        if (folder / name).is_dir() and any((folder / name).iterdir()):
+            raise UsageError(
+                f"{folder / name} holds files of another dataset.", "Choose a new or empty folder with -o."
+            )
 
 
 def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, reporter: Reporter) -> ViewsResult:

@@ -6,6 +6,7 @@ import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import BgsError, UsageError
 from bgs_engine.core.label_table import read_labels
+from bgs_engine.io.run_folder import run_id_of
 
 from ..logic import attributes as at
 from ..logic.carry_over import LabelSettings
@@ -43,6 +44,7 @@ def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path 
         obj.bgs.color_mode = "LABEL"
         if run is not None:
             obj.bgs.run_folder = str(run)
+            obj.bgs.run_id = run_id_of(run)
             obj.bgs.run_changed = False
 
 

@@ -114,6 +114,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
     is_splat: bpy.props.BoolProperty()
     source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH", options=BLEND_RELATIVE)
     run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH", options=BLEND_RELATIVE)
+    run_id: bpy.props.StringProperty()  # identity of the run that the codes came from
     run_changed: bpy.props.BoolProperty()  # labels changed since the run folder was read or written
     layout: bpy.props.StringProperty()
     import_matrix: bpy.props.FloatVectorProperty(size=16)

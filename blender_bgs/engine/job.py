@@ -17,8 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+from bgs_engine.core.events import PROTOCOL
+
 CANCEL_GRACE = 1.0  # seconds for the engine to write its checkpoint before it is terminated
 KILL_GRACE = 0.6  # seconds after that before it is killed; the sum is below the 2 s that the manual promises
+UPDATE = "Press Install Engine: it installs the engine that came with this extension."
+LONGEST_LINE = 1 << 20  # characters: a longer line is read in pieces, and no piece of it is an event
+LARGEST = 1e15  # no count or time of a job comes near it
 KEPT_LINES = 200  # lines of the log that Copy Details copies
 
 
@@ -40,14 +45,15 @@ class Progress:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     error: tuple[str, str] | None = None
     cancelling: bool = False
+    completed: bool = False  # the engine said `done`
     finished: bool = False
     returncode: int | None = None
     seconds: float = 0.0
 
     @property
     def succeeded(self) -> bool:
-        """Whether the job has ended without an error."""
-        return self.finished and self.returncode == 0 and self.error is None
+        """Whether the job ended well: the engine said so, and its exit code agrees."""
+        return self.finished and self.returncode == 0 and self.completed and self.error is None
 
     @property
     def cancelled(self) -> bool:
@@ -196,13 +202,15 @@ class Job:
                 last = next((line for line in reversed(self._lines) if line.strip()), "")
                 last = f" {last.strip().rstrip('.')}." if last else ""
                 error = (f"The engine ended unexpectedly (exit code {code}).{last}", "Copy the details.")
+            if code == 0 and error is None and not state.completed and not state.cancelling:
+                error = ("The engine ended without saying that it is done.", "Check the engine, and copy the details.")
             self._progress = replace(
                 state, finished=True, returncode=code, error=error, seconds=time.monotonic() - self._started
             )
             self._log.close()
 
     def _read(self, stream: IO[str], events: bool) -> None:
-        for line in stream:
+        while line := stream.readline(LONGEST_LINE):
             line = line.rstrip("\n")
             event = _event(line) if events else None
             with self._lock:
@@ -218,12 +226,16 @@ class Job:
 def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
     """The state after one event. Unknown events and missing fields change nothing."""
     match event.get("event"):
+        case "hello":
+            protocol = event.get("protocol")
+            if protocol == PROTOCOL:
+                return state
+            return replace(state, error=(f"The engine speaks protocol {protocol}, this extension {PROTOCOL}.", UPDATE))
         case "stage":
             return replace(state, stage=str(event.get("name", "")), done=0, total=0, eta=None, message="")
         case "progress":
-            return replace(
-                state, done=int(event.get("done", 0)), total=int(event.get("total", 0)), eta=event.get("eta")
-            )
+            done, total = (int(_number(event.get(name)) or 0) for name in ("done", "total"))
+            return replace(state, done=done, total=total, eta=_number(event.get("eta")))
         case "metric":
             name, value = str(event.get("name", "")), event.get("value")
             message = f"{name.replace('_', ' ')}: {_short(value)}"
@@ -237,7 +249,7 @@ def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
         case "error":
             return replace(state, error=(str(event.get("message", "")), str(event.get("hint", ""))))
         case "done":
-            return replace(state, message="Done", eta=0.0)
+            return replace(state, message="Done", eta=0.0, completed=True)
     return state
 
 
@@ -246,9 +258,15 @@ def _event(line: str) -> dict[str, Any] | None:
         return None
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and "event" in event else None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number of an event, or None: what another program sends may be anything."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    return value if usable else None  # NaN is not smaller than anything
 
 
 def _short(value: Any) -> str:
@@ -256,6 +274,10 @@ def _short(value: Any) -> str:
 
 
 def _clean_environment() -> dict[str, str]:
-    """The environment without the variables that Blender sets for its own Python. They would break another Python."""
+    """The environment without the variables that Blender sets for its own Python. They would break another Python.
+
+    PYTHONSAFEPATH: no Python that the process starts searches the working folder for modules.
+    """
     removed = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE")
-    return {name: value for name, value in os.environ.items() if name not in removed} | {"PYTHONUNBUFFERED": "1"}
+    kept = {name: value for name, value in os.environ.items() if name not in removed}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}

@@ -72,5 +72,8 @@ def find_engine(preference: str, installed: str) -> Path:
 
 
 def command(python: Path, arguments: Sequence[str]) -> list[str]:
-    """The command line that runs the engine with these arguments."""
-    return [str(python), "-m", "bgs_engine", *arguments]
+    """The command line that runs the engine with these arguments.
+
+    -P: Python would search the working folder for modules, and a file named numpy.py beside a .blend would run.
+    """
+    return [str(python), "-P", "-m", "bgs_engine", *arguments]

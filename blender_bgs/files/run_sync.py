@@ -13,7 +13,7 @@ from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
 from bgs_engine.io.gaussians import SH_C0
-from bgs_engine.io.run_folder import Run, open_run, write_coded_ply
+from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
 from bpy.app.handlers import persistent
 
 from ..cloud import code_tables, point_clouds
@@ -40,6 +40,7 @@ def save(obj: SplatObject) -> bool:
     folder = obj.bgs.run
     if folder is None:
         raise UsageError(f"{obj.name} has no run folder.", "The .blend keeps its labels. Segment makes a run folder.")
+    _refuse_another_run(obj, folder)
     run = open_run(folder)
     codes = _codes_for(obj, run)
     names = {(row.level, row.label): row.name for row in obj.bgs.labels}
@@ -74,10 +75,20 @@ def save_names(obj: SplatObject) -> None:
     if folder is None or not (folder / "labels.json").is_file():
         return
     try:
+        _refuse_another_run(obj.bgs.whole or obj, folder)
         _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
         _written.add(folder)
     except BgsError as error:
         print(f"Binary Gaussian Segmentation: names were not written to the run folder. {error}")  # noqa: T201
+
+
+def _refuse_another_run(obj: SplatObject, folder: Path) -> None:
+    """Raise `InputError` where another run has been written to the folder since the labels were read from it."""
+    if run_id_of(folder) != obj.bgs.run_id:
+        raise InputError(
+            f"Another run lies in {folder.name} now: the labels of {obj.name} did not come from it.",
+            "Import that run, segment again, or keep the labels only in the .blend.",
+        )
 
 
 def _write_names(folder: Path, names: dict[tuple[int, int], str]) -> bool:

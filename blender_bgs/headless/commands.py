@@ -9,6 +9,7 @@ from typing import cast
 import bpy
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import BgsError, CancelledError, ExitCode, InputError, UsageError
+from bgs_engine.core.file_names import safe_names
 from mathutils import Vector
 
 from ..cloud import code_tables, point_clouds
@@ -119,8 +120,7 @@ def export(options: argparse.Namespace) -> None:
               and (not options.label or row.label in options.label)]  # fmt: skip
     if not chosen:
         raise UsageError(f"Level {options.level} has no such labels.", "labels.json in the run folder lists them.")
-    for row in chosen:
-        name = bpy.path.clean_name(row.name)
+    for row, name in zip(chosen, safe_names([row.name for row in chosen]), strict=True):
         config = ExportConfig(plain=options.plain, codes=codes, only=frozenset({(row.level, row.label)}))
         export_splats([obj], options.output / f"{name}.ply", config)
     say(f"{counted(len(chosen), 'file')} in {options.output}")

@@ -19,7 +19,17 @@ from ..logic import attributes as at
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import
 
-SPLAT_COPIED = ("is_splat", "source_path", "run_folder", "layout", "up_axis", "level_bits", "levels", "color_mode")
+SPLAT_COPIED = (
+    "is_splat",
+    "source_path",
+    "run_folder",
+    "run_id",
+    "layout",
+    "up_axis",
+    "level_bits",
+    "levels",
+    "color_mode",
+)
 
 # Custom properties of the whole cloud: the level of its parts, the labels that got parts, and the labels that the user
 # chose. ONLY is missing if the user chose all labels.

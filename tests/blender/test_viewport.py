@@ -19,7 +19,7 @@ def rows() -> np.ndarray:
     """The made splat with colours that change with the direction, and haze."""
     out, codes = made_splat.made_splat(per_object=700)
     rng = np.random.default_rng(5)
-    for name in (n for n in out.dtype.names if n.startswith("f_rest_")):
+    for name in (n for n in out.dtype.names or () if n.startswith("f_rest_")):
         out[name] = rng.normal(size=len(out)) * 0.08
     out["opacity"] = rng.uniform(-3, 4, len(out))
     for axis in range(3):
@@ -77,7 +77,8 @@ def test_edits_and_deletions_reach_the_card(seen: dict, rows: np.ndarray) -> Non
 
 
 def test_labels_have_their_colours_in_every_shading(seen: dict, rows: np.ndarray) -> None:
-    codes = sum(rows[f"seg_{k}"].astype(np.uint32) << (8 * k) for k in range(4))
+    parts = np.stack([rows[f"seg_{k}"] for k in range(4)], 1).astype(np.uint32)
+    codes = (parts << np.arange(0, 32, 8, dtype=np.uint32)).sum(1, dtype=np.uint32)
     labels = codes >> 20
     colors = np.array([seen["label_colors"][str(label)] for label in labels.tolist()])
     for name in ("label", "in_rendered"):

@@ -1,5 +1,8 @@
 """Regrouped attention says what the published order says, and costs less where it claims to."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -23,7 +26,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def node(self, kind: str, inputs: list[str], name: str, **attributes: object) -> str:
+    def node(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
@@ -41,7 +44,7 @@ class Graph:
         q = self.heads(f"{name}_qh", self.linear(f"{name}_q", query, CHANNELS, width), [0, 2, 1, 3])
         k = self.heads(f"{name}_kh", self.linear(f"{name}_k", key, CHANNELS, width), [0, 2, 3, 1])
         v = self.heads(f"{name}_vh", self.linear(f"{name}_v", value, CHANNELS, width), [0, 2, 1, 3])
-        root = self.constant(f"{name}_root", np.float32(SIZE**0.5))
+        root = self.constant(f"{name}_root", np.array(SIZE**0.5, np.float32))
         scores = self.node("Div", [self.node("MatMul", [q, k], f"{name}_qk"), root], f"{name}_scores")
         mixed = self.node("MatMul", [self.node("Softmax", [scores], f"{name}_soft", axis=-1), v], f"{name}_mixed")
         back = self.node("Transpose", [mixed], f"{name}_back", perm=[0, 2, 1, 3])
@@ -51,7 +54,11 @@ class Graph:
         return self.linear(f"{name}_o", joined, width, CHANNELS)
 
     def model(self, output: str) -> onnx.ModelProto:
-        shapes = {"tokens": ["b", TOKENS, CHANNELS], "cells": ["b", CELLS, CHANNELS], "shared": [1, CELLS, CHANNELS]}
+        shapes: dict[str, list[Any]] = {
+            "tokens": ["b", TOKENS, CHANNELS],
+            "cells": ["b", CELLS, CHANNELS],
+            "shared": [1, CELLS, CHANNELS],
+        }
         used = {name for node in self.nodes for name in node.input}
         inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items() if n in used]
         outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
@@ -76,7 +83,7 @@ def run(model: onnx.ModelProto, batch: int, names: list[str]) -> list[np.ndarray
     return [values[name] for name in names]
 
 
-def shapes_of(model: onnx.ModelProto, names: list[str]) -> list[tuple[int, ...]]:
+def shapes_of(model: onnx.ModelProto, names: Sequence[str]) -> list[tuple[int, ...]]:
     return [value.shape for value in run(model, 2, list(names))]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -118,12 +119,12 @@ def test_loads_asks_in_batches_and_gives_masks_of_the_image(folder):
     )
     assert isinstance(proposer, AutomaticMasks)
     image = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
-    encoded = proposer.model.encode(image)
+    encoded = cast(Any, proposer).model.encode(image)
     points = np.array([[10.0, 20.0], [80.0, 50.0]])
-    both = proposer.model.decode(encoded, points)
+    both = cast(Any, proposer).model.decode(encoded, points)
     assert both.scores.shape == (2, 3)
     for k in range(2):  # a prompt's answer does not depend on its neighbours; float32 sums may be ordered differently
-        alone = proposer.model.decode(encoded, points[k : k + 1])
+        alone = cast(Any, proposer).model.decode(encoded, points[k : k + 1])
         assert alone.sketch(np.array([0]))[0] == pytest.approx(both.sketch(np.array([k]))[0], abs=1e-4)
     assert not np.allclose(both.sketch(np.array([0])), both.sketch(np.array([1])))  # the point matters
     forest = build_forest(proposer.propose(image, "view", go_on))
@@ -137,9 +138,9 @@ def test_loads_asks_in_batches_and_gives_masks_of_the_image(folder):
 def test_stops_between_two_layers_of_the_encoder(folder):
     """Told to stop while its first layer runs, the encoder begins no other."""
     model = TransformersSam(str(folder))
-    begun: list[torch.nn.Module] = []
+    begun: list[Any] = []
 
-    def after_layer(layer: torch.nn.Module, *_: object) -> None:
+    def after_layer(layer: Any, *_: object) -> None:
         begun.append(layer)
         model.stop()
 
@@ -166,7 +167,7 @@ def test_out_of_memory_shrinks_the_batch_then_says_so(folder):
             raise torch.OutOfMemoryError("no memory left")
         answered.append(inputs["input_points"].shape[1])
 
-    proposer.model._model.register_forward_pre_hook(full, with_kwargs=True)
+    cast(Any, proposer).model._model.register_forward_pre_hook(full, with_kwargs=True)
     image = np.full((32, 32, 3), 99, np.uint8)
     proposer.propose(image, "view", go_on)
     assert sum(answered) == 16 and max(answered) == 2  # the batch of 4 was halved, and stays so
@@ -183,9 +184,9 @@ def test_torchvision_is_not_needed(folder, monkeypatch):
 def test_half_precision_path_runs(folder, monkeypatch):
     """CUDA's autocast cannot run here; the processor's, in bfloat16, takes the same road through our code."""
     proposer = model_from_text(f"hf:{folder}", device="cpu")
-    monkeypatch.setattr(proposer.model, "_precision", lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+    monkeypatch.setattr(cast(Any, proposer).model, "_precision", lambda: torch.autocast("cpu", dtype=torch.bfloat16))
     image = np.full((40, 40, 3), 99, np.uint8)
-    answers = proposer.model.decode(proposer.model.encode(image), np.array([[20.0, 20.0]]))
+    answers = cast(Any, proposer).model.decode(cast(Any, proposer).model.encode(image), np.array([[20.0, 20.0]]))
     assert answers.scores.dtype == np.float32 and np.isfinite(answers.scores).all()
 
 

@@ -60,7 +60,7 @@ def part(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for name, low, high in (("x", -1, 1), ("y", -1, 1), ("z", 2, 4)):
         rows[name] = rng.uniform(low, high, 400)
-    for name in (n for n in rows.dtype.names if n.startswith("f_")):
+    for name in (n for n in rows.dtype.names or () if n.startswith("f_")):
         # Colours within 0..1 from every side: straight alpha, as PNG has it, cannot hold brighter ones.
         rows[name] = rng.uniform(-1, 1, 400) if "dc" in name else rng.uniform(-0.05, 0.05, 400)
     for k in range(3):
@@ -199,7 +199,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
 
 def test_exr_reads_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    channels = {
+    channels: dict[str, np.ndarray] = {
         "Splats.Combined.R": rng.random((37, 21)).astype(np.float16),  # noise: a block that does not shrink
         "Splats.Depth.Z": np.tile(np.linspace(0, 1, 21, dtype=np.float32), (37, 1)),
         "Splats.Mask with a name longer than 31 letters.X": np.zeros((37, 21), np.float16),

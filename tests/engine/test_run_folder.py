@@ -58,21 +58,23 @@ def test_names_that_people_gave_are_kept(tmp_path: Path) -> None:
     assert open_run(tmp_path / "run").labels() == table
 
 
-def test_a_later_run_replaces_the_earlier_one_whole(tmp_path: Path) -> None:
+def test_a_later_run_replaces_the_earlier_one_and_keeps_other_files(tmp_path: Path) -> None:
     final = tmp_path / "run"
-    make_run(final, seed=1)
-    (final / "stale.txt").touch()
+    make_run(partial_folder(final), seed=1)
+    (partial_folder(final) / "ours.txt").touch()
+    finish(final)
+    (final / "theirs.txt").touch()
     codes = make_run(partial_folder(final), seed=2)
     finish(final)
     np.testing.assert_array_equal(open_run(final).codes, codes)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "source.ply"]
-    assert not (final / "stale.txt").exists()
+    assert (final / "theirs.txt").exists() and not (final / "ours.txt").exists()
 
 
 def test_an_earlier_run_survives_a_finish_that_fails(tmp_path: Path) -> None:
     final = tmp_path / "run"
     codes = make_run(final, seed=1)
-    with pytest.raises(InputError, match="cannot be replaced"):
+    with pytest.raises(InputError, match="cannot be read"):
         finish(final)  # there is no partial folder to move
     np.testing.assert_array_equal(open_run(final).codes, codes)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "source.ply"]

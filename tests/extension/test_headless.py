@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bpy
 import pytest
 
 from tests.helpers import made_splat
@@ -107,3 +108,17 @@ def test_the_zip_installs(tmp_path: Path) -> None:
     )
     assert "OK True False" in done.stdout, done.stdout + done.stderr
     assert str(tmp_path) in done.stdout.split("AT ")[1]
+
+
+def test_labels_of_one_name_get_a_file_each(coded, tmp_path: Path) -> None:
+    obj, _, _ = coded
+    rows = [row for row in obj.bgs.labels if row.level == 1]
+    for row, name in zip(rows, ("Chair", "chair", "a/b", ""), strict=True):
+        row.name = name
+    blend = tmp_path / "named.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend), copy=True)
+    done = run("export", blend, "-o", tmp_path / "out", "--level", 1)
+    assert done.returncode == 0 and "4 files" in done.stdout, done.stdout + done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "Chair.ply", "a_b.ply", "chair (2).ply", "unnamed.ply"
+    ]  # fmt: skip

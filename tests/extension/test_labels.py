@@ -51,9 +51,9 @@ def test_mixed_mixes_display_values(coded) -> None:
     obj.bgs.color_mode = "MIXED"
     table, by_label = code_tables.table_of(obj), {row.label: row.color[:] for row in rows_of(obj, 1)}
     tints = np.array([by_label[label] for label in table.labels(1).tolist()])[table.inverse]
-    captured = (point_clouds.get_column(obj.data, at.BASE)[:, :3] * SH_C0 + 0.5).clip(0, 1)
+    captured = (point_clouds.need_column(obj.data, at.BASE)[:, :3] * SH_C0 + 0.5).clip(0, 1)
     wanted = srgb_to_linear(captured + TINT_SHARE * (tints - captured))
-    shown_colors = point_clouds.get_column(obj.data, at.COLOR)[:, :3]
+    shown_colors = point_clouds.need_column(obj.data, at.COLOR)[:, :3]
     # the conversion table has 1024 steps, so values are half a step off; the curve is at most 2.3 steep
     assert np.abs(shown_colors - wanted).max() < 2.3 * 0.5 / 1023 + 1e-4
 

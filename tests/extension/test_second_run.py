@@ -201,9 +201,22 @@ def test_a_run_folder_about_something_else_is_refused_in_words(run_import, tmp_p
     rows, codes = made_splat.made_splat(per_object=10)
     shutil.rmtree(run)
     write_answer(made_splat.write(tmp_path / "small.ply", rows), run, codes)
-    with pytest.raises(RuntimeError, match="does not fit"):
+    with pytest.raises(RuntimeError, match="Another run"):
         bpy.ops.bgs.save_run()
     assert len(open_run(run).codes) == 40
+
+
+def test_another_run_of_the_same_size_is_not_written_to(run_import, tmp_path) -> None:
+    obj, run, codes = run_import
+    other = codes[::-1].copy()
+    write_answer(tmp_path / "made.ply", run, other)
+    labels.select(obj, np.arange(6000) < 100)
+    bpy.ops.bgs.reassign(target="NEW", name="Mine")
+    with pytest.raises(RuntimeError, match="Another run"):
+        bpy.ops.bgs.save_run()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert np.array_equal(open_run(run).codes, other)
+    assert "Mine" not in (run / "labels.json").read_text()
 
 
 def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:

@@ -2,7 +2,8 @@
 
 Called like the engine: `... -m bgs_engine segment SCENE.ply -o RUN --events ...`. The environment variable
 BGS_FAKE_ENGINE chooses what it does: `good` (default), `bad` (an error event), `crash`, `slow` (until cancelled),
-`deaf` (ignores cancel and terminate, and starts a child that does too).
+`deaf` (ignores cancel and terminate, and starts a child that does too), `silent` (ends well but says nothing), `other`
+(speaks another protocol), `odd` (sends events that are none).
 """
 
 import json
@@ -14,6 +15,16 @@ import threading
 import time
 from pathlib import Path
 
+ODD_LINES = (
+    '{"event": "progress", "done": "many", "total": null, "eta": "soon"}',
+    '{"event": "progress", "done": NaN, "total": Infinity, "eta": -Infinity}',
+    '{"event": "progress", "done": 1e999, "total": [], "eta": {}}',
+    '{"event": ["stage"]}',
+    '{"event": "metric"}',
+    '{"event": ' + "[" * 100_000,
+    "{" + "x" * 5_000_000,
+    "\x1b[31m\x00",
+)
 STEP = float(os.environ.get("BGS_FAKE_ENGINE_STEP", "0.02"))  # seconds per step
 
 
@@ -87,7 +98,12 @@ def main():
         say("stage", name="deaf")
         time.sleep(600)
     threading.Thread(target=listen, args=(stop,), daemon=True).start()
-    say("hello", protocol=1, version="0", command="segment")
+    say("hello", protocol=2 if mode == "other" else 1, version="0", command="segment")
+    if mode == "silent":
+        return 0
+    if mode == "odd":
+        for line in ODD_LINES:
+            print(line, flush=True)
     print("a line for the log", file=sys.stderr, flush=True)
     if mode == "crash":
         raise RuntimeError("the fake engine fell over")

@@ -5,6 +5,7 @@ four masks inside the graph and declares a batch of one.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,7 +42,7 @@ def _encoder() -> onnx.ModelProto:
 
 def _decoder() -> onnx.ModelProto:
     node = helper.make_node
-    constants = {
+    constants: dict[str, Any] = {
         "cell": np.float32(INPUT / PLANE),
         "last": np.float32(PLANE - 1),
         "zero": np.float32(0),
@@ -121,7 +122,7 @@ def _upscaling_decoder(channels: int, side: int, neighbours: bool, rng: np.rando
     def random(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32)
 
-    constants = {
+    constants: dict[str, Any] = {
         "first": np.array([0], np.int64),
         "axis1": np.array([1], np.int64),
         "two": np.array([2], np.int64),

@@ -167,3 +167,25 @@ def test_the_real_doctors_report_is_understood() -> None:
 
     lines = in_words(doctor.as_json(doctor.examine()))
     assert lines[1].startswith("It will use the ")
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "downloads/film.mkv", ".hidden"])
+def test_a_folder_of_the_users_files_is_no_place_for_an_environment(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "mine"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("mine")
+    command = [sys.executable, "-P", installer.__file__, str(folder), "engine.whl", "--extras", ""]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert run.returncode == 2 and "holds other files" in run.stdout
+    assert (folder / name).read_text() == "mine" and len(list(folder.iterdir())) == 1
+
+
+def test_only_our_own_downloads_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "pyvenv.cfg").touch()
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "film.mkv").touch()
+    command = [sys.executable, "-P", installer.__file__, str(tmp_path), str(tmp_path / "no.whl"), "--extras", ""]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert run.returncode != 0
+    assert (tmp_path / "downloads" / "film.mkv").exists()
+    assert not list(tmp_path.glob(f"{installer.DOWNLOADS}*"))

@@ -95,6 +95,32 @@ def test_a_crash_is_told_with_its_last_line(tmp_path: Path) -> None:
     assert "Traceback" in job.details()
 
 
+@pytest.mark.parametrize(("mode", "words"), [("silent", "without saying that it is done"), ("other", "protocol 2")])
+def test_an_end_that_is_no_success_is_a_failure(tmp_path: Path, mode: str, words: str) -> None:
+    state = start(tmp_path, mode).wait(20)
+    assert state.returncode == 0 and not state.succeeded
+    assert state.error is not None and words in state.error[0] and state.error[1]
+
+
+def test_odd_lines_neither_stop_the_reader_nor_change_the_job(tmp_path: Path) -> None:
+    job = start(tmp_path, "odd")
+    state = job.wait(30)
+    assert state.succeeded, job.details()
+    assert Path(state.artifacts["run"]).is_dir()
+
+
+def test_nothing_beside_the_scene_is_run(tmp_path: Path) -> None:
+    """Blender's working folder may be that of a downloaded .blend."""
+    for name in ("bgs_engine/__init__.py", "bgs_engine/__main__.py", "numpy.py", "pip.py", "json.py", "venv.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()\n")
+    job = Job(locate.command(Path(sys.executable), ["doctor", "--json"]), log=tmp_path / "log", cwd=tmp_path)
+    job.wait(60)
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import json, numpy'])"
+    Job([sys.executable, "-P", "-c", code], log=tmp_path / "log", cwd=tmp_path).wait(60)
+    assert not list(tmp_path.rglob("*.ran"))
+
+
 @pytest.mark.parametrize("mode", ["slow", "deaf"])
 def test_cancel_leaves_no_process_within_two_seconds(tmp_path: Path, mode: str) -> None:
     job = start(tmp_path, mode)

@@ -1,0 +1,68 @@
+"""One writer at a time: a lock on a run's place or on a dataset.
+
+The operating system holds the lock for the process (package filelock). So a process that dies gives its lock back, and
+a lock file that it leaves locks nothing.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bgs_engine.core.errors import InputError, UsageError
+
+LOCK_SUFFIX = ".lock"
+OWNER_SUFFIX = ".owner.json"
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock on writing to `folder`; the lock file is a hidden one beside it.
+
+    Raises:
+        UsageError: another job writes there.
+        InputError: the lock file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock_file = folder.with_name(f".{folder.name}{LOCK_SUFFIX}")
+    owner_file = folder.with_name(f".{folder.name}{OWNER_SUFFIX}")
+    lock = FileLock(lock_file, timeout=0)
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        while not lock_file.exists():  # its last owner removed it after we had opened it: such a lock holds nobody off
+            lock.release()
+            lock.acquire()
+    except Timeout:
+        raise UsageError(
+            f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{folder.parent} cannot be written: {error.strerror}.", "Choose another folder.") from None
+    try:
+        with suppress(OSError):  # it only serves the sentence above
+            owner_file.write_text(json.dumps(_me()), encoding="utf-8")
+        yield
+    finally:
+        for path in (owner_file, lock_file):
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()
+        lock.release()
+
+
+def _me() -> dict[str, object]:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"process": os.getpid(), "host": platform.node(), "started": started}
+
+
+def _owner(path: Path) -> str:
+    """Who holds the lock, in words, or nothing where it is not known."""
+    try:
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        return f" (process {owner['process']} on {owner['host']}, since {owner['started']})"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""

@@ -10,7 +10,7 @@ from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import settings as segment_settings
 from .engine.runner import runner
-from .files import importer, run_sync
+from .files import importer, save_to_run
 from .files import operators as file_operators
 from .files import panel as file_panel
 from .frames import command as frame_command
@@ -61,13 +61,13 @@ def register() -> None:
     properties.hooks = properties.Hooks(
         appearance_changed=appearance.refresh,
         level_changed=labels.level_changed,
-        name_changed=run_sync.save_names,
+        name_changed=save_to_run.save_names,
         up_axis_changed=importer.apply_up_axis,
     )
     file_operators.add_menus()
     menu.add_menus()
     handlers.start()
-    run_sync.start()
+    save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
 
@@ -76,7 +76,7 @@ def unregister() -> None:
     """Stop a running job and unregister everything in reverse order."""
     runner.stop_now()
     command_line.remove_command()
-    run_sync.stop()
+    save_to_run.stop()
     handlers.stop()
     menu.remove_menus()
     file_operators.remove_menus()

@@ -33,7 +33,7 @@ class ChrootError(Exception):
     """A chroot could not be built: no network, no such suite any more."""
 
 
-def why_not() -> str:
+def missing_requirement() -> str:
     """What this machine lacks, or nothing."""
     if sys.platform != "linux" or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "chroots need root on Linux"

@@ -113,9 +113,9 @@ def extension() -> Result:
 def blender() -> Result:
     """The real programs with their window, in chroots."""
     result = Result()
-    why_not = blender_chroot.why_not()
-    if why_not:
-        result.leave_out(f"real Blender programs: {why_not}")
+    missing_requirement = blender_chroot.missing_requirement()
+    if missing_requirement:
+        result.leave_out(f"real Blender programs: {missing_requirement}")
         return result
     zipped = package.make_zip()
     for suite, version in blender_chroot.SUITES.items():

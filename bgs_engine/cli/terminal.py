@@ -12,7 +12,7 @@ _SILENT_METRICS = ("loss",)  # of interest in the log, noise on a terminal
 
 @contextlib.contextmanager
 def terminal_sink() -> Iterator[Sink]:
-    """A rich progress bar on standard error; plain lines where rich is missing or nobody watches."""
+    """A rich progress bar on standard error; plain lines where rich is missing or the output is no terminal."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

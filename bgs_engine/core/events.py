@@ -61,7 +61,7 @@ class Reporter:
         self._cancelled.set()
 
     def check(self) -> None:
-        """Raise `CancelledError` if somebody asked to stop."""
+        """Raise `CancelledError` if the user asked to stop."""
         if self._cancelled.is_set():
             raise CancelledError
 

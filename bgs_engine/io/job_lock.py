@@ -34,7 +34,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        while not lock_file.exists():  # its last owner removed it after we had opened it: such a lock holds nobody off
+        while not lock_file.exists():  # its last owner removed it after we opened it: other jobs do not see this lock
             lock.release()
             lock.acquire()
     except Timeout:

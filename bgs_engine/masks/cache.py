@@ -52,7 +52,7 @@ class ForestCache:
         """A forest that the cache had a moment ago.
 
         Raises:
-            InputError: somebody removed it meanwhile.
+            InputError: it was removed meanwhile.
         """
         forest = self.load(key)
         if forest is None:

@@ -54,7 +54,7 @@ class Runner:
         self.stopping.set()
 
     def _measure(self) -> None:
-        """Say how much has arrived: pip and uv show no progress where nobody is at a terminal."""
+        """Report how much has arrived. Without a terminal, pip and uv show no progress."""
         shown = 0
         while not self.stopping.wait(LOOK_SECONDS):
             megabytes = size_of(self.folder) // 1_000_000
@@ -65,7 +65,8 @@ class Runner:
     def run(self, command: list[str], path: Path | None = None) -> None:
         """Run a command, with `path` searched for programs first; its output goes to the log, news to the progress.
 
-        Downloads go to the environment's own folder: a small temporary folder stops nobody, and they can be measured.
+        Downloads go to the environment's own folder. So a small temporary folder is no obstacle, and their size can be
+        measured.
         """
         sys.stderr.write("$ " + " ".join(command) + "\n")
         search = {} if path is None else {"PATH": os.pathsep.join((str(path), os.environ.get("PATH", "")))}

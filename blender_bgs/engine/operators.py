@@ -90,7 +90,7 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
         folder = Path(bpy.path.abspath(preferences().install_folder)).expanduser()
         job = start_install(folder, base_python(), preferences().device, log_path("install"))
         summary = f"Engine installed in {folder}"
-        if bpy.app.background:  # no timers there, and nobody who could press Cancel: wait for it
+        if bpy.app.background:  # there are no timers and no Cancel button: wait for it
             blocking.finish(job)
             return summary
         runner.start(PlainTask("Install Engine", summary), job)

@@ -15,15 +15,16 @@ from bgs_engine.io.run_folder import open_run
 
 from ..cloud import appearance, code_tables, labels, point_clouds
 from ..cloud.typed import SplatObject
-from ..files import run_sync
+from ..files import save_to_run
 from ..files.exporter import ExportConfig, export_splats
 from ..logic import carry_over
 from ..logic.attributes import CODE, CONFIDENCE, ROW, Column
 from ..logic.label_tree import CodeTable, Key
 from ..parts import label_objects
 from .job import Job
-from .locate import SegmentConfig, command, find_engine
+from .locate import command, find_engine
 from .preferred import preferences
+from .segment_config import SegmentConfig
 
 CHECK_SECONDS = 1.0  # between two checks on disk whether an engine is installed
 _engine_state = (-CHECK_SECONDS, "")
@@ -157,7 +158,7 @@ def read_answer(run: Path, snapshot: CloudSnapshot) -> Answer:
             f"{run.name} has {len(opened.codes):,} Gaussians, but the splat has {len(rows):,}.",
             "Import the run folder instead.",
         )
-    codes, confidence = opened.codes[rows], run_sync.confidence_in(opened.folder, len(opened.codes))
+    codes, confidence = opened.codes[rows], save_to_run.confidence_in(opened.folder, len(opened.codes))
     table = CodeTable.of(codes, opened.layout)
     partners = carry_over.partners(snapshot.old, table) if snapshot.old is not None else {}
     names = labels.names_in(opened.folder)
@@ -197,7 +198,7 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
     previous = labels.label_settings(obj)
     yield "codes", write_codes
     yield "label list", list_labels
-    yield "names", lambda: run_sync.save_names(obj)
+    yield "names", lambda: save_to_run.save_names(obj)
     yield "colors", lambda: appearance.refresh_one(obj, obj.bgs)
     for part in code_tables.parts_of(obj):
         yield "object's codes", partial(labels.copy_codes_to_part, obj, part)

@@ -4,7 +4,7 @@
 import bpy
 
 from ..cloud.compatibility import BLEND_RELATIVE
-from .locate import SegmentConfig
+from .segment_config import SegmentConfig
 
 
 class BGS_Settings(bpy.types.PropertyGroup):

@@ -19,7 +19,7 @@ from ..cloud.typed import SplatObject, SplatScene
 from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, PlyLayout, columns_of
 from ..logic.framing import core_box
 from ..logic.transforms import up_matrix
-from . import run_sync
+from . import save_to_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatOb
         if codes is None:
             appearance.refresh(obj)
         else:
-            confidence = run_sync.confidence_in(run.folder, ply.count) if run else None
+            confidence = save_to_run.confidence_in(run.folder, ply.count) if run else None
             if confidence is not None:
                 point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", confidence))
             bits = run.layout if run else BitLayout(config.level_bits)

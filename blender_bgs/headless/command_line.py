@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 from bgs_engine.core.errors import BgsError, ExitCode
 
-from ..engine.locate import SegmentConfig
+from ..engine.segment_config import SegmentConfig
 from . import commands
 
 _handle: object | None = None

@@ -17,7 +17,8 @@ from ..cloud.typed import SplatObject, SplatScene
 from ..engine import segmenting
 from ..engine.blocking import ERRORS, finish, say
 from ..engine.job import Job
-from ..engine.locate import SegmentConfig, command, find_engine
+from ..engine.locate import command, find_engine
+from ..engine.segment_config import SegmentConfig
 from ..files import importer
 from ..files.exporter import ExportConfig, export_splats
 from ..interface.operator_base import counted

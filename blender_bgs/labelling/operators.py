@@ -11,7 +11,7 @@ from ..cloud import appearance, code_tables, labels, point_clouds, selection
 from ..cloud.active_splat import chosen_label, deselect_parts, need_splat, selected_parts, splat_of
 from ..cloud.properties import without_updates
 from ..cloud.typed import Context, Returned, SplatObject
-from ..files import run_sync
+from ..files import save_to_run
 from ..interface.operator_base import NeedsLabels, NoUndo
 from ..logic.attributes import CONFIDENCE, ROW, SELECTED
 from ..logic.label_tree import free_label, same_label
@@ -238,7 +238,7 @@ class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        return f"{'Saved to' if run_sync.save(obj) else 'Nothing new for'} {obj.bgs.run_folder}"
+        return f"{'Saved to' if save_to_run.save(obj) else 'Nothing new for'} {obj.bgs.run_folder}"
 
 
 CLASSES = (

@@ -50,6 +50,7 @@ def test_plain_export_has_62_floats(run: Path, tmp_path: Path):
     assert read_ply(path).dtype == plain_dtype() and len(plain_dtype().names or ()) == 62
 
 
+@pytest.mark.slow
 def test_render_orbit_and_views(run: Path, small_scene: Path, tmp_path: Path):
     views = str(small_scene / "gt" / "transforms_test.json")
     assert main(["render", str(run), "-o", str(tmp_path / "v"), "--level", "1", "--views", views]) == 0

@@ -58,6 +58,7 @@ def test_what_it_says_it_wrote_is_there(job: tuple[Path, list[dict]]) -> None:
     assert not (out.parent / ".run.partial").exists()
 
 
+@pytest.mark.slow
 def test_photos_of_the_users_own_get_masks_beside_them(
     job: tuple[Path, list[dict]], masks: MasksConfig, tmp_path
 ) -> None:
@@ -72,6 +73,7 @@ def test_photos_of_the_users_own_get_masks_beside_them(
     assert np.array_equal(open_run(out).codes, open_run(job[0]).codes)  # the same views, the same answer
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_goes_on_where_it_was(job: tuple[Path, list[dict]], masks: MasksConfig, tmp_path) -> None:
     def stop(event: dict) -> None:
         if event["event"] == "stage" and event["name"] == "Training":

@@ -101,6 +101,7 @@ def test_an_earlier_run_survives_a_cancelled_one(small_scene: Path, trained: Pat
     assert (codes_of(out) == codes_of(trained)).all()
 
 
+@pytest.mark.slow
 def test_the_papers_objective_trains_from_random_features(small_scene: Path, tmp_path: Path):
     config = TrainConfig(**{**QUICK.__dict__, "objective": "contrastive", "iterations": 150})
     run = open_run(train_run(small_scene, tmp_path / "run", LAYOUT, config, Reporter()))
@@ -151,6 +152,7 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["word", "end of input", "signal"])
 def test_the_process_stops_when_asked(small_scene: Path, tmp_path: Path, how: str):
     """Cancel by each of the three ways in the middle of training: exit code 130 and a checkpoint."""

@@ -25,6 +25,7 @@ def trained(small_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return train_run(small_scene, tmp_path_factory.mktemp("runs") / "run", BitLayout(), QUICK, Reporter())
 
 
+@pytest.mark.slow
 def test_training_reaches_the_cpus_accuracy(small_scene: Path, trained: Path, tmp_path: Path) -> None:
     on_cpu = TrainConfig(**{**QUICK.__dict__, "device": "cpu"})
     theirs = evaluate_run(
@@ -37,6 +38,7 @@ def test_training_reaches_the_cpus_accuracy(small_scene: Path, trained: Path, tm
         assert ours[level]["best"] > 0.75  # the scene's usual: 0.97, 0.90, 0.83
 
 
+@pytest.mark.slow
 def test_the_papers_objective_trains(small_scene: Path, tmp_path: Path) -> None:
     fewer = {"iterations": 150, "uniform_pixels": 150, "balanced_pixels": 600}
     config = TrainConfig(**{**QUICK.__dict__, **fewer, "objective": "contrastive"})
@@ -46,6 +48,7 @@ def test_the_papers_objective_trains(small_scene: Path, tmp_path: Path) -> None:
     assert losses[-1] < 0.8 * losses[0]  # as test_training asks of the CPU
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_codes(small_scene: Path, tmp_path: Path) -> None:
     short = TrainConfig(**{**QUICK.__dict__, "iterations": 12, "checkpoint_seconds": 0.0})
     whole = train_run(small_scene, tmp_path / "whole", BitLayout(), short, Reporter())

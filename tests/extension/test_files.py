@@ -142,6 +142,7 @@ def test_one_label_plain(coded, tmp_path) -> None:
     assert ply.count == label.count and len(ply.names) == 62
 
 
+@pytest.mark.slow
 def test_a_million_in_time(tmp_path) -> None:
     rows, _ = made_splat.made_splat(per_object=250_000)
     path = made_splat.write(tmp_path / "big.ply", rows)

@@ -98,7 +98,7 @@ def test_grow_and_shrink(coded) -> None:
     assert 0 < selection.selected(obj).sum() < one
 
 
-def test_doubtful_gaussians_of_what_is_visible_are_selected(coded) -> None:
+def test_low_confidence_gaussians_of_what_is_visible_are_selected(coded) -> None:
     obj, _, codes = coded
     with pytest.raises(RuntimeError, match="run folder"):
         bpy.ops.bgs.select_low_confidence()

@@ -1,4 +1,4 @@
-"""A second segmentation, labels mended by hand, and the run folder that follows them."""
+"""A second segmentation, labels changed by hand, and the run folder that follows them."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder,
 from blender_bgs.cloud import code_tables, labels, point_clouds
 from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.engine import segmenting
-from blender_bgs.files import run_sync
+from blender_bgs.files import save_to_run
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
 from tests.helpers import made_splat
@@ -152,7 +152,7 @@ def reassign_first_ball(obj) -> np.ndarray:
     return code_tables.codes_of(obj)
 
 
-def test_mended_labels_go_to_the_run_folder_when_asked(run_import) -> None:
+def test_changed_labels_go_to_the_run_folder_when_asked(run_import) -> None:
     obj, run, codes = run_import
     table = (run / "labels.json").read_bytes()
     new = reassign_first_ball(obj)
@@ -187,7 +187,7 @@ def test_saving_the_blend_saves_the_run_folder_and_undo_goes_back_with_it(run_im
     assert np.array_equal(open_run(run).codes, codes)
 
 
-def test_a_file_without_mended_labels_leaves_the_run_folder_alone(run_import, tmp_path) -> None:
+def test_a_file_without_changed_labels_leaves_the_run_folder_alone(run_import, tmp_path) -> None:
     _, run, codes = run_import
     other = codes.copy()
     other[:10] = other[2000]
@@ -227,7 +227,7 @@ def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:
     assert len(obj.data.points) == 4500
     labels.select(obj, np.arange(4500) < 100)
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
-    assert run_sync.save(obj)
+    assert save_to_run.save(obj)
     there = open_run(run).codes
     kept = point_clouds.need_column(obj.data, at.ROW)
     assert np.array_equal(there[kept], code_tables.codes_of(obj))

@@ -14,7 +14,8 @@ from bgs_engine.core.errors import EnvironmentLacksError
 from blender_bgs.engine import locate
 from blender_bgs.engine.doctor import ask_doctor, in_words
 from blender_bgs.engine.job import Job, Progress, advance
-from blender_bgs.engine.locate import SegmentConfig, find_engine
+from blender_bgs.engine.locate import find_engine
+from blender_bgs.engine.segment_config import SegmentConfig
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[2]
@@ -194,6 +195,7 @@ def test_a_python_without_the_engine_is_told(tmp_path: Path) -> None:
         ask_doctor(locate.environment_python(tmp_path / "env"))
 
 
+@pytest.mark.slow
 def test_installer_makes_an_environment_that_has_the_core(tmp_path: Path) -> None:
     """From the wheel as it is bundled, without extras: torch alone would take minutes."""
     from tools import package

@@ -11,7 +11,7 @@ from tests.helpers import made_splat
 # Issue and manual promise 100 ms a call on two idle cores; twice that here, because tests may share the machine.
 LONGEST = 0.2
 # Frames of a million Gaussians on a processor that plays graphics card: their time is the viewport tests' business.
-DRAWING = ("splats/draw.draw",)
+DRAWING = ("viewport/draw.draw",)
 
 
 @pytest.fixture(scope="module")

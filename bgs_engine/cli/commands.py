@@ -109,10 +109,12 @@ def _masks_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.io.dataset import open_dataset
+    from bgs_engine.io.dataset_files import complete_dataset
     from bgs_engine.masks.output import announce
     from bgs_engine.masks.pipeline import MasksConfig, make_masks
     from bgs_engine.pipeline.scene import load_scene
 
+    complete_dataset(arguments.dataset)
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
     config = config_from(arguments, MasksConfig, model=arguments.model, levels=arguments.levels)

@@ -45,6 +45,13 @@ class InputError(BgsError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class OutputError(InputError):
+    """A file or folder cannot be written: the disk is full, damaged or read-only, or the name is too long.
+
+    Nothing is wrong with the input. What was made so far is kept, so that the job can go on once there is room.
+    """
+
+
 class EnvironmentLacksError(BgsError):
     """The request needs a package, model or device that this machine does not have."""
 

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from bgs_engine.core.disk import LogFile
 from bgs_engine.core.errors import BgsError, CancelledError
 
 PROTOCOL = 1
@@ -137,17 +138,17 @@ def json_sink(stream: IO[str]) -> Sink:
 @contextmanager
 def log_to(reporter: Reporter, path: Path) -> Iterator[None]:
     """Also write every event of the block to a file of JSON lines, with the time of day in seconds."""
-    with path.open("a", encoding="utf-8") as stream:
-        write = json_sink(stream)
+    log = LogFile(path)
 
-        def sink(event: dict[str, Any]) -> None:
-            write({**event, "time": round(time.time(), 3)})
+    def sink(event: dict[str, Any]) -> None:
+        log.write(json.dumps({**event, "time": round(time.time(), 3)}, allow_nan=False, default=str) + "\n")
 
-        reporter.sinks.append(sink)
-        try:
-            yield
-        finally:
-            reporter.sinks.remove(sink)
+    reporter.sinks.append(sink)
+    try:
+        yield
+    finally:
+        reporter.sinks.remove(sink)
+        log.close()
 
 
 def watch_stdin(reporter: Reporter, stream: IO[str] | None = None) -> threading.Thread:

@@ -1,56 +1,63 @@
 """Helpers of every writer. A file is written as a whole or not at all, and failures become plain errors."""
 
+import errno
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bgs_engine.core.errors import InputError
+from bgs_engine.core import disk
+from bgs_engine.core.errors import InputError, OutputError
+
+PROBE = ".bgs-write-test"
+PARTIAL_SUFFIX = ".bgs-partial"  # of the hidden file that a new file is until it is whole
+_ROOM = "Free some disk space, or choose a folder on another disk."
+_HINTS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "Choose a folder on a disk that can hold larger files.",
+    errno.EACCES: "Choose another folder, or allow writing to this one.",
+    errno.EPERM: "Choose another folder, or allow writing to this one.",
+    errno.EROFS: "Choose a folder that can be written to.",
+    errno.EIO: "Check the disk and its connection, or choose a folder on another one.",
+    errno.ENAMETOOLONG: "Choose a shorter name, or a folder with a shorter path.",
+    errno.EBUSY: "Close programs that use it.",
+}
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for users about a path that could not be written, with what to do about its cause."""
+    hint = _HINTS.get(error.errno or 0, "Choose another folder or free some disk space.")
+    return OutputError(f"{path} cannot be written: {error.strerror or error}.", hint)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`. It is moved into place at the end of the block, and removed on any failure.
+def writing(path: Path) -> Iterator[disk.NewFile]:
+    """A new file that takes the place of `path` at the end of the block, when it is whole and on the disk.
+
+    It is a hidden file beside `path` until then. It is removed on any failure, and the earlier file stays.
 
     Raises:
-        InputError: the folder cannot be written or the disk is full.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        disk.make_folder(path.parent)
+        stream = disk.NewFile(partial)
+        try:
+            yield stream
+            stream.sync()
+            stream.close()
+            disk.move(partial, path)
+        except BaseException:
+            stream.abandon()
+            disk.discard(partial)
+            raise
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            "Choose another folder or free some disk space.",
-        ) from None
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            with suppress(OSError):  # there is nothing to remove if the folder could not be made
-                partial.unlink(missing_ok=True)
-
-
-def replace_folder(partial: Path, final: Path) -> None:
-    """Move a finished folder into place. An earlier one of that name is removed only after that."""
-    old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.replace(old)
-    try:
-        partial.replace(final)
-    except OSError:
-        if old.exists():
-            old.replace(final)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        raise cannot_write(path, error) from None
 
 
 def read_json(path: Path) -> Any:
@@ -71,10 +78,19 @@ def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, as a whole or not at all.
 
     Raises:
-        InputError: the folder cannot be written or the disk is full.
+        OutputError: the file cannot be written.
     """
-    with writing(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, as a whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with writing(path) as stream:
+        stream.write(text.encode("utf-8"))
 
 
 def sha256(path: Path) -> str:
@@ -84,15 +100,18 @@ def sha256(path: Path) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Check that a folder can be written, before the work begins and not after an hour.
+    """Make a folder and check that it can be written, before the work begins and not after an hour.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        OutputError: the folder cannot be made or written.
     """
+    probe = folder / PROBE
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".bgs-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        disk.make_folder(folder)
+        disk.NewFile(probe).close()
+        disk.remove_file(probe)
+    except FileExistsError:
+        pass  # another job tries the same folder at this moment, and it can be written
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.", "Choose another output folder.") from None
+        disk.discard(probe)
+        raise cannot_write(folder, error) from None

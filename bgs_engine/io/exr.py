@@ -44,8 +44,8 @@ def write_exr(path: Path, channels: Mapping[str, np.ndarray], pixel_aspect: floa
         blocks.append(struct.pack("<ii", top, len(data)) + data)
     start = len(header) + 8 * len(blocks)
     offsets = start + np.cumsum([0, *(len(block) for block in blocks[:-1])], dtype=np.uint64)
-    with writing(path) as partial:
-        partial.write_bytes(b"".join((header, offsets.astype("<u8").tobytes(), *blocks)))
+    with writing(path) as stream:
+        stream.write(b"".join((header, offsets.astype("<u8").tobytes(), *blocks)))
 
 
 def _header(planes: Mapping[str, np.ndarray], width: int, height: int, pixel_aspect: float) -> bytes:

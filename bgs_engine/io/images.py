@@ -123,8 +123,8 @@ def write_label_png(path: Path, labels: np.ndarray) -> None:
     """
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) <= 65535:
         raise InputError(f"{path.name} would need ids beyond 65,535.", "Number the ids of each level from 1.")
-    with writing(path) as partial:
-        Image.fromarray(labels.astype(np.uint16)).save(partial, format="PNG", compress_level=1)
+    with writing(path) as stream:
+        Image.fromarray(labels.astype(np.uint16)).save(stream, format="PNG", compress_level=1)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core import disk
+from bgs_engine.core.errors import UsageError
+from bgs_engine.core.files import cannot_write
 
 LOCK_SUFFIX = ".lock"
 OWNER_SUFFIX = ".owner.json"
@@ -24,7 +26,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     Raises:
         UsageError: another job writes there.
-        InputError: the lock file cannot be written.
+        OutputError: the lock file cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -32,7 +34,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     owner_file = folder.with_name(f".{folder.name}{OWNER_SUFFIX}")
     lock = FileLock(lock_file, timeout=0)
     try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(lock_file.parent)
         lock.acquire()
         while not lock_file.exists():  # its last owner removed it after we opened it: other jobs do not see this lock
             lock.release()
@@ -42,15 +44,15 @@ def only_writer(folder: Path) -> Iterator[None]:
             f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
         ) from None
     except OSError as error:
-        raise InputError(f"{folder.parent} cannot be written: {error.strerror}.", "Choose another folder.") from None
+        raise cannot_write(folder.parent, error) from None
     try:
-        with suppress(OSError):  # it only serves the sentence above
-            owner_file.write_text(json.dumps(_me()), encoding="utf-8")
+        with suppress(OSError), disk.NewFile(owner_file) as stream:  # it only serves the sentence above
+            stream.write(json.dumps(_me()).encode("utf-8"))
         yield
     finally:
         for path in (owner_file, lock_file):
             with suppress(OSError):  # Windows removes no open file
-                path.unlink()
+                disk.remove_file(path)
         lock.release()
 
 

@@ -61,11 +61,11 @@ def overlay(color: np.ndarray, label_rgb: np.ndarray, share: float = TINT_SHARE)
 
 def save_png(path: Path, image: np.ndarray) -> None:
     """Write a picture uint8 or 0..1 float [H, W, 3] (or grey [H, W]) as PNG, whole or not at all."""
-    with writing(path) as partial:
-        Image.fromarray(to_bytes(image)).save(partial, format="PNG", optimize=False)
+    with writing(path) as stream:
+        Image.fromarray(to_bytes(image)).save(stream, format="PNG", optimize=False)
 
 
 def save_jpg(path: Path, image: np.ndarray, quality: int = 92) -> None:
     """Write a picture uint8 or 0..1 float [H, W, 3] as JPEG, whole or not at all."""
-    with writing(path) as partial:
-        Image.fromarray(to_bytes(image)).save(partial, format="JPEG", quality=quality, subsampling=0)
+    with writing(path) as stream:
+        Image.fromarray(to_bytes(image)).save(stream, format="JPEG", quality=quality, subsampling=0)

@@ -323,7 +323,7 @@ def write_ply(
     """
     lines = ["ply", "format binary_little_endian 1.0", *comments, f"element vertex {count}"]
     lines += [f"property {_NAMES[dtype[name].str[1:]]} {name}" for name in dtype.names or ()]
-    with writing(path) as partial, partial.open("wb") as stream:
+    with writing(path) as stream:
         stream.write(("\n".join([*lines, "end_header"]) + "\n").encode("latin-1"))
         for rows in chunks:
             stream.write(rows.astype(dtype, copy=False).tobytes())

@@ -5,6 +5,7 @@ earlier result survives until then. A killed job leaves its checkpoint for `--re
 """
 
 import operator
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +17,17 @@ from zipfile import BadZipFile
 import numpy as np
 
 from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
-from bgs_engine.core.errors import InputError, UsageError
-from bgs_engine.core.files import read_json, write_json
+from bgs_engine.core.errors import InputError, OutputError, UsageError
+from bgs_engine.core.file_set import complete, files_below, is_ready, replacing
+from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
-from bgs_engine.io.output_place import RUN_INFO, files_below, move_into_place, partial_folder
+from bgs_engine.io.output_place import RUN, RUN_INFO, SAVE, FolderKind, move_into_place, old_folder, partial_folder
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
 
 RUN_FORMAT = 1
+BACKUPS = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,14 @@ def open_run(folder: Path) -> Run:
         InputError: parts are missing or differ in length, or the format is newer.
     """
     folder = Path(folder)
+    if not folder.exists() and old_folder(folder).is_dir():
+        raise InputError(
+            f"There is no {folder}: a job that was to replace it was killed. The earlier run waits in "
+            f"{old_folder(folder)}.",
+            f"Rename that folder to {folder.name}, or run the job again.",
+        )
+    if is_ready(folder, SAVE):
+        complete(folder, SAVE)
     info = read_json(folder / "run.json")
     again = "Run the segmentation again."
     if not isinstance(info, dict) or not isinstance(info.get("format"), int):
@@ -143,16 +154,12 @@ def write_run(
         info: JSON-able facts for run.json; format, level_bits and counts are added here.
 
     Raises:
-        InputError: the folder cannot be written.
+        OutputError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "codes.npy", np.ascontiguousarray(codes, np.int32))
-        np.save(folder / "opacity.npy", np.ascontiguousarray(opacities, np.float32))
-        if confidence is not None:
-            np.save(folder / "confidence.npy", np.ascontiguousarray(confidence, np.float32))
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}.", "Free some disk space.") from None
+    write_array(folder / "codes.npy", np.ascontiguousarray(codes, np.int32))
+    write_array(folder / "opacity.npy", np.ascontiguousarray(opacities, np.float32))
+    if confidence is not None:
+        write_array(folder / "confidence.npy", np.ascontiguousarray(confidence, np.float32))
     write_coded_ply(folder / "scene.ply", ply, codes)
     write_labels(folder / "labels.json", table)
     counts = [len(level) for level in table.levels]
@@ -162,18 +169,73 @@ def write_run(
     )
 
 
+def write_array(path: Path, values: np.ndarray) -> None:
+    """Write an array as .npy, as a whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with writing(path) as stream:
+        np.save(stream, values, allow_pickle=False)
+
+
+def save_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
+    """Write changed codes and labels to a run folder: codes.npy, labels.json, run.json and scene.ply, all or none.
+
+    The first time, the engine's result is copied to `codes_engine.npy` and `labels_engine.json`. A kill in the middle
+    leaves the earlier files, or the next `open_run` completes the new ones.
+
+    Args:
+        run: an open run.
+        codes: int32 [N], PLY row order.
+        table: the labels of these codes.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with replacing(run.folder, SAVE) as new:
+        for name, backup in BACKUPS:
+            if not (run.folder / backup).exists() and (run.folder / name).is_file():
+                with writing(new.folder / backup) as stream, (run.folder / name).open("rb") as original:
+                    shutil.copyfileobj(original, stream)
+        write_array(new.folder / "codes.npy", codes)
+        write_labels(new.folder / "labels.json", table)
+        write_coded_ply(new.folder / "scene.ply", run.ply, codes)
+        info = {**read_json(run.folder / RUN_INFO), "labels_per_level": [*map(len, table.levels)]}
+        write_json(new.folder / RUN_INFO, info)
+
+
 def finish(folder: Path) -> None:
     """Give the partial run of `folder` its identity and the list of its files, and move it into place.
 
     Of an earlier run only its own files are replaced, and only now.
 
     Raises:
-        InputError: the move failed. The earlier run is still there.
+        InputError: there is no partial run.
+        OutputError: the move failed. The earlier run is still there, or the message says where it waits.
     """
     partial = partial_folder(folder)
     info = read_json(partial / RUN_INFO)
     write_json(partial / RUN_INFO, {**info, "id": uuid.uuid4().hex, "files": files_below(partial)})
+    deliver(folder, RUN)
+
+
+def deliver(folder: Path, kind: FolderKind) -> None:
+    """`move_into_place` of the partial folder of `folder`, with failures as errors for users.
+
+    Raises:
+        OutputError: a move failed.
+    """
     try:
-        move_into_place(partial, folder)
+        move_into_place(partial_folder(folder), folder, kind)
     except OSError as error:
-        raise InputError(f"{folder} cannot be replaced: {error.strerror}.", "Close programs that use it.") from None
+        old, reason = old_folder(folder), error.strerror or error
+        if not old.is_dir():
+            problem, hint = f"{folder} cannot be replaced: {reason}.", "Close programs that use it."
+        elif folder.exists():
+            problem = f"{folder} holds the new {kind.name}, but files that lay there are left in {old}: {reason}."
+            hint = f"The next {kind.name} that is written there puts them back."
+        else:
+            problem = f"{folder} cannot be replaced: {reason}. The earlier {kind.name} waits in {old}."
+            hint = f"Rename that folder to {folder.name}, or run the job again."
+        raise OutputError(problem, hint) from None

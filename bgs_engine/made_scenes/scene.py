@@ -9,7 +9,7 @@
 Training must not read gt/.
 """
 
-import shutil
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,16 +17,20 @@ from typing import Literal
 import numpy as np
 
 from bgs_engine.core.cameras import Camera
-from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core import disk
+from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.files import check_writable, replace_folder, write_json
+from bgs_engine.core.file_set import files_below
+from bgs_engine.core.files import cannot_write, write_json, writing
 from bgs_engine.io.dataset import UP_KEY, level_folder
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import write_label_png
 from bgs_engine.io.masks import check_nested
 from bgs_engine.io.pictures import save_jpg
 from bgs_engine.io.ply import read_ply, write_ply
-from bgs_engine.io.run_folder import partial_folder
+from bgs_engine.io.job_lock import only_writer
+from bgs_engine.io.output_place import FolderKind, checked_place, partial_folder, recover
+from bgs_engine.io.run_folder import deliver
 from bgs_engine.io.transforms import write_transforms
 from bgs_engine.made_scenes.cameras import UP, ring_cameras
 from bgs_engine.made_scenes.faults import NOISE_STRENGTH, with_faults
@@ -97,22 +101,35 @@ class SceneConfig:
 def make_scene(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
     """Make a scene and write it to `folder`; an earlier made scene there is replaced once the new one stands.
 
+    Of an earlier made scene only its own files are replaced.
+
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        UsageError: the folder holds files that no made scene has written, or another job writes there.
+        OutputError: the folder cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).is_file():
-        raise InputError(f"{folder} holds files that are no made scene.", "Choose a new or empty folder.")
+    folder = checked_place(folder, (), MADE_SCENE)
     partial = partial_folder(folder)
-    check_writable(partial.parent)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        _write(partial, config, reporter)
-        replace_folder(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with only_writer(folder):
+        try:
+            recover(folder, MADE_SCENE)
+            disk.remove_tree(partial)
+        except OSError as error:
+            raise cannot_write(partial, error) from None
+        try:
+            _write(partial, config, reporter)
+            deliver(folder, MADE_SCENE)
+        except BaseException:
+            disk.discard(partial)
+            raise
+
+
+def _known(name: str) -> bool:
+    """Whether a made scene without a list of its files has written one of this name."""
+    ours = r"scene[.]ply|transforms[.]json|images/train_[0-9]+[.]jpg|masks/level_[123]/train_[0-9]+[.]png|gt/.*"
+    return re.fullmatch(ours, name) is not None
+
+
+MADE_SCENE = FolderKind("made scene", MARKER, (), _known)
 
 
 def _write(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
@@ -141,8 +158,9 @@ def _write(folder: Path, config: SceneConfig, reporter: Reporter) -> None:
     up = {UP_KEY: UP.tolist()}
     write_transforms(folder / "transforms.json", [replace(c, image=_image(folder, c)) for c in train], up)
     write_transforms(folder / "gt" / "transforms_test.json", test, up)
-    np.savez_compressed(folder / "gt" / "labels.npz", labels=splat.labels)
-    write_json(folder / MARKER, asdict(config))
+    with writing(folder / "gt" / "labels.npz") as stream:
+        np.savez_compressed(stream, labels=splat.labels)
+    write_json(folder / MARKER, {**asdict(config), "files": [*files_below(folder), MARKER]})
 
 
 def _write_splat(folder: Path, splat: Splat, config: SceneConfig, rng: np.random.Generator) -> RasterScene:

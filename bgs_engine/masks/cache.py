@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.core.errors import InputError
-from bgs_engine.core.files import writing
+from bgs_engine.core.files import cannot_write, writing
+from bgs_engine.io.output_place import remove_leftovers
 from bgs_engine.masks.nesting import Forest
 
 CACHE_FORMAT = "3"  # raise when the meaning of an entry changes
@@ -30,6 +31,17 @@ class ForestCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def remove_leftovers(self) -> None:
+        """Remove the unfinished entries of a job that was killed; the caller is the only one who writes here.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        try:
+            remove_leftovers(self.folder)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
 
     def load(self, key: str) -> Forest | None:
         """The forest, or None if the cache has none or it is damaged."""
@@ -61,7 +73,7 @@ class ForestCache:
 
     def store(self, key: str, forest: Forest) -> None:
         """Keep a forest."""
-        with writing(self._forest(key)) as partial, partial.open("wb") as stream:
+        with writing(self._forest(key)) as stream:
             np.savez_compressed(stream, node_map=forest.node_map, parents=forest.parents, scores=forest.scores)
 
     def load_sizes(self, key: str, count: int) -> np.ndarray | None:
@@ -74,7 +86,7 @@ class ForestCache:
 
     def store_sizes(self, key: str, sizes: np.ndarray) -> None:
         """Keep the sizes of a forest's nodes."""
-        with writing(self._sizes(key)) as partial, partial.open("wb") as stream:
+        with writing(self._sizes(key)) as stream:
             np.save(stream, sizes)
 
     def _forest(self, key: str) -> Path:

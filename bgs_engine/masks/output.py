@@ -1,6 +1,5 @@
 """Write label maps and contact sheets of a dataset."""
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -12,9 +11,11 @@ from PIL import Image
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.files import check_writable, replace_folder, write_json
+from bgs_engine.core.file_set import check_places, files_below, replacing
+from bgs_engine.core.files import check_writable, read_json, write_json
 from bgs_engine.core.palette import color_at
 from bgs_engine.io.dataset import Dataset
+from bgs_engine.io.dataset_files import MASKS
 from bgs_engine.io.images import read_image
 from bgs_engine.io.masks import write_level_maps
 from bgs_engine.io.pictures import contact_sheet, overlay, save_png, to_bytes
@@ -48,17 +49,14 @@ def write_results(
         UsageError: the dataset has masks that `bgs masks` did not make.
     """
     reporter.stage("Write label maps")
-    check_writable(dataset.folder)
-    final = dataset.folder / "masks"
-    refuse_foreign_masks(final)
-    partial = dataset.folder / ".masks.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    check_mask_place(dataset.folder)
     shown = set(np.linspace(0, count - 1, min(count, MASK_SHEET_VIEWS)).round().astype(int).tolist())
     tiles: list[list[np.ndarray]] = []
     written = Written([])
-    try:
+    with replacing(dataset.folder, MASKS) as new:
+        new.gone.update(_earlier_masks(dataset.folder))
         for done, (camera, maps) in enumerate(label_maps):
-            write_level_maps(changed(dataset, folder=partial), camera, maps)
+            write_level_maps(changed(dataset, folder=new.folder), camera, maps)
             before = written.segments or [0] * len(maps)
             written.segments = [a + int(m.max()) for a, m in zip(before, maps, strict=True)]
             written.labelled += int(np.count_nonzero(maps[0]))
@@ -69,14 +67,38 @@ def write_results(
                 for row, level_map in zip(tiles, maps, strict=True):
                     row.append(mask_picture(image, level_map))
             reporter.progress(done + 1, count)
-        write_json(partial / "masks" / MARKER, {"levels": len(written.segments), "views": count})
-        replace_folder(partial / "masks", final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    for level, row in enumerate(tiles, 1):
-        path = dataset.folder / "preview" / f"masks_level_{level}.png"
-        save_png(path, contact_sheet(row, MASK_SHEET_COLUMNS, TILE_WIDTH))
+        for level, row in enumerate(tiles, 1):
+            path = new.folder / "preview" / f"masks_level_{level}.png"
+            save_png(path, contact_sheet(row, MASK_SHEET_COLUMNS, TILE_WIDTH))
+        files = files_below(new.folder / "masks")
+        info = {"levels": len(written.segments), "views": count, "files": files}
+        write_json(new.folder / "masks" / MARKER, info)
     return written
+
+
+def check_mask_place(dataset: Path) -> None:
+    """Check that masks can be written to a dataset folder; nothing of the user's lies in their place.
+
+    Raises:
+        UsageError: the dataset has masks that `bgs masks` did not make, or its folders lie elsewhere.
+        OutputError: the folder cannot be written.
+    """
+    refuse_foreign_masks(dataset / "masks")
+    check_writable(dataset)
+    check_places(dataset, ("masks", "preview"))
+
+
+def _earlier_masks(dataset: Path) -> set[str]:
+    """Files that an earlier `bgs masks` wrote, relative to the dataset folder."""
+    folder = dataset / "masks"
+    if not (folder / MARKER).is_file():
+        return set()
+    info = read_json(folder / MARKER)
+    listed = info.get("files") if isinstance(info, dict) else None
+    if not isinstance(listed, list):  # of a version that wrote no list
+        listed = [name for name in files_below(folder) if name.startswith("level_") and name.endswith(".png")]
+    sheets = {f"preview/{path.name}" for path in (dataset / "preview").glob("masks_level_*.png")}
+    return {f"masks/{name}" for name in listed if isinstance(name, str)} | sheets
 
 
 def refuse_foreign_masks(folder: Path) -> None:

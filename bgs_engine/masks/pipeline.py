@@ -16,9 +16,10 @@ import numpy as np
 from scipy import ndimage
 
 from bgs_engine.core.cameras import Camera
-from bgs_engine.core.errors import BgsError, CancelledError, InputError, MemoryExhaustedError
+from bgs_engine.core.errors import BgsError, CancelledError, InputError, MemoryExhaustedError, OutputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset
+from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.images import read_image
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.masks.automatic import EXPLAINED_CELLS, PromptConfig
@@ -27,7 +28,7 @@ from bgs_engine.masks.config import MasksConfig
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
 from bgs_engine.masks.measure import Measure
 from bgs_engine.masks.nesting import NestingConfig, build_forest
-from bgs_engine.masks.output import refuse_foreign_masks, write_results
+from bgs_engine.masks.output import check_mask_place, write_results
 from bgs_engine.masks.proposer import MaskProposer
 from bgs_engine.masks.sources.table import model_from_text
 from bgs_engine.raster.scene import RasterScene
@@ -68,31 +69,46 @@ def make_masks(
         proposer: a ready backend instead of the one that `config.model` names.
 
     Raises:
-        InputError: no image could be used, or the folder cannot be written.
+        InputError: no image could be used.
+        OutputError: the folder cannot be written. Finished images stay in the cache.
         CancelledError: finished images stay in the cache and are not made again.
     """
     check_levels(config.levels)
-    refuse_foreign_masks(dataset.folder / "masks")
+    complete_dataset(dataset.folder)
+    check_mask_place(dataset.folder)
     with only_writer(dataset.folder / "masks"):
         return _make_masks(dataset, config, reporter, scene, proposer)
+
+
+def open_mask_model(config: MasksConfig, reporter: Reporter) -> MaskProposer:
+    """The mask model that `config.model` names, ready for use: it may be opened before there are images.
+
+    Raises:
+        UsageError: the text names no source.
+        InputError: a model or folder cannot be read.
+        EnvironmentLacksError: a package or the model is missing.
+    """
+    reporter.stage("Load mask model")
+    prompting = PromptConfig(
+        points_per_side=config.points_per_side,
+        batch=config.batch,
+        min_iou=config.min_iou,
+        min_stability=config.min_stability,
+        adaptive=config.adaptive,
+        explained_cells=EXPLAINED_CELLS / max(config.thoroughness, 1e-3),
+    )
+    _, threads = _share_processors(config.workers)
+    return model_from_text(config.model, prompting, threads, config.device)
 
 
 def _make_masks(
     dataset: Dataset, config: MasksConfig, reporter: Reporter, scene: RasterScene | None, proposer: MaskProposer | None
 ) -> MasksReport:
-    workers, threads = _share_processors(config.workers)
-    reporter.stage("Load mask model")
+    workers, _ = _share_processors(config.workers)
     if proposer is None:
-        prompting = PromptConfig(
-            points_per_side=config.points_per_side,
-            batch=config.batch,
-            min_iou=config.min_iou,
-            min_stability=config.min_stability,
-            adaptive=config.adaptive,
-            explained_cells=EXPLAINED_CELLS / max(config.thoroughness, 1e-3),
-        )
-        proposer = model_from_text(config.model, prompting, threads, config.device)
+        proposer = open_mask_model(config, reporter)
     cache = ForestCache(dataset.folder / CACHE_FOLDER)
+    cache.remove_leftovers()
     report = MasksReport(images=len(dataset.cameras))
     nesting = NestingConfig(min_area=config.min_area)
     measure = Measure(scene, cache)
@@ -253,6 +269,8 @@ def _in_parallel(
                     future.result()
                     job.measure.sizes(camera, keys[camera.name], depth)
                     yield camera, None
+                except OutputError:  # the disk is at fault and not the image
+                    raise
                 except InputError as error:
                     yield camera, error
                 except MemoryError:

@@ -8,6 +8,7 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.file_names import safe_name, safe_names
+from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
@@ -48,10 +49,11 @@ def export_run(
     ply = run.ply
     reporter.stage("Exporting")
     paths = []
-    for label, name in reporter.track(list(zip(chosen, files, strict=True)), len(chosen)):
-        path = out / f"{name}.ply"
-        write_rows(path, ply, rows[label], plain)
-        paths.append(path)
+    with only_writer_into(out):
+        for label, name in reporter.track(list(zip(chosen, files, strict=True)), len(chosen)):
+            path = out / f"{name}.ply"
+            write_rows(path, ply, rows[label], plain)
+            paths.append(path)
     reporter.artifact("export", out)
     return paths
 

@@ -19,10 +19,11 @@ from bgs_engine.io.exr import write_exr
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.images import write_label_png
 from bgs_engine.io.pictures import save_png, to_bytes
+from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
 from bgs_engine.output.label_pictures import label_places
-from bgs_engine.output.shot import Shot, ShotLabel, read_shot
+from bgs_engine.output.shot import Frame, Shot, ShotLabel, read_shot
 from bgs_engine.raster.cpu.frame import blend
 from bgs_engine.raster.cpu.label_maps import label_map
 from bgs_engine.raster.cpu.project import covariances
@@ -140,26 +141,40 @@ def render_shot(path: Path, out: Path, config: FramesConfig, reporter: Reporter)
     if ("label" in wanted or "mask" in wanted) and (shot.layout is None or any(p.codes is None for p in parts)):
         raise InputError("Label and mask pictures need labels, and a splat has none.", "Segment it, or leave them out.")
     stage, codes = Stage(parts), _codes(parts)
-    write_json(out / "legend.json", _legend(shot))
     reporter.stage("Rendering")
-    for frame in reporter.track(shot.frames, len(shot.frames)):
-        view = stage.view(frame.camera, frame.transforms)
-        colors = stage.colors(frame.camera, frame.transforms)[view.order]
-        image, transmittance, depth = blend(view, stage.opacities, colors)
-        made: dict[str, np.ndarray] = {"image": image, "alpha": 1 - transmittance, "depth": depth}
-        masks: dict[str, np.ndarray] = {}
-        if shot.layout is not None and codes is not None:
-            if "label" in wanted:
-                found = label_map(view, stage.opacities, codes, shot.layout.total)
-                made["label"] = label_places(found, shot.layout, shot.level, [row.label for row in shot.labels])
-            if "mask" in wanted:
-                masks = _masks(view, stage.opacities, shot.layout.labels(codes, shot.level), shot.labels)
-        name = frame.camera.name
-        if config.exr:
-            write_exr(out / f"{name}.exr", exr_channels(made, masks, wanted), shot.pixel_aspect)
-        else:
-            _write_pngs(out, name, made, masks, wanted, shot.depth_far)
+    with only_writer_into(out, "color", "label", "depth", "mask"):
+        write_json(out / "legend.json", _legend(shot))
+        for frame in reporter.track(shot.frames, len(shot.frames)):
+            _write_frame(out, frame, shot, stage, codes, wanted, config)
     reporter.artifact("frames", out)
+
+
+def _write_frame(
+    out: Path,
+    frame: Frame,
+    shot: Shot,
+    stage: Stage,
+    codes: np.ndarray | None,
+    wanted: Sequence[str],
+    config: FramesConfig,
+) -> None:
+    """Draw and write the passes of one frame."""
+    view = stage.view(frame.camera, frame.transforms)
+    colors = stage.colors(frame.camera, frame.transforms)[view.order]
+    image, transmittance, depth = blend(view, stage.opacities, colors)
+    made: dict[str, np.ndarray] = {"image": image, "alpha": 1 - transmittance, "depth": depth}
+    masks: dict[str, np.ndarray] = {}
+    if shot.layout is not None and codes is not None:
+        if "label" in wanted:
+            found = label_map(view, stage.opacities, codes, shot.layout.total)
+            made["label"] = label_places(found, shot.layout, shot.level, [row.label for row in shot.labels])
+        if "mask" in wanted:
+            masks = _masks(view, stage.opacities, shot.layout.labels(codes, shot.level), shot.labels)
+    name = frame.camera.name
+    if config.exr:
+        write_exr(out / f"{name}.exr", exr_channels(made, masks, wanted), shot.pixel_aspect)
+    else:
+        _write_pngs(out, name, made, masks, wanted, shot.depth_far)
 
 
 def _codes(parts: Sequence[Part]) -> np.ndarray | None:
@@ -230,8 +245,8 @@ def _write_pngs(
     if "color" in wanted:
         alpha = made["alpha"]
         rgba = to_bytes(np.concatenate([_straight(made["image"], alpha), alpha[..., None]], -1))
-        with writing(out / "color" / f"{name}.png") as partial:
-            Image.fromarray(rgba, "RGBA").save(partial, format="PNG")
+        with writing(out / "color" / f"{name}.png") as stream:
+            Image.fromarray(rgba, "RGBA").save(stream, format="PNG")
     if "label" in made:
         write_label_png(out / "label" / f"{name}.png", made["label"])
     for label, mask in masks.items():

@@ -14,6 +14,7 @@ from bgs_engine.devices.choice import resolve
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import write_label_png
+from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.pictures import overlay, save_png, to_bytes
 from bgs_engine.io.run_folder import Run
 from bgs_engine.io.transforms import read_views
@@ -61,24 +62,26 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
     label_colors = None if config.color else LabelColors(run.codes, run.layout)
     frames = []
     reporter.stage("Rendering")
-    for camera in reporter.track(cameras, len(cameras)):
-        frame = to_bytes(render_color(scene, camera))
-        save_png(out / "color" / f"{camera.name}.png", frame)
-        if label_colors is not None:
-            found = label_map(camera)
-            places = label_places(found, run.layout, level, legend)
-            write_label_png(out / "labels" / f"{camera.name}.png", places)
-            frame = overlay(frame, label_colors.picture(found, level))
-            save_png(out / "overlay" / f"{camera.name}.png", frame)
-        if views == "orbit":
-            frames.append(Image.fromarray(frame))
-    if not config.color:
-        write_json(out / "legend.json", {"level": level, "labels": dict(enumerate(legend, 1))})
+    with only_writer_into(out, "color", "labels", "overlay"):
+        for camera in reporter.track(cameras, len(cameras)):
+            frame = to_bytes(render_color(scene, camera))
+            save_png(out / "color" / f"{camera.name}.png", frame)
+            if label_colors is not None:
+                found = label_map(camera)
+                places = label_places(found, run.layout, level, legend)
+                write_label_png(out / "labels" / f"{camera.name}.png", places)
+                frame = overlay(frame, label_colors.picture(found, level))
+                save_png(out / "overlay" / f"{camera.name}.png", frame)
+            if views == "orbit":
+                frames.append(Image.fromarray(frame))
+        if not config.color:
+            write_json(out / "legend.json", {"level": level, "labels": dict(enumerate(legend, 1))})
+        if frames:
+            with writing(out / "turntable.gif") as stream:
+                frames[0].save(
+                    stream, format="GIF", save_all=True, append_images=frames[1:], duration=GIF_FRAME_MS, loop=0
+                )
     if frames:
-        with writing(out / "turntable.gif") as partial:
-            frames[0].save(
-                partial, format="GIF", save_all=True, append_images=frames[1:], duration=GIF_FRAME_MS, loop=0
-            )
         reporter.artifact("turntable", out / "turntable.gif")
     reporter.artifact("pictures", out)
 

@@ -5,32 +5,39 @@ Every stage is reported. A run is made in a partial folder, which is moved into 
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from bgs_engine.associate.masked_views import MaskedViews
+from bgs_engine.core import disk
 from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import OutputError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.files import sha256
+from bgs_engine.core.files import cannot_write, sha256
 from bgs_engine.core.view_counts import SEGMENT_VIEWS
 from bgs_engine.devices.choice import Device, resolve
-from bgs_engine.io.dataset import Dataset, open_dataset
+from bgs_engine.io.dataset import Dataset, find_levels, open_dataset
+from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.masks import load_level_maps, masked_cameras
 from bgs_engine.io.output_place import checked_run_place
 from bgs_engine.io.run_folder import finish
 from bgs_engine.masks.output import announce
-from bgs_engine.masks.pipeline import MasksConfig, make_masks
+from bgs_engine.masks.pipeline import MasksConfig, make_masks, open_mask_model
+from bgs_engine.pipeline.rendered_views import VIEWS_FOLDER, render_views, useful_views
+from bgs_engine.pipeline.room import check_room, room_for_run, room_for_views
 from bgs_engine.pipeline.scene import Scene, load_scene
 from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.pipeline.work_folder import work_folder
-from bgs_engine.pipeline.write import RunFacts, write_segmentation
+from bgs_engine.pipeline.write import RESULT_FILES, RunFacts, write_segmentation
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.result import segmentation_of
 from bgs_engine.train.self_test import usable
 from bgs_engine.train.start import training_start
 from bgs_engine.train.steps import make_steps
-from bgs_engine.train.trainer import Checkpoint, train
+from bgs_engine.train.trainer import Checkpoint, save_checkpoint, train
+from bgs_engine.views import ViewsConfig
 
 NOT_IN_CHECKPOINT = ("cache_gb", "checkpoint_seconds", "device")  # settings that a resumed run may change
 
@@ -56,7 +63,8 @@ def train_run(
         resume: go on from the checkpoint of a stopped run.
 
     Raises:
-        InputError: the data are wrong, or the output cannot be written.
+        InputError: the data are wrong.
+        OutputError: the output cannot be written, or the disk is full. What was made is left for `resume`.
         UsageError: settings that contradict the data, files of the user's in the place of the run, or another job
             that writes there.
         EnvironmentLacksError: the device cannot be used here.
@@ -66,8 +74,11 @@ def train_run(
     place = checked_run_place(out, [dataset_folder, *([ply] if ply else [])])
     with only_writer(place):
         with work_folder(place, reporter, resume) as partial:
+            complete_dataset(dataset_folder)
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
+            check_room(partial, room_for_run(scene.ply, layout))
+            device = _ready(device, config, reporter)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 
@@ -101,18 +112,26 @@ def segment_run(
     Raises:
         As `train_run`.
     """
-    device = resolve(config.device)  # asked first: making the masks takes minutes
+    device = resolve(config.device)
     place = checked_run_place(out, [ply, *([dataset_folder] if dataset_folder else [])])
+    views = ViewsConfig(count=view_count, seed=config.seed)
     with only_writer(place):
-        with work_folder(place, reporter, resume) as partial:
+        with work_folder(place, reporter, resume, lambda partial: useful_views(partial, ply, views)) as partial:
             scene = load_scene(ply, reporter)
-            folder = dataset_folder or _rendered_views(partial / "dataset", ply, view_count, config.seed, reporter)
+            # What the job needs is checked before the views are rendered and the masks are made, which take minutes.
+            device = _ready(device, config, reporter)
+            settings = replace(masks, levels=layout.levels)
+            if settings.device == "auto":
+                settings = replace(settings, device=device.for_torch)
+            folder = dataset_folder or partial / VIEWS_FOLDER
+            proposer = None if _has_masks(folder) else open_mask_model(settings, reporter)
+            pictures = 0 if dataset_folder else room_for_views(views)
+            check_room(partial, room_for_run(scene.ply, layout) + pictures)
+            if dataset_folder is None:
+                render_views(folder, ply, views, resume, reporter)
             dataset = open_dataset(folder, ply, reporter)
             if not dataset.mask_levels:
-                settings = replace(masks, levels=layout.levels)
-                if settings.device == "auto":
-                    settings = replace(settings, device=device.for_torch)
-                make_masks(dataset, settings, reporter, scene.raster)
+                make_masks(dataset, settings, reporter, scene.raster, proposer)
                 if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
                     announce(folder, reporter)
                 dataset = open_dataset(folder, ply)
@@ -120,13 +139,22 @@ def segment_run(
         return _deliver(place, reporter)
 
 
-def _rendered_views(folder: Path, ply: Path, count: int, seed: int, reporter: Reporter) -> Path:
-    """Render views of the splat into `folder`, unless a stopped run has done so; returns `folder`."""
-    if not (folder / "transforms.json").is_file():
-        from bgs_engine.views import ViewsConfig, make_views
+def _has_masks(folder: Path) -> bool:
+    """Whether a dataset has masks. It may not be there yet."""
+    complete_dataset(folder)
+    return bool(find_levels(folder))
 
-        make_views(ply, folder, ViewsConfig(count=count, seed=seed), reporter)
-    return folder
+
+def _ready(device: Device, config: TrainConfig, reporter: Reporter) -> Device:
+    """The device of the training, after a test. All kernels are compiled.
+
+    Raises:
+        EnvironmentLacksError: the device was asked for and fails.
+    """
+    warm_up(reporter)
+    device = usable(device, config.device, reporter)
+    reporter.metric("device", device.choice)
+    return device
 
 
 def _deliver(out: Path, reporter: Reporter) -> Path:
@@ -150,19 +178,27 @@ def _train_into(
 ) -> None:
     """Associate, train and write: from a dataset with masks to the files of a run in `folder`."""
     views = _masked_views(scene, dataset, layout, reporter)
-    warm_up(reporter)
-    device = usable(device, config.device, reporter)
-    reporter.metric("device", device.choice)
     facts = RunFacts(scene, sha256(scene.ply.path), dataset.folder, views, config, device)
 
     start = training_start(views, config, device, reporter)
     steps = make_steps(device, views, start, config, reporter)
     checkpoint_file = folder / "checkpoint.npz"
-    train(steps, len(views.cameras), config, _checkpoint(checkpoint_file, facts), reporter)
+    checkpoint = _checkpoint(checkpoint_file, facts)
+    train(steps, len(views.cameras), config, checkpoint, reporter)
 
     reporter.stage("Writing")
-    write_segmentation(folder, facts, segmentation_of(steps, start, layout), reporter)
-    checkpoint_file.unlink(missing_ok=True)
+    try:
+        write_segmentation(folder, facts, segmentation_of(steps, start, layout), reporter)
+    except OutputError:
+        for name in RESULT_FILES:  # they are made again, and what they free may do for the checkpoint
+            disk.discard(folder / name)
+        with suppress(OutputError):
+            save_checkpoint(steps, config.steps(len(views.cameras)), checkpoint)
+        raise
+    try:
+        disk.remove_file(checkpoint_file)
+    except OSError as error:
+        raise cannot_write(checkpoint_file, error) from None
 
 
 def _masked_views(scene: Scene, dataset: Dataset, layout: BitLayout, reporter: Reporter) -> MaskedViews:

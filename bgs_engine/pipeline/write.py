@@ -12,11 +12,16 @@ from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import build_label_table
 from bgs_engine.devices.choice import Device
+from bgs_engine.io.output_place import RUN_INFO
 from bgs_engine.io.run_folder import open_run, write_run
 from bgs_engine.output.previews import write_previews
 from bgs_engine.pipeline.scene import Scene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.result import Segmentation
+
+
+# What `write_segmentation` writes into the partial folder, in this order.
+RESULT_FILES = ("codes.npy", "opacity.npy", "confidence.npy", "scene.ply", "labels.json", RUN_INFO, "preview")
 
 
 @dataclass(frozen=True)

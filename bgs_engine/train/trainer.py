@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bgs_engine.core.errors import CancelledError, InputError
+from bgs_engine.core.errors import CancelledError, InputError, OutputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import writing
 from bgs_engine.train.config import TrainConfig
@@ -33,6 +33,7 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
 
     Raises:
         CancelledError: the user asked to stop; the checkpoint is written.
+        OutputError: the user asked to stop, and the checkpoint cannot be written.
     """
     reporter.stage("Training")
     first = load_checkpoint(steps, checkpoint)
@@ -52,7 +53,10 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
             if loss is not None:
                 reporter.metric("loss", round(loss, 6))
         if time.monotonic() - saved > checkpoint.seconds:
-            save_checkpoint(steps, step + 1, checkpoint)
+            try:
+                save_checkpoint(steps, step + 1, checkpoint)
+            except OutputError as error:  # there may be room for the result, or at the next time
+                reporter.warning(f"The checkpoint was not written, and training goes on. {error}")
             saved = time.monotonic()
     reporter.progress(total, total)
 
@@ -67,7 +71,7 @@ def save_checkpoint(steps: Steps, step: int, checkpoint: Checkpoint) -> None:
     """Write the state after `step` steps; a failed write leaves the old file."""
     if checkpoint.path is None:
         return
-    with writing(checkpoint.path) as partial, partial.open("wb") as stream:
+    with writing(checkpoint.path) as stream:
         np.savez(stream, allow_pickle=False, step=step, fingerprint=checkpoint.fingerprint, **steps.state())
 
 

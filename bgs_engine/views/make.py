@@ -1,18 +1,25 @@
 """`bgs views`: renders a dataset from the splat itself."""
 
+import json
 import os
-from dataclasses import dataclass, replace
+import re
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import bgs_engine
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.files import check_writable, read_json
+from bgs_engine.core.file_set import check_places, replacing
+from bgs_engine.core.files import check_writable, read_json, sha256
 from bgs_engine.core.view_counts import DATASET_VIEWS
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
+from bgs_engine.io.dataset_files import VIEWS, complete_dataset
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
+from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.pictures import contact_sheet, save_jpg, save_png
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.transforms import write_transforms
@@ -30,6 +37,7 @@ PROBE_PLACES = 2  # free places at which to look round and decide between room a
 INSIDE_PLACES = 12
 WANTED_COVERAGE = 0.95
 VIEW_SHEET_COLUMNS = 8
+MADE_FROM_KEY = "bgs_made_from"  # our key in transforms.json, see `identity`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +83,16 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
         UsageError: the folder holds photos or cameras that `bgs views` did not make.
         CancelledError: the user stopped it.
     """
+    out_folder = Path(out_folder)
+    complete_dataset(out_folder)
     refuse_foreign_dataset(out_folder)
     check_writable(out_folder)
+    check_places(out_folder, ("images", "preview"))
+    with only_writer(out_folder / VIEWS):
+        return _make_views(Path(ply_path), out_folder, config, reporter)
+
+
+def _make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
     reporter.stage("read splat")
     gaussians = load_gaussians(read_ply(ply_path))
     scene = RasterScene.from_gaussians(gaussians)
@@ -89,18 +105,43 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
             f"{len(result.cameras)} views; more views show more (`bgs segment --views`, `bgs views --count`)."
         )
     reporter.stage("render views")
-    small, cameras = [], []
-    for camera in reporter.track(result.cameras, len(result.cameras)):
-        picture = render_color(scene, camera, config.background)
-        path = out_folder / "images" / f"{camera.name}.jpg"
-        save_jpg(path, picture)
-        small.append(contact_sheet([picture], 1))
-        cameras.append(replace(camera, image=path))
-    shared = {UP_KEY: result.up.tolist(), PLY_KEY: _reference(ply_path, out_folder)}
-    write_transforms(out_folder / "transforms.json", cameras, shared)
-    preview = out_folder / "preview" / "views.png"
-    save_png(preview, contact_sheet(small, VIEW_SHEET_COLUMNS))
-    return replace(result, cameras=tuple(cameras))
+    small, images = [], []
+    made_from = identity(sha256(ply_path), config)
+    shared = {UP_KEY: result.up.tolist(), PLY_KEY: _reference(ply_path, out_folder), MADE_FROM_KEY: made_from}
+    with replacing(out_folder, VIEWS) as new:
+        new.gone.update(_earlier_images(out_folder))
+        for camera in reporter.track(result.cameras, len(result.cameras)):
+            picture = render_color(scene, camera, config.background)
+            images.append(f"images/{camera.name}.jpg")
+            save_jpg(new.folder / images[-1], picture)
+            small.append(contact_sheet([picture], 1))
+        there = [replace(c, image=new.folder / i) for c, i in zip(result.cameras, images, strict=True)]
+        write_transforms(new.folder / "transforms.json", there, shared)
+        save_png(new.folder / "preview" / "views.png", contact_sheet(small, VIEW_SHEET_COLUMNS))
+    cameras = tuple(replace(c, image=out_folder / i) for c, i in zip(result.cameras, images, strict=True))
+    return replace(result, cameras=cameras)
+
+
+def identity(source_sha256: str, config: ViewsConfig) -> dict[str, Any]:
+    """What views were made from, as transforms.json keeps it: the splat's SHA-256, the settings, the version."""
+    return json.loads(json.dumps({"sha256": source_sha256, **asdict(config), "version": bgs_engine.__version__}))
+
+
+def views_in(folder: Path) -> dict[str, Any] | None:
+    """The `identity` of the views in a dataset folder, or None if there are no views of `bgs views`."""
+    transforms = folder / "transforms.json"
+    info = read_json(transforms) if transforms.is_file() else None
+    made_from = info.get(MADE_FROM_KEY) if isinstance(info, dict) else None
+    return made_from if isinstance(made_from, dict) else None
+
+
+def _earlier_images(folder: Path) -> set[str]:
+    """Images of the views that an earlier `bgs views` rendered into the folder, relative to it."""
+    if not (folder / "transforms.json").is_file():
+        return set()
+    frames = read_json(folder / "transforms.json").get("frames", ())  # `refuse_foreign_dataset` has looked at it
+    files = {str(frame.get("file_path")) for frame in frames if isinstance(frame, dict)}
+    return {file for file in files if re.fullmatch(r"images/view_[0-9]+[.]jpg", file)}
 
 
 def refuse_foreign_dataset(folder: Path) -> None:

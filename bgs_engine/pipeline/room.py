@@ -1,0 +1,39 @@
+"""Is there room on the disk for what a job will write? It is asked before the work starts."""
+
+import shutil
+from pathlib import Path
+
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import OutputError
+from bgs_engine.io.ply import SplatPly
+from bgs_engine.views.make import ViewsConfig
+
+CODE_BYTES, OTHER_BYTES = 4, 12  # of a Gaussian: in scene.ply; in codes.npy, opacity.npy and confidence.npy
+STATES = 3  # arrays of a checkpoint as large as the features: themselves and Adam's two means
+PICTURE_BYTES = 0.2  # a pixel: a JPEG, label maps and cached masks, measured on made rooms and rounded down
+GIGA = 1e9
+
+
+def room_for_run(ply: SplatPly, layout: BitLayout) -> int:
+    """Bytes that a run of this splat takes while it is made, with one checkpoint."""
+    of_row = ply.dtype.itemsize + CODE_BYTES + OTHER_BYTES + STATES * 4 * (layout.total + 1)
+    return ply.count * of_row
+
+
+def room_for_views(config: ViewsConfig) -> int:
+    """Bytes of rendered views and their masks."""
+    return round(config.count * config.size[0] * config.size[1] * PICTURE_BYTES)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Check that the disk of a folder has so many bytes free.
+
+    Raises:
+        OutputError: it has fewer.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"This job needs about {needed / GIGA:.2g} GB in {folder.parent}, and {free / GIGA:.2g} GB are free.",
+            "Free some disk space, or choose a folder on another disk.",
+        )

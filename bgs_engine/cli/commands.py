@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgs_engine.cli.options import add_config, config_from
+from bgs_engine.cli.streams import write_answer
 from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 from bgs_engine.core.events import Reporter
@@ -224,7 +225,7 @@ def _demo(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 def _print(text: str, arguments: argparse.Namespace) -> None:
     """Write an answer to standard output, or to standard error if events go to standard output."""
-    (sys.stderr if arguments.events else sys.stdout).write(text + "\n")
+    write_answer(text + "\n", sys.stderr if arguments.events else sys.stdout)
 
 
 def _numbers(text: str, separator: str, kind: type, count: int, flag: str, example: str) -> list:

@@ -11,6 +11,7 @@ from typing import Any
 
 import bgs_engine
 from bgs_engine.cli import commands
+from bgs_engine.cli.streams import safe_streams
 from bgs_engine.core.errors import BgsError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
 from bgs_engine.core.events import PROTOCOL, Reporter, json_sink, watch_stdin
 from bgs_engine.devices.choice import is_out_of_memory
@@ -18,12 +19,18 @@ from bgs_engine.devices.choice import is_out_of_memory
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
+    with safe_streams():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     logging.getLogger("bgs_engine").setLevel(logging.DEBUG if arguments.debug else logging.INFO)
     with _reporter(arguments) as reporter, _signals(reporter):
         try:
             arguments.run(arguments, reporter)
+            reporter.done()
         except BgsError as error:
             return _fail(error, reporter, arguments.debug)
         except MemoryError as error:
@@ -43,9 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return int(ExitCode.CANCELLED)
         except Exception as error:
-            if is_out_of_memory(error):  # a card's: a RuntimeError
+            if is_out_of_memory(error):
                 failure = MemoryExhaustedError(
-                    f"The device's memory ran out: {error}.", "Close other programs on the card, or use --device cpu."
+                    f"Memory ran out: {str(error).strip().splitlines()[0].rstrip('.')}.",
+                    "Close other programs, make views smaller and --cache-gb lower, or use --device cpu if it was a card's.",
                 )
                 return _fail(failure, reporter, arguments.debug)
             if arguments.debug:
@@ -56,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             logging.getLogger("bgs_engine").error("%s", traceback.format_exc())
             return _fail(bug, reporter, debug=False)
-        reporter.done()
     return int(ExitCode.DONE)
 
 

@@ -41,7 +41,8 @@ def terminal_sink() -> Iterator[Sink]:
 def _plain(event: dict[str, Any]) -> None:
     line = event["name"] if event["event"] == "stage" else _line(event)
     if line is not None:
-        sys.stderr.write(line + "\n")
+        with contextlib.suppress(OSError):  # it is full or its reader has gone: the job goes on
+            sys.stderr.write(line + "\n")
 
 
 def _line(event: dict[str, Any]) -> str | None:

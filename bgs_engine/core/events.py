@@ -20,12 +20,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from bgs_engine.core.disk import LogFile
-from bgs_engine.core.errors import BgsError, CancelledError
+from bgs_engine.core.errors import BgsError, CancelledError, OutputError
 
 PROTOCOL = 1
 PROGRESS_INTERVAL = 0.1  # seconds between two progress events; more would only cost time
@@ -122,15 +122,33 @@ class Reporter:
 
 
 def json_sink(stream: IO[str]) -> Sink:
-    """A sink that writes one JSON object a line and flushes it, for a program that reads along."""
+    """A sink that writes one JSON object a line and flushes it, for a program that reads along.
+
+    If the stream cannot be written, the next event raises `OutputError`, and an error goes to standard error instead.
+    """
+    failure: OSError | None = None
 
     def sink(event: dict[str, Any]) -> None:
+        nonlocal failure
         # The end of standard input tells the job that its reader went away. A broken pipe must not end it before.
         try:
-            stream.write(json.dumps(event, allow_nan=False, default=str) + "\n")
-            stream.flush()
+            if failure is None:
+                stream.write(json.dumps(event, allow_nan=False, default=str) + "\n")
+                stream.flush()
         except (BrokenPipeError, ValueError):
             pass
+        except OSError as error:
+            failure = error
+        if failure is None or event["event"] == "hello":  # the job has not begun: its next event says it
+            return
+        if event["event"] == "error":
+            with suppress(OSError):
+                sys.stderr.write(f"Error: {event['message']} {event['hint']}".strip() + "\n")
+            return
+        raise OutputError(
+            f"Events cannot be written to standard output: {failure.strerror}.",
+            "Let them go to a pipe, or to a file on a disk with room.",
+        )
 
     return sink
 

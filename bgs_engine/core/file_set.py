@@ -38,7 +38,8 @@ def files_below(folder: Path) -> list[str]:
 
 def is_ready(folder: Path, name: str) -> bool:
     """Whether a killed job has left files of a set that are still to be moved into place."""
-    return _ready(folder, name).is_dir()
+    ready = _ready(folder, name)
+    return ready.is_dir() and not ready.is_symlink()
 
 
 def check_places(folder: Path, names: tuple[str, ...]) -> None:
@@ -91,13 +92,15 @@ def complete(folder: Path, name: str) -> None:
     """Finish moving the files of a set that is ready; nothing to do where there is none.
 
     Raises:
+        UsageError: a link leads a file out of the folder, as in a dataset that somebody made to do harm.
         OutputError: a file cannot be moved. It is tried again the next time.
     """
-    ready = _ready(folder, name)
-    if not ready.is_dir():
+    if not is_ready(folder, name):
         return
+    ready = _ready(folder, name)
     try:
         gone = _removed(ready)
+        _refuse_links_out(folder, {*files_below(ready), *gone})
         for file in files_below(ready):
             if file == _REMOVED:
                 continue
@@ -113,6 +116,13 @@ def complete(folder: Path, name: str) -> None:
         disk.sync_folder(folder)
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def _refuse_links_out(folder: Path, names: set[str]) -> None:
+    root = Path(os.path.realpath(folder))
+    for above in sorted({(folder / name).parent for name in names}):
+        if not Path(os.path.realpath(above)).is_relative_to(root):
+            raise UsageError(f"{above} is a link that leads out of {folder}.", "Make it a plain folder.")
 
 
 def _ready(folder: Path, name: str) -> Path:

@@ -18,6 +18,13 @@ DRIVER_OF_CUDA = {12: "R525", 13: "R580"}  # first driver series of each CUDA (N
 OLDEST_ARCH = 75  # Turing, the oldest that CUDA 13 compiles for
 Version = tuple[int, int]
 
+# Words of Warp, CUDA, torch, ONNX Runtime, NumPy, C++, the loader of libraries and the operating system.
+_NO_MEMORY = re.compile(
+    r"failed to allocate|out of memory|not enough memory|(can't|cannot|unable to) allocate|bad_alloc"
+    r"|failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Device:
@@ -169,8 +176,8 @@ def resolve(choice: str, facts: CudaFacts | None = None) -> Device:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: Warp and torch say so in words only."""
-    return isinstance(error, MemoryError) or re.search(r"Failed to allocate|out of memory", str(error)) is not None
+    """Whether an allocation failed: most libraries say so in words only."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 def _minor(version: str) -> Version:

@@ -42,6 +42,6 @@ def only_writer_into(out: Path, *subfolders: str) -> Iterator[None]:
             except OSError as error:
                 raise cannot_write(out, error) from None
     finally:
-        if made:
-            with suppress(OSError):  # there are files in it
-                out.rmdir()
+        if made and out.is_dir() and not any(out.iterdir()):
+            with suppress(OSError):
+                disk.remove_folder(out)

@@ -30,7 +30,6 @@ KNOWN_IN_DATASET = frozenset({"dataset/transforms.json"})
 ELSEWHERE = "Choose a new or empty folder with -o."
 READY = ".ready"
 _LEFT_BY_KILLS = (".lock", ".owner.json", ".partial", PARTIAL_SUFFIX, READY)  # ends of hidden names
-SAVE = "save"  # the set of files that Blender's Save to Run Folder replaces
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,7 @@ class FolderKind:
         always = {self.marker, *self.always}
         always |= {PROBE, *(f".{name}{PARTIAL_SUFFIX}" for name in always)}  # unfinished ones, of jobs that were killed
         return {
-            name
-            for name in files_below(folder)
-            if name in named
-            or (not named and self.known(name))
-            or name in always
-            or name.startswith((f".{SAVE}.partial/", f".{SAVE}.ready/"))
+            name for name in files_below(folder) if name in named or (not named and self.known(name)) or name in always
         }
 
 

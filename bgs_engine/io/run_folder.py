@@ -5,7 +5,6 @@ earlier result survives until then. A killed job leaves its checkpoint for `--re
 """
 
 import operator
-import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +17,15 @@ import numpy as np
 
 from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
 from bgs_engine.core.errors import InputError, OutputError, UsageError
-from bgs_engine.core.file_set import complete, files_below, is_ready, replacing
+from bgs_engine.core.file_set import files_below
 from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
-from bgs_engine.io.output_place import RUN, RUN_INFO, SAVE, FolderKind, move_into_place, old_folder, partial_folder
+from bgs_engine.io.output_place import RUN, RUN_INFO, FolderKind, move_into_place, old_folder, partial_folder
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
 
 RUN_FORMAT = 1
-BACKUPS = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,6 @@ def open_run(folder: Path) -> Run:
             f"{old_folder(folder)}.",
             f"Rename that folder to {folder.name}, or run the job again.",
         )
-    if is_ready(folder, SAVE):
-        complete(folder, SAVE)
     info = read_json(folder / "run.json")
     again = "Run the segmentation again."
     if not isinstance(info, dict) or not isinstance(info.get("format"), int):
@@ -177,32 +173,6 @@ def write_array(path: Path, values: np.ndarray) -> None:
     """
     with writing(path) as stream:
         np.save(stream, values, allow_pickle=False)
-
-
-def save_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
-    """Write changed codes and labels to a run folder: codes.npy, labels.json, run.json and scene.ply, all or none.
-
-    The first time, the engine's result is copied to `codes_engine.npy` and `labels_engine.json`. A kill in the middle
-    leaves the earlier files, or the next `open_run` completes the new ones.
-
-    Args:
-        run: an open run.
-        codes: int32 [N], PLY row order.
-        table: the labels of these codes.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    with replacing(run.folder, SAVE) as new:
-        for name, backup in BACKUPS:
-            if not (run.folder / backup).exists() and (run.folder / name).is_file():
-                with writing(new.folder / backup) as stream, (run.folder / name).open("rb") as original:
-                    shutil.copyfileobj(original, stream)
-        write_array(new.folder / "codes.npy", codes)
-        write_labels(new.folder / "labels.json", table)
-        write_coded_ply(new.folder / "scene.ply", run.ply, codes)
-        info = {**read_json(run.folder / RUN_INFO), "labels_per_level": [*map(len, table.levels)]}
-        write_json(new.folder / RUN_INFO, info)
 
 
 def finish(folder: Path) -> None:

@@ -4,20 +4,24 @@ Names are written at once. Labels are written when the user presses Save to Run 
 works on the .blend only. The first save copies the engine's result to `codes_engine.npy` and `labels_engine.json`.
 """
 
+import shutil
 from pathlib import Path
 
 import bpy
 import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
+from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
 from bgs_engine.io.gaussians import SH_C0
-from bgs_engine.io.run_folder import Run, open_run, run_id_of, save_labels
+from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
 from bpy.app.handlers import persistent
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
+
+BACKUPS = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
 # Run folders that this session has written to. Saving the .blend writes only to these and to the folders of splats with
 # changed labels. Otherwise, saving an old .blend would overwrite the labels that a newer .blend wrote.
@@ -27,7 +31,7 @@ _written: set[Path] = set()
 def save(obj: SplatObject) -> bool:
     """Update codes.npy, labels.json, scene.ply and run.json in the run folder. Returns whether anything was written.
 
-    All files are replaced, or none. Gaussians that were deleted in Blender keep their codes in the folder.
+    Each file is replaced as a whole. Gaussians that were deleted in Blender keep their codes in the folder.
 
     Raises:
         UsageError: the cloud has no run folder.
@@ -40,17 +44,22 @@ def save(obj: SplatObject) -> bool:
     run = open_run(folder)
     codes = _codes_for(obj, run)
     names = {(row.level, row.label): row.name for row in obj.bgs.labels}
-    changed = not np.array_equal(codes, run.codes)
-    if changed:
-        table = _table(obj, run, codes)
-        _name(table, names)
-        save_labels(run, codes, table)
-    else:
-        changed = _write_names(folder, names)
     with without_updates():
-        obj.bgs.run_changed = False  # not before: a save that failed is to be tried again
+        obj.bgs.run_changed = False
     _written.add(folder)
-    return changed
+    if np.array_equal(codes, run.codes):
+        return _write_names(folder, names)
+    for name, backup in BACKUPS:
+        if not (folder / backup).exists() and (folder / name).is_file():
+            _copy(folder / name, folder / backup)
+    table = _table(obj, run, codes)
+    _name(table, names)
+    with writing(folder / "codes.npy") as stream:
+        np.save(stream, codes)
+    write_labels(folder / "labels.json", table)
+    write_json(folder / "run.json", {**read_json(folder / "run.json"), "labels_per_level": [*map(len, table.levels)]})
+    write_coded_ply(folder / "scene.ply", run.ply, codes)
+    return True
 
 
 def confidence_in(run: Path, count: int) -> np.ndarray | None:
@@ -121,6 +130,11 @@ def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
     confidence = confidence_in(run.folder, len(codes))
     return build_label_table(run.layout, codes, means, run.opacities, colors, confidence)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with writing(target) as stream, source.open("rb") as original:
+        shutil.copyfileobj(original, stream)
 
 
 @persistent

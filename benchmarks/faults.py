@@ -18,7 +18,6 @@ After each: earlier results and foreign files are there, bit for bit, or the new
 """
 
 import argparse
-import contextlib
 import os
 import random
 import shutil

@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from bgs_engine.core.cameras import Camera
 from bgs_engine.core import disk
+from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.file_set import files_below
@@ -25,11 +25,11 @@ from bgs_engine.core.files import cannot_write, write_json, writing
 from bgs_engine.io.dataset import UP_KEY, level_folder
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import write_label_png
+from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.masks import check_nested
+from bgs_engine.io.output_place import FolderKind, checked_place, partial_folder, recover
 from bgs_engine.io.pictures import save_jpg
 from bgs_engine.io.ply import read_ply, write_ply
-from bgs_engine.io.job_lock import only_writer
-from bgs_engine.io.output_place import FolderKind, checked_place, partial_folder, recover
 from bgs_engine.io.run_folder import deliver
 from bgs_engine.io.transforms import write_transforms
 from bgs_engine.made_scenes.cameras import UP, ring_cameras

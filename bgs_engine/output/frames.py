@@ -18,8 +18,8 @@ from bgs_engine.core.palette import srgb_to_linear
 from bgs_engine.io.exr import write_exr
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.images import write_label_png
-from bgs_engine.io.pictures import save_png, to_bytes
 from bgs_engine.io.output_folder import only_writer_into
+from bgs_engine.io.pictures import save_png, to_bytes
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
 from bgs_engine.output.label_pictures import label_places

@@ -19,7 +19,6 @@ from bgs_engine.pipeline.scene import Scene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.result import Segmentation
 
-
 # What `write_segmentation` writes into the partial folder, in this order.
 RESULT_FILES = ("codes.npy", "opacity.npy", "confidence.npy", "scene.ply", "labels.json", RUN_INFO, "preview")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bgs_engine.core.errors import InputError
+from bgs_engine.core.input_files import open_file, read_text
 
 
 @contextmanager
@@ -60,9 +61,7 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing, cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is not valid JSON ({error}).", "Write it again.") from None
 
@@ -79,7 +78,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -68,6 +68,7 @@ def train_run(
         with work_folder(place, reporter, resume) as partial:
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
+            dataset = dataset.moved(scene.gaussians.offset)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 
@@ -107,7 +108,7 @@ def segment_run(
         with work_folder(place, reporter, resume) as partial:
             scene = load_scene(ply, reporter)
             folder = dataset_folder or _rendered_views(partial / "dataset", ply, view_count, config.seed, reporter)
-            dataset = open_dataset(folder, ply, reporter)
+            dataset = open_dataset(folder, ply, reporter).moved(scene.gaussians.offset)
             if not dataset.mask_levels:
                 settings = replace(masks, levels=layout.levels)
                 if settings.device == "auto":
@@ -115,7 +116,7 @@ def segment_run(
                 make_masks(dataset, settings, reporter, scene.raster)
                 if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
                     announce(folder, reporter)
-                dataset = open_dataset(folder, ply)
+                dataset = open_dataset(folder, ply).moved(scene.gaussians.offset)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 

@@ -10,6 +10,7 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import check_writable, read_json
+from bgs_engine.core.input_files import is_file
 from bgs_engine.core.view_counts import DATASET_VIEWS
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
@@ -79,6 +80,8 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     check_writable(out_folder)
     reporter.stage("read splat")
     gaussians = load_gaussians(read_ply(ply_path))
+    for sentence in gaussians.oddities:
+        reporter.warning(sentence)
     scene = RasterScene.from_gaussians(gaussians)
     result = plan_views(gaussians, scene, config, reporter)
     reporter.metric("views_coverage", round(result.covered, 4))
@@ -95,7 +98,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
         path = out_folder / "images" / f"{camera.name}.jpg"
         save_jpg(path, picture)
         small.append(contact_sheet([picture], 1))
-        cameras.append(replace(camera, image=path))
+        cameras.append(replace(camera.moved(-gaussians.offset), image=path))
     shared = {UP_KEY: result.up.tolist(), PLY_KEY: _reference(ply_path, out_folder)}
     write_transforms(out_folder / "transforms.json", cameras, shared)
     preview = out_folder / "preview" / "views.png"
@@ -106,7 +109,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
 def refuse_foreign_dataset(folder: Path) -> None:
     """Raise `UsageError` where `folder` holds a dataset that was not rendered here: its files would be overwritten."""
     transforms = folder / "transforms.json"
-    if transforms.is_file():
+    if is_file(transforms):
         info = read_json(transforms)
         if not isinstance(info, dict) or UP_KEY not in info:
             raise UsageError(f"{transforms} was not made by bgs views.", "Choose a new or empty folder with -o.")

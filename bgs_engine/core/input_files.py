@@ -6,7 +6,7 @@ regular files are opened.
 
 import codecs
 import stat
-from io import TextIOWrapper
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -97,10 +97,23 @@ def open_text(path: Path, hint: str = "Check the path.", newline: str | None = N
     return TextIOWrapper(open_buffered(path, hint), encoding=encoding, newline=newline)
 
 
+class _Bounded(BufferedReader):
+    """A buffered file that never reserves memory beyond its end: decoders ask for as much as a damaged file says."""
+
+    def __init__(self, raw: RawIOBase) -> None:
+        super().__init__(raw)
+        self._end = self.seek(0, 2)
+        self.seek(0)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes, or all that are left."""
+        left = max(0, self._end - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def open_buffered(path: Path, hint: str = "Check the path.") -> BinaryIO:
-    """As `open_file`, with a buffer."""
-    open_file(path, hint).close()
-    return Path(path).open("rb")
+    """As `open_file`, with a buffer. No read reserves more memory than the file has bytes."""
+    return _Bounded(open_file(path, hint))  # type: ignore[arg-type, return-value]
 
 
 def encoding_of(start: bytes) -> str:

@@ -13,10 +13,12 @@ from PIL import Image, ImageOps
 
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import writing
-from bgs_engine.core.input_files import open_buffered
+from bgs_engine.core.input_files import file_size, open_buffered
 
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # no other decoder is offered a stranger's file
 MAX_PIXELS = 200_000_000  # beyond any camera's; a header that claims more is damaged
+PLAIN_PIXELS = 32_000_000  # any file may have so many; more need bytes to match
+PIXELS_PER_BYTE = 10_000  # of a PNG that is all one colour, the densest that there is
 BAND_PIXELS = 4_000_000  # pixels that are converted at a time, so that one large picture needs no copies of itself
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
@@ -111,9 +113,10 @@ def _opened(path: Path, formats: tuple[str, ...], most: int = MAX_PIXELS) -> Ite
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about EXIF oddities and large sizes; ours is the limit
             with open_buffered(path) as stream, Image.open(stream, formats=formats) as image:
+                most = min(most, max(PLAIN_PIXELS, PIXELS_PER_BYTE * file_size(path)))
                 if image.width * image.height > most:
                     raise InputError(
-                        f"{path.name} claims {image.width}x{image.height} pixels; at most {most:,} are possible here.",
+                        f"{path.name} claims {image.width}x{image.height} pixels; more than {most:,} cannot be here.",
                         "Write it again.",
                     )
                 yield image

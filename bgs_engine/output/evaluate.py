@@ -109,7 +109,7 @@ def score_classes(
         }
         for k in range(len(levels))
     }
-    true_labels = _true_labels(truth, len(opacities))
+    true_labels = true_labels(truth, len(opacities))
     if true_labels is not None:
         solid = seen & (opacities >= SOLID_OPACITY)
         for k in range(min(len(levels), true_labels.shape[1])):
@@ -159,7 +159,7 @@ def _truth_levels(truth: Path) -> list[Path]:
     return levels
 
 
-def _true_labels(truth: Path, count: int) -> np.ndarray | None:
+def true_labels(truth: Path, count: int) -> np.ndarray | None:
     """True labels int [N, L], or None where they are not known."""
     path = truth / "labels.npz"
     if not is_file(path):

@@ -53,7 +53,7 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
     gaussians = load_gaussians(run.ply)
     scene = RasterScene.from_gaussians(gaussians)
     if views == "orbit":
-        cameras = orbit_cameras(gaussians, _up_of(run), ORBIT_FRAMES, *ORBIT_SIZE)
+        cameras = orbit_cameras(gaussians, up_of(run), ORBIT_FRAMES, *ORBIT_SIZE)
     else:
         cameras = [camera.moved(gaussians.offset) for camera in _read(views)]
     level = run.layout.levels if config.level is None else config.level
@@ -87,7 +87,7 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
     reporter.artifact("pictures", out)
 
 
-def _up_of(run: Run) -> np.ndarray:
+def up_of(run: Run) -> np.ndarray:
     """The up axis of the run's dataset, or the usual one of captures."""
     folder = run.folder / str(run.info.get("dataset", "dataset"))
     if not is_file(folder / "transforms.json"):

@@ -56,7 +56,7 @@ def training_start(views: MaskedViews, config: TrainConfig, device: Device, repo
         assert association is not None
         codes = association.codes
     elif config.first_codes != "random":
-        codes = views.scene.from_file_order(_read_codes(Path(config.first_codes), views.scene.file_count))
+        codes = views.scene.from_file_order(read_codes(Path(config.first_codes), views.scene.file_count))
     features = (
         random_features(len(views.scene), views.layout, config.seed)
         if codes is None
@@ -74,7 +74,7 @@ def _vote_collector(device: Device) -> VoteCollector:
     return partial(collect_votes_on, device.name)
 
 
-def _read_codes(path: Path, count: int) -> np.ndarray:
+def read_codes(path: Path, count: int) -> np.ndarray:
     codes = load_array(path, "Give --init random or a codes.npy.")
     if codes.shape != (count,) or codes.dtype not in (np.int32, np.uint32):
         raise InputError(

@@ -117,9 +117,11 @@ def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
     complete_dataset(arguments.dataset)
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
-    scene = None if dataset.ply is None else load_scene(dataset.ply, reporter).raster
+    scene = None if dataset.ply is None else load_scene(dataset.ply, reporter)
+    if scene is not None:
+        dataset = dataset.moved(scene.gaussians.offset)
     config = config_from(arguments, MasksConfig, model=arguments.model, levels=arguments.levels)
-    make_masks(dataset, config, reporter, scene)
+    make_masks(dataset, config, reporter, scene.raster if scene else None)
     announce(arguments.dataset, reporter)
 
 

@@ -34,6 +34,12 @@ class Camera:
             self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
         )
 
+    def moved(self, offset: np.ndarray) -> "Camera":
+        """The same view where `offset` [3], in scene units, has become the origin of the world."""
+        viewmat = self.viewmat.copy()
+        viewmat[:3, 3] += viewmat[:3, :3] @ offset
+        return replace(self, viewmat=viewmat)
+
     @property
     def position(self) -> np.ndarray:
         """Camera centre in world coordinates, [3]."""

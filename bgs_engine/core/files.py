@@ -10,6 +10,7 @@ from typing import Any
 
 from bgs_engine.core import disk
 from bgs_engine.core.errors import InputError, OutputError
+from bgs_engine.core.input_files import open_file, read_text
 
 PROBE = ".bgs-write-test"
 PARTIAL_SUFFIX = ".bgs-partial"  # of the hidden file that a new file is until it is whole
@@ -67,9 +68,7 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing, cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is not valid JSON ({error}).", "Write it again.") from None
 
@@ -95,7 +94,7 @@ def write_text(path: Path, text: str) -> None:
 
 def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -58,6 +58,7 @@ def build_label_table(
     opacities: np.ndarray,
     colors: np.ndarray,
     confidence: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
 ) -> LabelTable:
     """The table of all labels in use.
 
@@ -67,6 +68,7 @@ def build_label_table(
         opacities: float32 [N] in 0..1. They weigh the centre and the colour.
         colors: float32 [N, 3], 0..1.
         confidence: float32 [N] in 0..1, or None.
+        offset: float64 [3] that is added to centres and boxes, for means that are relative to it.
     """
     levels = []
     usable = np.isfinite(means).all(1)
@@ -87,24 +89,27 @@ def build_label_table(
                     count=len(groups[k]),
                     name=f"L{level}_{rank:0{digits}d}",
                     confidence=None if confidence is None else round(float(confidence[groups[k]].mean()), 4),
-                    **_describe(means[members], opacities[members], colors[members]),
+                    **_describe(means[members], opacities[members], colors[members], offset),
                 )
             )
         levels.append(rows)
     return LabelTable(layout, levels)
 
 
-def _describe(means: np.ndarray, opacities: np.ndarray, colors: np.ndarray) -> dict[str, Any]:
+def _describe(
+    means: np.ndarray, opacities: np.ndarray, colors: np.ndarray, offset: np.ndarray | None
+) -> dict[str, Any]:
     if not len(means):
         zero = (0.0, 0.0, 0.0)
         return {"center": zero, "box_min": zero, "box_max": zero, "color": zero}
     weights = opacities.astype(np.float64) + 1e-6
     solid = means[opacities >= SOLID_OPACITY]
     solid = solid if len(solid) else means
+    place = np.zeros(3) if offset is None else offset
     return {
-        "center": _triple(np.average(means, axis=0, weights=weights)),
-        "box_min": _triple(solid.min(0)),
-        "box_max": _triple(solid.max(0)),
+        "center": _triple(np.average(means, axis=0, weights=weights) + place),
+        "box_min": _triple(solid.min(0) + place),
+        "box_max": _triple(solid.max(0) + place),
         "color": _triple(np.average(colors, axis=0, weights=weights).clip(0, 1)),
     }
 

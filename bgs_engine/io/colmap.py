@@ -6,6 +6,7 @@ complaint, as zeros, and reports other damage as `unordered_map::at`. Reading th
 Format: https://colmap.github.io/format.html
 """
 
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ import numpy as np
 
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
-from bgs_engine.io.images import find_image, view_name
+from bgs_engine.core.input_files import is_file, open_file, open_text, read_bytes
+from bgs_engine.io.image_names import ImageFinder, view_name
 from bgs_engine.io.poses import checked_intrinsics, checked_pose, refuse_distortion
 
 # Name and number of parameters by model id; the first two are pinhole, the next three pinhole plus distortion.
@@ -28,6 +30,7 @@ _MODELS = {
 }  # fmt: skip
 _COUNTS = dict(_MODELS.values())
 _ZERO_IS_PINHOLE = ("SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")  # exact pinholes when all coefficients are 0
+AGAIN = "Copy the COLMAP model again."
 _MAX_NAME = 4096  # bytes; the longest path that file systems know
 
 
@@ -50,7 +53,7 @@ class _Intrinsics:
 def find_model(folder: Path) -> Path | None:
     """The folder inside a dataset that holds a COLMAP model, or None: sparse/0, sparse, colmap/sparse/0."""
     for model in (folder / "sparse" / "0", folder / "sparse", folder / "colmap" / "sparse" / "0"):
-        if any((model / f"images.{kind}").is_file() for kind in ("bin", "txt")):
+        if any(is_file(model / f"images.{kind}") for kind in ("bin", "txt")):
             return model
     return None
 
@@ -65,7 +68,7 @@ def read_colmap(model: Path, folder: Path) -> list[Camera]:
     Raises:
         InputError: a file is missing or damaged, a lens is distorted, or a pose is not finite.
     """
-    kind = "bin" if (model / "images.bin").is_file() else "txt"
+    kind = "bin" if is_file(model / "images.bin") else "txt"
     cameras_file, images_file = model / f"cameras.{kind}", model / f"images.{kind}"
     damaged = f"{model.parent.name}/{model.name}/{{}} is damaged or cut short."
     try:
@@ -76,19 +79,18 @@ def read_colmap(model: Path, folder: Path) -> list[Camera]:
         intrinsics = read_cameras(cameras_file)
         current = images_file
         images = list(read_images(images_file))
-    except OSError as error:
-        raise InputError(f"{current} cannot be read: {error.strerror}.", "Copy the COLMAP model again.") from None
-    except (struct.error, ValueError, IndexError, KeyError, OverflowError, MemoryError):
-        raise InputError(damaged.format(current.name), "Copy the COLMAP model again.") from None
+    except (struct.error, OSError, ValueError, IndexError, KeyError, OverflowError, MemoryError):
+        raise InputError(damaged.format(current.name), AGAIN) from None
     if not images:
         raise InputError(f"{images_file} lists no images.", "Check that COLMAP registered the photos.")
-    return [_camera(image, intrinsics, folder) for image in sorted(images, key=lambda image: image.name)]
+    finder = ImageFinder(folder)
+    return [_camera(image, intrinsics, finder) for image in sorted(images, key=lambda image: image.name)]
 
 
-def _camera(image: _Image, intrinsics: dict[int, _Intrinsics], folder: Path) -> Camera:
+def _camera(image: _Image, intrinsics: dict[int, _Intrinsics], finder: ImageFinder) -> Camera:
     where = f"COLMAP image {image.name!r}"
     if image.camera not in intrinsics:
-        raise InputError(f"{where} uses camera {image.camera}, which is not listed.", "Copy the COLMAP model again.")
+        raise InputError(f"{where} uses camera {image.camera}, which is not listed.", AGAIN)
     camera = intrinsics[image.camera]
     fx, fy, cx, cy = _pinhole(camera, f"COLMAP camera {image.camera}")
     matrix = np.empty((3, 4))
@@ -99,7 +101,7 @@ def _camera(image: _Image, intrinsics: dict[int, _Intrinsics], folder: Path) -> 
         camera.height,
         *(fx, fy, cx, cy),
         checked_pose(matrix, where),
-        find_image(folder, image.name),
+        finder.find(image.name),
     )
 
 
@@ -133,7 +135,7 @@ def _rotation(quaternion: tuple[float, ...], where: str) -> np.ndarray:
 
 
 def _binary_cameras(path: Path) -> dict[int, _Intrinsics]:
-    data, at = path.read_bytes(), 8
+    data, at = read_bytes(path, hint=AGAIN), 8
     cameras = {}
     for _ in range(_count(data, smallest=48)):
         number, model, width, height = struct.unpack_from("<iiQQ", data, at)
@@ -144,19 +146,22 @@ def _binary_cameras(path: Path) -> dict[int, _Intrinsics]:
 
 
 def _binary_images(path: Path) -> Iterator[_Image]:
-    data, at = path.read_bytes(), 8
-    for _ in range(_count(data, smallest=73)):
-        values = struct.unpack_from("<i7di", data, at)
-        end = data.index(b"\0", at + 64, at + 64 + _MAX_NAME)
-        name = data[at + 64 : end].decode("utf-8")
-        (points,) = struct.unpack_from("<Q", data, end + 1)
-        at = end + 9 + 24 * points
-        if at > len(data):
-            raise ValueError("cut short inside the 2D points")
-        yield _Image(values[1:5], values[5:8], values[8], name)
+    with open_file(path, AGAIN) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = 8
+        for _ in range(_count(data, smallest=73)):
+            values = struct.unpack_from("<i7di", data, at)
+            end = data.find(b"\0", at + 64, at + 64 + _MAX_NAME)
+            if end < 0:
+                raise ValueError("a name without an end")
+            name = data[at + 64 : end].decode("utf-8")
+            (points,) = struct.unpack_from("<Q", data, end + 1)
+            at = end + 9 + 24 * points
+            if at > len(data):
+                raise ValueError("cut short inside the 2D points")
+            yield _Image(values[1:5], values[5:8], values[8], name)
 
 
-def _count(data: bytes, smallest: int) -> int:
+def _count(data: bytes | mmap.mmap, smallest: int) -> int:
     """The number of records a file promises, checked against the bytes that are there."""
     (count,) = struct.unpack_from("<Q", data)
     if count * smallest > len(data):
@@ -166,22 +171,42 @@ def _count(data: bytes, smallest: int) -> int:
 
 def _text_cameras(path: Path) -> dict[int, _Intrinsics]:
     cameras = {}
-    for line in path.read_text("utf-8").splitlines():
-        words = line.split()
-        if words and not words[0].startswith("#"):
-            params = tuple(map(float, words[4:]))
-            if words[1] in _COUNTS and len(params) != _COUNTS[words[1]]:
-                raise ValueError("wrong number of parameters")
-            cameras[int(words[0])] = _Intrinsics(words[1], int(words[2]), int(words[3]), params)
+    with open_text(path, AGAIN) as stream:
+        for line in stream:
+            words = line.split()
+            if words and not words[0].startswith("#"):
+                params = tuple(map(float, words[4:]))
+                if words[1] in _COUNTS and len(params) != _COUNTS[words[1]]:
+                    raise ValueError("wrong number of parameters")
+                cameras[int(words[0])] = _Intrinsics(words[1], int(words[2]), int(words[3]), params)
     return cameras
 
 
 def _text_images(path: Path) -> Iterator[_Image]:
-    with path.open(encoding="utf-8") as stream:
+    """The images of images.txt. COLMAP writes a line of 2D points after each; other programs leave some or all out."""
+    with open_text(path, AGAIN) as stream:
+        after_image = False
         for line in stream:
             words = line.split(maxsplit=9)
-            if not words or words[0].startswith("#"):
+            if words and words[0].startswith("#"):
                 continue
-            values = [float(word) for word in words[1:8]]
-            yield _Image(tuple(values[:4]), tuple(values[4:7]), int(words[8]), words[9].rstrip("\r\n"))
-            next(stream, None)  # the 2D points, an empty line where there are none
+            if after_image and _is_points(words):
+                after_image = False
+            elif words:
+                values = [float(word) for word in words[1:8]]
+                yield _Image(tuple(values[:4]), tuple(values[4:7]), int(words[8]), words[9].rstrip("\r\n"))
+                after_image = True
+
+
+def _is_points(words: list[str]) -> bool:
+    """Whether the line after an image lists 2D points: triples of x, y and the number of the 3D point, or nothing.
+
+    `words` are the first nine words and the rest of the line. In the line of an image the rest is a file's name.
+    """
+    if len(words) < 10:
+        return len(words) % 3 == 0
+    try:
+        float(words[9].split(maxsplit=1)[0])
+    except ValueError:
+        return False
+    return len(words[9].split(maxsplit=3)) > 1

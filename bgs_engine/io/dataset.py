@@ -2,7 +2,8 @@
 
     DATASET/ scene.ply                    or given apart, or named by `ply_file_path` in transforms.json
              images/*.{jpg,png}           or a downscaled copy images_2, images_4, ...
-             sparse/0/                    COLMAP, binary before text; or transforms.json
+             sparse/0/                    COLMAP, binary before text; or transforms.json; or transforms_train.json
+                                          with transforms_val.json and transforms_test.json where they are there
              masks/level_1 ... level_L/   see io.masks
 
 If a folder has a COLMAP model and a transforms.json, the COLMAP model counts. Splat trainers use it, and many tools
@@ -10,7 +11,7 @@ write a transforms.json in coordinates of their own.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.input_files import is_file, is_folder, open_file, short
 from bgs_engine.io.colmap import find_model, read_colmap
 from bgs_engine.io.images import image_size
 from bgs_engine.io.ply import read_ply
@@ -42,6 +44,13 @@ class Dataset:
     mask_levels: tuple[Path, ...] = ()
     ply: Path | None = None
     up: np.ndarray | None = None
+
+    def moved(self, offset: np.ndarray) -> "Dataset":
+        """The same dataset seen from another origin: `offset` [3], in scene units, becomes (0, 0, 0).
+
+        A splat far from its origin is computed with the offset that `Gaussians.offset` names.
+        """
+        return replace(self, cameras=tuple(camera.moved(offset) for camera in self.cameras)) if offset.any() else self
 
     @property
     def scene(self) -> Path:
@@ -67,8 +76,8 @@ def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | Non
         InputError: there are no cameras, no image is usable, or a file is damaged.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder.", "Give the dataset's folder.")
+    if not is_folder(folder):
+        raise InputError(f"{short(folder)} is no folder.", "Give the dataset's folder.")
     cameras, shared = _read_cameras(folder)
     present = [camera for camera in cameras if camera.image is not None]
     if not present:
@@ -93,10 +102,14 @@ def _read_cameras(folder: Path) -> tuple[list[Camera], dict[str, Any]]:
     model = find_model(folder)
     if model is not None:
         return read_colmap(model, folder), {}
-    if (folder / "transforms.json").is_file():
+    if is_file(folder / "transforms.json"):
         return read_transforms(folder / "transforms.json")
+    split = [folder / f"transforms_{part}.json" for part in ("train", "val", "test")]
+    if is_file(split[0]):  # NeRF's made scenes and instant-ngp
+        read = [read_transforms(path) for path in split if is_file(path)]
+        return [camera for cameras, _ in read for camera in cameras], read[0][1]
     raise InputError(
-        f"{folder} has no cameras: neither sparse/0 nor transforms.json.",
+        f"{short(folder)} has no cameras: neither sparse/0 nor transforms.json.",
         "Run COLMAP on the photos, or make a dataset from the splat alone with `bgs views`.",
     )
 
@@ -142,10 +155,9 @@ def _fitted(camera: Camera) -> Camera:
 
 def _find_ply(folder: Path, given: Path | None, shared: dict[str, Any]) -> Path | None:
     if given is not None:
-        if not Path(given).is_file():
-            raise InputError(f"{given} is not there.", "Check the path of the splat.")
+        open_file(given, "Check the path of the splat.").close()
         return Path(given)
-    if (folder / "scene.ply").is_file():
+    if is_file(folder / "scene.ply"):
         return folder / "scene.ply"
     named = shared.get(PLY_KEY)
     if isinstance(named, str) and named.isprintable() and len(named) < 4096:
@@ -174,6 +186,6 @@ def level_folder(folder: Path, level: int) -> Path:
 def find_levels(folder: Path) -> tuple[Path, ...]:
     """The level folders that are there, coarse to fine, from level 1 without a gap."""
     levels: list[Path] = []
-    while level_folder(folder, len(levels) + 1).is_dir():
+    while is_folder(level_folder(folder, len(levels) + 1)):
         levels.append(level_folder(folder, len(levels) + 1))
     return tuple(levels)

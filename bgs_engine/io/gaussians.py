@@ -4,11 +4,12 @@ A file stores raw values. Scales are logarithms, opacities are logits, quaternio
 colours are spherical-harmonics coefficients.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bgs_engine.core.errors import InputError
+from bgs_engine.io.odd_values import odd_values
 from bgs_engine.io.ply import SplatPly
 
 SH_C0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
@@ -25,6 +26,9 @@ class Gaussians:
     means [N, 3] scene units; quats [N, 4] unit, (w, x, y, z); scales [N, 3] scene units; opacities [N] in 0..1;
     sh [N, K, 3] coefficients (K = 1, 4, 9 or 16), or None when colours were not asked for; valid [N] bool: position,
     scale and rotation are finite. Rows that are not valid keep neutral values and opacity 0, so nothing draws them.
+
+    offset: float64 [3], whole numbers. `means` are the file's positions less this offset, which is 0 near the origin.
+    oddities: sentences for the user about values that look wrong.
     """
 
     means: np.ndarray
@@ -33,6 +37,8 @@ class Gaussians:
     opacities: np.ndarray
     sh: np.ndarray | None
     valid: np.ndarray
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    oddities: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.means)
@@ -53,6 +59,8 @@ class Gaussians:
             self.opacities[rows],
             None if self.sh is None else self.sh[rows],
             self.valid[rows],
+            self.offset,
+            self.oddities,
         )
 
 
@@ -66,6 +74,9 @@ def load_gaussians(ply: SplatPly, colors: bool = True) -> Gaussians:
     for start, parts in ply.column_blocks(_GEOMETRY):  # one pass over the file
         for whole, part in zip((means, scales, quats, raw), parts, strict=True):
             whole[start : start + len(part)] = part
+    oddities = odd_values(ply, scales, raw)
+    if ply.offset.any():
+        means = ply.positions()
     opacities = sigmoid(raw.ravel())
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         scales = np.exp(scales, out=scales)
@@ -78,7 +89,7 @@ def load_gaussians(ply: SplatPly, colors: bool = True) -> Gaussians:
     scales[~valid] = 1e-6
     quats[~valid] = (1, 0, 0, 0)
     opacities[~valid] = 0
-    return Gaussians(means, quats, scales, opacities, read_sh(ply) if colors else None, valid)
+    return Gaussians(means, quats, scales, opacities, read_sh(ply) if colors else None, valid, ply.offset, oddities)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -11,8 +11,12 @@ import numpy as np
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.input_files import is_file
 from bgs_engine.io.dataset import Dataset, level_folder
+from bgs_engine.io.image_names import PICTURE_SUFFIXES
 from bgs_engine.io.images import read_label_png, write_label_png
+
+FEW_VIEWS = 3  # a Gaussian's label is a vote of the views; fewer than three cannot outvote an error
 
 
 def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[Camera]:
@@ -23,7 +27,7 @@ def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[C
     """
     if not dataset.mask_levels:
         raise InputError(f"{dataset.folder} has no masks/level_1.", "Make masks with `bgs masks` first.")
-    have = [c for c in dataset.cameras if any(_path(level, c).is_file() for level in dataset.mask_levels)]
+    have = [c for c in dataset.cameras if any(_found(level, c) for level in dataset.mask_levels)]
     if not have:
         raise InputError(
             f"Not one of the {len(dataset.cameras)} images of {dataset.folder} has a label map.",
@@ -32,6 +36,12 @@ def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[C
     if reporter and len(have) < len(dataset.cameras):
         missing = len(dataset.cameras) - len(have)
         reporter.warning(f"{missing} of {len(dataset.cameras)} images have no label map; they are not used.")
+    if reporter and len(have) < FEW_VIEWS:
+        views = "one view has" if len(have) == 1 else f"{len(have)} views have"
+        reporter.warning(
+            f"Only {views} masks. What these views do not see gets labels by guess. Use masks of {FEW_VIEWS} views or "
+            "more, from all sides."
+        )
     return have
 
 
@@ -44,8 +54,8 @@ def load_level_maps(dataset: Dataset, camera: Camera) -> np.ndarray:
     shape = (camera.height, camera.width)
     maps = np.zeros((len(dataset.mask_levels), *shape), np.int32)
     for level, folder in enumerate(dataset.mask_levels):
-        path = _path(folder, camera)
-        if path.is_file():
+        path = _found(folder, camera)
+        if path is not None:
             maps[level] = read_label_png(path, (camera.width, camera.height))
     check_nested(maps, camera.name)
     return maps
@@ -84,6 +94,16 @@ def write_level_maps(dataset: Dataset, camera: Camera, maps: np.ndarray) -> None
     check_nested(maps, camera.name)
     for level, labels in enumerate(maps, 1):
         write_label_png(_path(level_folder(dataset.folder, level), camera), labels)
+
+
+def _found(level: Path, camera: Camera) -> Path | None:
+    """The label map of a view. Some programs append .png to the image's whole name: 0001.jpg.png."""
+    suffixes = dict.fromkeys(["", camera.image.suffix if camera.image else "", *PICTURE_SUFFIXES])
+    for suffix in suffixes:
+        path = level / f"{camera.name}{suffix}.png"
+        if is_file(path):
+            return path
+    return None
 
 
 def _path(level: Path, camera: Camera) -> Path:

@@ -4,11 +4,11 @@ All-scalar `binary_little_endian` files (what every trainer writes) are read a b
 but the result stays in memory. Everything else (ASCII, big endian, list properties) goes through plyfile. Format: http://paulbourke.net/dataformats/ply/
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from io import RawIOBase
+from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import plyfile
@@ -16,41 +16,20 @@ from numpy.typing import DTypeLike
 
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import writing
+from bgs_engine.core.input_files import open_file
+from bgs_engine.io.ply_header import MAX_HEADER_BYTES, Element, Header, check_odd_size, checked_vertex, parse_header
+from bgs_engine.io.ply_header import REST_COUNTS as REST_COUNTS  # for those who write splats
+from bgs_engine.io.ply_header import SPLAT_PROPERTIES as SPLAT_PROPERTIES
 
 CHUNK_ROWS = 65536  # 16 MB at 62 floats a row: small beside the result, large beside the cost of a map
 BLOCK_ROWS = 2048  # 0.5 MB at 62 floats a row: stays in the second-level cache between reading and copying out
+FAR = 10_000.0  # scene units from the origin beyond which positions get an offset
+FARTHEST = 1e12  # beyond it even doubles are coarse, and the numbers are damage
+SAMPLES, SAMPLE_ROWS = 32, 64  # places in the file, and rows at each, of which the offset is the median
 SHORT_RUN = 8  # fewer columns than this are copied faster one by one: numpy's loops run along a row
-MAX_HEADER_BYTES = 1 << 20
 
-_DTYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1",
-    "short": "<i2", "int16": "<i2", "ushort": "<u2", "uint16": "<u2",
-    "int": "<i4", "int32": "<i4", "uint": "<u4", "uint32": "<u4",
-    "float": "<f4", "float32": "<f4", "double": "<f8", "float64": "<f8",
-}  # fmt: skip
 _NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint",
           "f4": "float", "f8": "double"}  # fmt: skip
-
-SPLAT_PROPERTIES = (
-    "x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
-    "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
-)  # fmt: skip
-REST_COUNTS = (0, 9, 24, 45)  # f_rest properties at spherical-harmonics degree 0, 1, 2, 3
-
-
-@dataclass(frozen=True)
-class _Element:
-    name: str
-    count: int
-    properties: tuple[tuple[str, str], ...]  # (name, dtype); dtype "list" for list properties
-
-
-@dataclass(frozen=True)
-class _Header:
-    format: str
-    elements: tuple[_Element, ...]
-    bytes: int
-    comments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +65,31 @@ class SplatPly:
     def rest_count(self) -> int:
         """Number of f_rest properties: 0, 9, 24 or 45."""
         return sum(name.startswith("f_rest_") for name in self.names)
+
+    @cached_property
+    def offset(self) -> np.ndarray:
+        """Where the splat lies, float64 [3] of whole numbers: 0 on every axis on which it is near the origin.
+
+        float32 numbers are 0.001 apart at 10,000 and 0.5 apart at 5,000,000, as in georeferenced scans. So positions
+        are computed relative to this offset, which is the median of a sample.
+        """
+        starts = np.linspace(0, max(0, self.count - SAMPLE_ROWS), SAMPLES).astype(np.int64)
+        rows = np.unique(starts[:, None] + np.arange(min(SAMPLE_ROWS, self.count)))
+        sample = self.take(rows)
+        with np.errstate(invalid="ignore"):
+            positions = np.stack([sample[axis].astype(np.float64) for axis in "xyz"], 1)
+        positions = positions[np.isfinite(positions).all(1)]
+        middle = np.median(positions, axis=0) if len(positions) else np.zeros(3)
+        return np.where((np.abs(middle) >= FAR) & (np.abs(middle) < FARTHEST), np.round(middle), 0.0)
+
+    def positions(self) -> np.ndarray:
+        """Positions relative to `offset`, float32 [N, 3], in scene units. They are subtracted in double precision."""
+        if not self.offset.any():
+            return self.columns(("x", "y", "z"))
+        out = np.empty((self.count, 3), np.float32)
+        for start, (block,) in self.column_blocks([("x", "y", "z")], np.float64):
+            out[start : start + len(block)] = block - self.offset
+        return out
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, structured rows) in file order; use each chunk before the next, it may be a memory map."""
@@ -144,7 +148,7 @@ class SplatPly:
         buffer = np.empty(BLOCK_ROWS, self.dtype)
         raw = buffer.view(np.uint8).data
         try:
-            with self.path.open("rb", buffering=0) as stream:
+            with open_file(self.path) as stream:
                 stream.seek(self._offset)
                 for start in range(0, self.count, BLOCK_ROWS):
                     rows = min(BLOCK_ROWS, self.count - start)
@@ -168,9 +172,10 @@ class SplatPly:
 
 def _copy_runs(rows: np.ndarray, runs: Sequence[_Run], out: np.ndarray) -> None:
     """Copy runs of the structured rows [B] into the columns of `out` [B, D]."""
+    data = rows.view(np.uint8).data  # as bytes: a buffer with names cannot hold a ':' in one
     for run in runs:
         strides = (rows.dtype.itemsize, run.dtype.itemsize)
-        part: np.ndarray = np.ndarray((len(rows), run.length), run.dtype, rows.data, run.offset, strides)
+        part: np.ndarray = np.ndarray((len(rows), run.length), run.dtype, data, run.offset, strides)
         if run.length < SHORT_RUN:
             for k in range(run.length):
                 out[:, run.column + k] = part[:, k]
@@ -178,11 +183,11 @@ def _copy_runs(rows: np.ndarray, runs: Sequence[_Run], out: np.ndarray) -> None:
             out[:, run.column : run.column + run.length] = part
 
 
-def _read_exactly(stream: RawIOBase, buffer: memoryview) -> None:
+def _read_exactly(stream: BinaryIO, buffer: memoryview) -> None:
     """Fill the buffer; a raw stream may give less than asked for at a time (2 GB on Linux, less over networks)."""
     done = 0
     while done < len(buffer):
-        got = stream.readinto(buffer[done:])
+        got = stream.readinto(buffer[done:])  # type: ignore[attr-defined]
         if not got:
             raise OSError("it has become shorter")
         done += got
@@ -195,17 +200,17 @@ def read_ply(path: Path) -> SplatPly:
         InputError: not a PLY, cut short, empty, a mesh or point cloud without splat properties.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
+    with open_file(path, "Check the path and its permissions.") as stream:
+        try:
             head = stream.read(MAX_HEADER_BYTES)
-            size = os.fstat(stream.fileno()).st_size
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from None
-    header = _parse_header(head, path.name)
-    vertex = _checked_vertex(header, path.name)
+            size = stream.seek(0, 2)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the disk.") from None
+    header = parse_header(head, path.name)
+    vertex = checked_vertex(header, path.name)
     scalar = all(dtype != "list" for e in header.elements for _, dtype in e.properties)
     if header.format != "binary_little_endian" or not scalar or header.elements[0] is not vertex:
-        _check_odd_size(header, vertex, size, path.name)
+        check_odd_size(header, vertex, size, path.name)
         return _read_odd(path, header, vertex)
     dtype = np.dtype(list(vertex.properties))
     available = max(0, (size - header.bytes) // dtype.itemsize)
@@ -217,83 +222,7 @@ def read_ply(path: Path) -> SplatPly:
     return SplatPly(path, vertex.count, dtype, header.comments, header.bytes)
 
 
-def _parse_header(head: bytes, name: str) -> _Header:
-    not_ply = InputError(f"{name} is not a PLY file.", "Choose the .ply that your splat trainer exported.")
-    if not head.startswith((b"ply\n", b"ply\r\n")):
-        raise not_ply
-    end = head.find(b"end_header")
-    newline = head.find(b"\n", end)
-    if end < 0 or newline < 0:
-        raise InputError(f"{name} has a PLY header without an end.", "Copy or export the file again.")
-    damaged = InputError(f"{name} has a damaged PLY header.", "Copy or export the file again.")
-    form, comments, elements = "", [], []
-    properties: list[tuple[str, str]] = []
-    for line in head[:end].decode("latin-1").splitlines()[1:]:
-        words = line.split()
-        match words:
-            case ["format", form, _]:
-                pass
-            case ["comment" | "obj_info", *_]:
-                comments.append(line)
-            case ["element", element, count] if count.isdecimal() and len(count) < 16:
-                properties = []
-                elements.append((element, int(count), properties))
-            case ["property", "list", _, _, prop] if elements:
-                properties.append((prop, "list"))
-            case ["property", kind, prop] if elements and kind in _DTYPES:
-                properties.append((prop, _DTYPES[kind]))
-            case []:
-                pass
-            case _:
-                raise damaged
-    if form not in ("ascii", "binary_little_endian", "binary_big_endian"):
-        raise damaged
-    made = tuple(_Element(n, count, tuple(props)) for n, count, props in elements)
-    if any(len({p for p, _ in e.properties}) != len(e.properties) for e in made):
-        raise damaged
-    return _Header(form, made, newline + 1, tuple(comments))
-
-
-def _checked_vertex(header: _Header, name: str) -> _Element:
-    vertex = next((e for e in header.elements if e.name == "vertex"), None)
-    if vertex is None:
-        raise InputError(f"{name} has no vertices: it is no splat.", "Export it from your trainer as 3DGS PLY.")
-    have = {prop for prop, dtype in vertex.properties if dtype != "list"}
-    missing = [prop for prop in SPLAT_PROPERTIES if prop not in have]
-    if missing:
-        meshy = any(e.name == "face" and e.count for e in header.elements)
-        what = "a mesh" if meshy else "a point cloud"
-        raise InputError(
-            f"{name} has no {missing[0]}: it is {what}, not a Gaussian splat.",
-            "Export it from your trainer as 3DGS PLY.",
-        )
-    rest = [prop for prop, _ in vertex.properties if prop.startswith("f_rest_")]
-    if len(rest) not in REST_COUNTS or {f"f_rest_{i}" for i in range(len(rest))} != set(rest):
-        raise InputError(
-            f"{name} has {len(rest)} f_rest properties; 0, 9, 24 or 45 are possible.", "Export the file again."
-        )
-    if vertex.count == 0:
-        raise InputError(f"{name} holds no Gaussians.", "Check the export settings of your trainer.")
-    return vertex
-
-
-def _check_odd_size(header: _Header, vertex: _Element, size: int, name: str) -> None:
-    """Compare what the header promises with the file's size: plyfile asks for memory before it reads a row."""
-    text = header.format == "ascii"
-    needed = 0
-    for element in header.elements:
-        # In text a value is at least a digit and a blank; of a list at least its length is there.
-        widths = [2 if text else 1 if kind == "list" else np.dtype(kind).itemsize for _, kind in element.properties]
-        needed += element.count * max(1, sum(widths))
-    if needed > size - header.bytes + text:  # the last line may lack its end
-        raise InputError(
-            f"{name} is cut short: its header promises {vertex.count:,} Gaussians, more than fit into its "
-            f"{size:,} bytes.",
-            "Copy or export the file again.",
-        )
-
-
-def _read_odd(path: Path, header: _Header, vertex: _Element) -> SplatPly:
+def _read_odd(path: Path, header: Header, vertex: Element) -> SplatPly:
     """Through plyfile, always memory mapped: its stream path takes minutes on a large file."""
     lists = {prop: 2 for prop, dtype in vertex.properties if dtype == "list"}
     try:

@@ -4,14 +4,13 @@ A running job writes to `.<name>.partial` beside the target, and `finish` moves 
 earlier result survives until then. A killed job leaves its checkpoint for `--resume`.
 """
 
+import hashlib
 import operator
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from bgs_engine.core.errors import InputError, OutputError, UsageError
 from bgs_engine.core.file_set import files_below
 from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
+from bgs_engine.io.arrays import load_array
 from bgs_engine.io.output_place import RUN, RUN_INFO, FolderKind, move_into_place, old_folder, partial_folder
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
@@ -61,7 +61,7 @@ def open_run(folder: Path) -> Run:
     """Open a run folder and check that its parts fit together.
 
     Raises:
-        InputError: parts are missing or differ in length, or the format is newer.
+        InputError: parts are missing or differ in length, scene.ply is not the run's own, or the format is newer.
     """
     folder = Path(folder)
     if not folder.exists() and old_folder(folder).is_dir():
@@ -87,18 +87,46 @@ def open_run(folder: Path) -> Run:
         layout = BitLayout(tuple(map(operator.index, info["level_bits"])))
     except (KeyError, TypeError, ValueError, UsageError):
         raise InputError(f"{folder / 'run.json'} has no usable level_bits.", again) from None
-    return Run(folder, info, layout, codes, opacities)
+    run = Run(folder, info, layout, codes, opacities)
+    _refuse_another_splat(run)
+    return run
+
+
+def _refuse_another_splat(run: Run) -> None:
+    """Raise `InputError` where scene.ply is not the one of the run: its rows would get labels of others."""
+    ply, known = run.ply, run.info.get("scene")
+    back = "Put the run's own scene.ply back, or segment the changed splat again."
+    if ply.count != len(run.codes):
+        raise InputError(
+            f"scene.ply of {run.folder.name} has {ply.count:,} Gaussians, but the run has labels of "
+            f"{len(run.codes):,}: it was changed or replaced since.",
+            back,
+        )
+    expected = known.get("positions_sha256") if isinstance(known, dict) else None
+    if expected is not None and expected != positions_sha256(ply):
+        raise InputError(
+            f"scene.ply of {run.folder.name} is not the one that the run labelled: its Gaussians have other places "
+            "or another order.",
+            back,
+        )
+
+
+def positions_sha256(ply: SplatPly) -> str:
+    """The identity of a splat's rows: SHA-256 of all positions in file order, as float64.
+
+    Rows that are removed, added, moved or reordered change it. Colours and codes may change.
+    """
+    digest = hashlib.sha256()
+    for _, (block,) in ply.column_blocks([("x", "y", "z")], np.float64):
+        digest.update(np.ascontiguousarray(block, "<f8"))
+    return digest.hexdigest()
 
 
 def _load(path: Path, dtype: type) -> np.ndarray:
-    try:
-        # Mapped first: numpy then compares what the header promises with the file's size before it asks for memory.
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, OverflowError, SyntaxError, BadZipFile, TokenError) as error:
-        raise InputError(f"{path} cannot be read ({error}).", "Run the segmentation again.") from None
-    if not isinstance(stored, np.ndarray) or stored.dtype != dtype or stored.ndim != 1:
+    stored = load_array(path, "Run the segmentation again.")
+    if stored.dtype != dtype or stored.ndim != 1:
         raise InputError(f"{path} should be a list of {np.dtype(dtype).name}.", "Run the segmentation again.")
-    return np.array(stored)
+    return stored
 
 
 def codes_in(ply: SplatPly) -> np.ndarray | None:
@@ -158,11 +186,13 @@ def write_run(
         write_array(folder / "confidence.npy", np.ascontiguousarray(confidence, np.float32))
     write_coded_ply(folder / "scene.ply", ply, codes)
     write_labels(folder / "labels.json", table)
-    counts = [len(level) for level in table.levels]
-    write_json(
-        folder / "run.json",
-        {"format": RUN_FORMAT, "level_bits": table.layout.level_bits, "labels_per_level": counts, **info},
-    )
+    facts = {
+        "format": RUN_FORMAT,
+        "level_bits": table.layout.level_bits,
+        "labels_per_level": [len(level) for level in table.levels],
+        "scene": {"gaussians": ply.count, "positions_sha256": positions_sha256(ply)},
+    }
+    write_json(folder / "run.json", {**facts, **info})
 
 
 def write_array(path: Path, values: np.ndarray) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from bgs_engine.core.cameras import Camera, viewmat_from_opengl
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import read_json, write_json
-from bgs_engine.io.images import find_image, image_size, view_name
+from bgs_engine.io.image_names import ImageFinder, view_name
+from bgs_engine.io.images import image_size
 from bgs_engine.io.poses import checked_intrinsics, checked_pose, refuse_distortion
 
 ORTHOGRAPHIC = "ORTHOGRAPHIC"  # ours: parallel rays, fl_x and fl_y in pixels per scene unit
@@ -35,7 +36,8 @@ def read_transforms(path: Path) -> tuple[list[Camera], dict[str, Any]]:
     if not data["frames"]:
         raise InputError(f"{path.name} lists no frames.", "Export it from nerfstudio or instant-ngp again.")
     shared = {key: value for key, value in data.items() if key != "frames"}
-    cameras = [_camera(frame, shared, path, number) for number, frame in enumerate(data["frames"])]
+    finder = ImageFinder(path.parent)
+    cameras = [_camera(frame, shared, path, number, finder) for number, frame in enumerate(data["frames"])]
     return cameras, shared
 
 
@@ -55,7 +57,7 @@ def read_views(path: Path) -> list[Camera]:
     return cameras
 
 
-def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int) -> Camera:
+def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int, finder: ImageFinder) -> Camera:
     if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
         raise InputError(f"Frame {number} of {path.name} has no file_path.", "Export the file again.")
     file = frame["file_path"]
@@ -74,7 +76,7 @@ def _camera(frame: Any, shared: dict[str, Any], path: Path, number: int) -> Came
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError(f"{where} has no 4x4 pose.", "Compute the poses again or take this frame out.") from None
     viewmat = viewmat_from_opengl(checked_pose(matrix, where))
-    image = find_image(path.parent, file)
+    image = finder.find(file)
     width, height = _number(values, "w", where), _number(values, "h", where)
     if not (width and height):
         if image is None:

@@ -4,17 +4,21 @@ The name of an entry is a hash of everything that its content depends on, so no 
 """
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import cannot_write, writing
+from bgs_engine.io.arrays import load_array, open_arrays
 from bgs_engine.io.output_place import remove_leftovers
 from bgs_engine.masks.nesting import Forest
 
 CACHE_FORMAT = "3"  # raise when the meaning of an entry changes
+
+MOST_NODES = 65535  # a node's number is 16 bits
+AGAIN = "Run it again."
 
 
 def key_of(*parts: str | bytes) -> str:
@@ -43,32 +47,32 @@ class ForestCache:
         except OSError as error:
             raise cannot_write(self.folder, error) from None
 
-    def load(self, key: str) -> Forest | None:
-        """The forest, or None if the cache has none or it is damaged."""
-        try:
-            with np.load(self._forest(key), allow_pickle=False) as data:
-                forest = Forest(data["node_map"], data["parents"], data["scores"])
-            numbers = np.arange(1, len(forest.parents))
-            good = (
-                forest.node_map.dtype == np.uint16
-                and forest.node_map.ndim == 2
-                and len(forest.scores) == len(forest.parents)
-                and forest.node_map.max(initial=0) < len(forest.parents)
-                and (forest.parents[1:] < numbers).all()
-            )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-        return forest if good else None
+    def load(self, key: str, camera: Camera) -> Forest | None:
+        """The forest of the view of `camera`, or None if the cache has none or it is damaged.
 
-    def needed(self, key: str) -> Forest:
+        No more memory is asked for than a forest of that view can need.
+        """
+        pixels, nodes = camera.width * camera.height, MOST_NODES + 1
+        try:
+            with open_arrays(self._forest(key), AGAIN) as archive:
+                forest = Forest(
+                    archive.read("node_map", 2 * pixels),
+                    archive.read("parents", 8 * nodes),
+                    archive.read("scores", 8 * nodes),
+                )
+        except InputError:
+            return None
+        return forest if _is_sound(forest, camera) else None
+
+    def needed(self, key: str, camera: Camera) -> Forest:
         """A forest that the cache had a moment ago.
 
         Raises:
             InputError: it was removed meanwhile.
         """
-        forest = self.load(key)
+        forest = self.load(key, camera)
         if forest is None:
-            raise InputError("The mask cache was changed while masks were being made.", "Run it again.")
+            raise InputError("The mask cache was changed while masks were being made.", AGAIN)
         return forest
 
     def store(self, key: str, forest: Forest) -> None:
@@ -79,8 +83,8 @@ class ForestCache:
     def load_sizes(self, key: str, count: int) -> np.ndarray | None:
         """Sizes [count] of a forest's nodes, or None."""
         try:
-            sizes = np.load(self._sizes(key), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            sizes = load_array(self._sizes(key), AGAIN)
+        except InputError:
             return None
         return sizes if sizes.shape == (count,) and sizes.dtype == np.float64 else None
 
@@ -94,3 +98,21 @@ class ForestCache:
 
     def _sizes(self, key: str) -> Path:
         return self.folder / f"{key}.sizes.npy"
+
+
+def _is_sound(forest: Forest, camera: Camera) -> bool:
+    """Whether the arrays make a forest of the camera's view."""
+    numbers = np.arange(1, len(forest.parents)) if forest.parents.ndim == 1 else np.zeros(0)
+    return bool(
+        forest.node_map.dtype == np.uint16
+        and forest.node_map.shape == (camera.height, camera.width)
+        and forest.parents.dtype.kind == "i"
+        and forest.parents.ndim == 1
+        and len(forest.parents) > 0
+        and forest.scores.shape == forest.parents.shape
+        and forest.scores.dtype.kind == "f"
+        and forest.node_map.max(initial=0) < len(forest.parents)
+        and (forest.parents >= 0).all()
+        and (forest.parents[1:] < numbers).all()
+        and forest.parents[0] == 0
+    )

@@ -12,7 +12,11 @@ import numpy as np
 from PIL import Image
 
 from bgs_engine.core.errors import InputError
+from bgs_engine.core.files import sha256
+from bgs_engine.core.input_files import is_folder
+from bgs_engine.io.image_names import PICTURE_SUFFIXES
 from bgs_engine.masks.bits import MaskStack
+from bgs_engine.masks.formats.mask_format import most_pixels
 from bgs_engine.masks.formats.table import find_entry, names_for, read_masks
 from bgs_engine.masks.prompting import Check
 
@@ -29,7 +33,7 @@ class ImportedMasks:
     crops = False
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise InputError(f"There is no folder {folder}.", "Give import:FOLDER with one file of masks per view.")
         self.folder = folder
 
@@ -37,11 +41,9 @@ class ImportedMasks:
         """The content of the view's masks."""
         path = self._find(stem)
         digest = hashlib.sha256(path.suffix.encode())
-        try:
-            for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-                digest.update(file.name.encode() + b"\0" + file.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the masks.") from None
+        files = [*path.glob("*.png"), *path.glob("metadata.csv")] if is_folder(path) else [path]
+        for file in sorted(files):
+            digest.update(file.name.encode() + b"\0" + sha256(file).encode())
         return f"import:{digest.hexdigest()}"
 
     def propose(self, image: np.ndarray, stem: str, check: Check, where: np.ndarray | None = None) -> MaskStack:
@@ -55,7 +57,7 @@ class ImportedMasks:
         scores: list[float] = []
 
         def fitted() -> Iterator[np.ndarray]:
-            for mask, score in read_masks(path):
+            for mask, score in read_masks(path, most_pixels(height, width)):
                 check()
                 scores.append(score)
                 yield _fit(mask, height, width, path.name)
@@ -67,7 +69,8 @@ class ImportedMasks:
         """Nothing runs long here."""
 
     def _find(self, stem: str) -> Path:
-        for name in dict.fromkeys((stem, stem.rsplit("/", 1)[-1])):
+        plain = dict.fromkeys((stem, stem.rsplit("/", 1)[-1]))
+        for name in (*plain, *(f"{name}{suffix}" for name in plain for suffix in PICTURE_SUFFIXES)):  # 0001.jpg.png
             path = find_entry(self.folder, name)
             if path is not None:
                 return path

@@ -34,7 +34,7 @@ class Measure:
 
     def sizes(self, camera: Camera, forest_key: str, depth: np.ndarray | None = None) -> np.ndarray:
         """Sizes of the nodes of a view's cached forest, [K + 1]. Depth is rendered if it is needed and not given."""
-        forest = self._cache.needed(forest_key)
+        forest = self._cache.needed(forest_key, camera)
         key = key_of(forest_key, self.key(camera) or repr((camera.fx, camera.fy, camera.cx, camera.cy)))
         known = self._cache.load_sizes(key, forest.count + 1)
         if known is None:

@@ -5,7 +5,6 @@ measured in the world; then the whole scene's sizes give the limits at which all
 the passes only the cache holds the forests, so memory does not grow with the number of images.
 """
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from scipy import ndimage
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import BgsError, CancelledError, InputError, MemoryExhaustedError, OutputError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import sha256
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.images import read_image
@@ -123,7 +123,7 @@ def _make_masks(
 
     def label_maps() -> Iterator[tuple[Camera, np.ndarray]]:
         for camera in cameras:
-            yield camera, cut_levels(cache.needed(keys[camera.name]), sizes[camera.name], limits, config.levels)
+            yield camera, cut_levels(cache.needed(keys[camera.name], camera), sizes[camera.name], limits, config.levels)
 
     written = write_results(dataset, label_maps(), len(cameras), reporter)
     report.segments = written.segments
@@ -152,10 +152,7 @@ class _Job:
     def key(self, camera: Camera) -> str:
         """Name of the cache entry of a view."""
         assert camera.image is not None
-        try:
-            pixels = hashlib.sha256(camera.image.read_bytes()).digest()
-        except OSError as error:
-            raise InputError(f"{camera.image.name} cannot be read: {error.strerror}.", "Write it again.") from None
+        pixels = bytes.fromhex(sha256(camera.image))
         size = f"{camera.width}x{camera.height}"
         geometry = self.measure.key(camera)  # decides where the image is worth asking
         return key_of(pixels, size, self.proposer.key(camera.name), str(self.nesting), geometry)
@@ -211,7 +208,7 @@ def _find_masks(
             if camera.image is None:
                 raise InputError(f"The view {camera.name} has no image.", "Run bgs views, or add the photos.")
             keys[camera.name] = key = job.key(camera)
-            if job.cache.load(key) is None:
+            if job.cache.load(key, camera) is None:
                 waiting.append(camera)
         except InputError as error:
             _skip(camera, error, keys, problems, reporter, report)

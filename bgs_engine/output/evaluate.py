@@ -23,7 +23,9 @@ from scipy import ndimage
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.input_files import is_file, is_folder
 from bgs_engine.core.label_table import SOLID_OPACITY
+from bgs_engine.io.arrays import open_arrays
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.run_folder import Run, open_run
@@ -37,6 +39,7 @@ from bgs_engine.raster.semantics import EMPTY_CODE
 LEAST_PIXELS = 50
 CLICKS = 20
 BORDER = 3  # px
+MOST_LEVELS = 32  # a level has at least one of a code's 32 bits
 NOTHING = -1  # class of a pixel without label
 
 
@@ -55,7 +58,7 @@ def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str,
     scene = RasterScene.from_gaussians(gaussians)
     maps = _RunMaps(run, scene)
     labels = [run.layout.labels(run.codes, level) for level in range(1, run.layout.levels + 1)]
-    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter)
+    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter, gaussians.offset)
     result["snapped"] = round(maps.strange / max(maps.covered, 1), 5)
     return result
 
@@ -67,6 +70,7 @@ def score_classes(
     labels: Sequence[np.ndarray],
     truth: Path,
     reporter: Reporter,
+    offset: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The scores of any partition of a scene, however its maps are drawn; where it has fewer levels its finest counts.
 
@@ -77,11 +81,14 @@ def score_classes(
         labels: per level int [N], file order, the class of each Gaussian.
         truth: folder of true labels.
         reporter: told after each view.
+        offset: [3], where the scene's origin lies in the world of the truth's cameras (`Gaussians.offset`).
 
     Raises:
         InputError: a truth folder that is incomplete or does not fit.
     """
     cameras = read_views(truth / "transforms_test.json")
+    if offset is not None:
+        cameras = [camera.moved(offset) for camera in cameras]
     levels = _truth_levels(truth)
     rng = np.random.default_rng(0)
     scores: list[defaultdict[str, list[float]]] = [defaultdict(list) for _ in levels]
@@ -102,7 +109,7 @@ def score_classes(
         }
         for k in range(len(levels))
     }
-    true_labels = _true_labels(truth, len(opacities))
+    true_labels = true_labels(truth, len(opacities))
     if true_labels is not None:
         solid = seen & (opacities >= SOLID_OPACITY)
         for k in range(min(len(levels), true_labels.shape[1])):
@@ -145,24 +152,21 @@ def as_table(result: dict[str, Any]) -> str:
 
 def _truth_levels(truth: Path) -> list[Path]:
     levels: list[Path] = []
-    while (truth / f"level_{len(levels) + 1}").is_dir():
+    while is_folder(truth / f"level_{len(levels) + 1}"):
         levels.append(truth / f"level_{len(levels) + 1}")
     if not levels:
         raise InputError(f"{truth} has no level_1 folder of true label maps.", "Give the truth folder of the scene.")
     return levels
 
 
-def _true_labels(truth: Path, count: int) -> np.ndarray | None:
+def true_labels(truth: Path, count: int) -> np.ndarray | None:
     """True labels int [N, L], or None where they are not known."""
     path = truth / "labels.npz"
-    if not path.is_file():
+    if not is_file(path):
         return None
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            labels = data[data.files[0]]
-    except (OSError, ValueError, EOFError, IndexError, KeyError) as error:
-        raise InputError(f"{path} cannot be read ({error}).", "Make the truth again.") from None
-    if labels.ndim != 2 or len(labels) != count:
+    with open_arrays(path, "Make the truth again.") as archive:
+        labels = archive.read(archive.names[0], count * MOST_LEVELS * 8)
+    if labels.ndim != 2 or len(labels) != count or labels.dtype.kind not in "iu":
         raise InputError(f"{path} is not for this scene of {count:,} Gaussians.", "Check which scene the run is of.")
     return labels
 

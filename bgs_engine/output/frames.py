@@ -4,7 +4,7 @@ Each frame has passes for colour, labels, one mask a label, and depth, as PNG or
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +70,8 @@ def load_part(path: Path) -> Part:
     """
     ply = read_ply(path)
     gaussians = load_gaussians(ply)
+    if gaussians.offset.any():  # the shot's matrices count from the file's own origin
+        gaussians = replace(gaussians, means=(gaussians.means + gaussians.offset).astype(np.float32))
     codes = codes_in(ply)
     covs = covariances(gaussians.quats, gaussians.scales)
     return Part(gaussians, covs, None if codes is None else codes.view(np.uint32))

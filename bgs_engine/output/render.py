@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 from bgs_engine.core.cameras import Camera
-from bgs_engine.core.errors import UsageError
+from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import write_json, writing
+from bgs_engine.core.input_files import is_file
 from bgs_engine.devices.choice import resolve
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
@@ -52,7 +53,10 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
     """
     gaussians = load_gaussians(run.ply)
     scene = RasterScene.from_gaussians(gaussians)
-    cameras = orbit_cameras(gaussians, _up_of(run), ORBIT_FRAMES, *ORBIT_SIZE) if views == "orbit" else _read(views)
+    if views == "orbit":
+        cameras = orbit_cameras(gaussians, up_of(run), ORBIT_FRAMES, *ORBIT_SIZE)
+    else:
+        cameras = [camera.moved(gaussians.offset) for camera in _read(views)]
     level = run.layout.levels if config.level is None else config.level
     legend = [label.label for label in run.labels().of(level)]
     if len(legend) >= 1 << 16:
@@ -86,12 +90,15 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
     reporter.artifact("pictures", out)
 
 
-def _up_of(run: Run) -> np.ndarray:
+def up_of(run: Run) -> np.ndarray:
     """The up axis of the run's dataset, or the usual one of captures."""
     folder = run.folder / str(run.info.get("dataset", "dataset"))
-    if not (folder / "transforms.json").is_file():
+    if not is_file(folder / "transforms.json"):
         return DEFAULT_UP
-    up = open_dataset(folder).up
+    try:
+        up = open_dataset(folder).up
+    except InputError:  # the photos have gone; the run itself is whole
+        return DEFAULT_UP
     return DEFAULT_UP if up is None else up
 
 

@@ -20,7 +20,9 @@ import numpy as np
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError
+from bgs_engine.core.file_names import safe_name
 from bgs_engine.core.files import read_json
+from bgs_engine.io.poses import MAX_SIDE
 
 SHOT_FORMAT = 1
 AGAIN = "Write it again with Render Splats."
@@ -69,12 +71,14 @@ def read_shot(path: Path) -> Shot:
         raise InputError(f"{path.name} has shot format {data.get('format')}, not {SHOT_FORMAT}.", "Update the engine.")
     try:
         return _shot(path.parent, data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path.name} is damaged ({type(error).__name__}: {error}).", AGAIN) from None
 
 
 def _shot(folder: Path, data: dict[str, Any]) -> Shot:
     width, height = (int(side) for side in data["size"])
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise ValueError("a picture has no such size")
     parts = tuple(folder / str(name) for name in data["parts"])
     frames = []
     for entry in data["frames"]:
@@ -82,6 +86,8 @@ def _shot(folder: Path, data: dict[str, Any]) -> Shot:
         viewmat = np.array(given["viewmat"], np.float64).reshape(4, 4)
         fx, fy, cx, cy = (float(given[name]) for name in ("fx", "fy", "cx", "cy"))
         name = str(entry["name"])
+        if name != safe_name(name):  # it becomes a file's name
+            raise ValueError("a frame's name is no name of a file")
         camera = Camera(name, width, height, fx, fy, cx, cy, viewmat, None, bool(given["orthographic"]))
         transforms = np.array(entry["transforms"], np.float64).reshape(len(parts), 4, 4)
         if not (np.isfinite(viewmat).all() and np.isfinite(transforms).all()):

@@ -77,6 +77,7 @@ def train_run(
             complete_dataset(dataset_folder)
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
+            dataset = dataset.moved(scene.gaussians.offset)
             check_room(partial, room_for_run(scene.ply, layout))
             device = _ready(device, config, reporter)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
@@ -129,12 +130,12 @@ def segment_run(
             check_room(partial, room_for_run(scene.ply, layout) + pictures)
             if dataset_folder is None:
                 render_views(folder, ply, views, resume, reporter)
-            dataset = open_dataset(folder, ply, reporter)
+            dataset = open_dataset(folder, ply, reporter).moved(scene.gaussians.offset)
             if not dataset.mask_levels:
                 make_masks(dataset, settings, reporter, scene.raster, proposer)
                 if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
                     announce(folder, reporter)
-                dataset = open_dataset(folder, ply)
+                dataset = open_dataset(folder, ply).moved(scene.gaussians.offset)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 

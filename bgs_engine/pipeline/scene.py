@@ -19,7 +19,7 @@ class Scene:
 
 
 def load_scene(path: Path, reporter: Reporter) -> Scene:
-    """Read a splat. Warns of Gaussians that are left out.
+    """Read a splat. Warns of Gaussians that are left out, and of values that look wrong.
 
     Raises:
         InputError: the file cannot be read or is no splat.
@@ -30,5 +30,7 @@ def load_scene(path: Path, reporter: Reporter) -> Scene:
     broken = int((~gaussians.valid).sum())
     if broken:
         reporter.warning(f"{broken:,} Gaussians have non-finite values; they take no part and get code 0.")
+    for sentence in gaussians.oddities:
+        reporter.warning(sentence)
     reporter.metric("gaussians", len(gaussians))
     return Scene(ply, gaussians, RasterScene.from_gaussians(gaussians))

@@ -49,12 +49,19 @@ def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, repo
         scene.raster.to_file_order(values) for values in (result.codes, result.opacities, result.confidence)
     )
     table = build_label_table(
-        views.layout, codes, scene.gaussians.means, scene.gaussians.opacities, scene.gaussians.base_colors, confidence
+        views.layout,
+        codes,
+        scene.gaussians.means,
+        scene.gaussians.opacities,
+        scene.gaussians.base_colors,
+        confidence,
+        scene.gaussians.offset,
     )
     for level, labels in enumerate(table.levels, 1):
         reporter.metric(f"labels_level_{level}", len(labels))
     info = {
         "source": {"path": str(scene.ply.path), "sha256": facts.source_sha256, "gaussians": scene.ply.count},
+        "offset": scene.gaussians.offset.tolist(),
         "left_out": int((~scene.gaussians.valid).sum()),
         "dataset": _dataset_place(facts.dataset, folder),
         "views": len(views.cameras),

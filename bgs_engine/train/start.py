@@ -14,6 +14,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import Device
+from bgs_engine.io.arrays import load_array
 from bgs_engine.train.config import TrainConfig
 
 START_SPREAD = 0.6  # first features are 0.5 plus or minus half of this: they have a side, and training can change it
@@ -55,7 +56,7 @@ def training_start(views: MaskedViews, config: TrainConfig, device: Device, repo
         assert association is not None
         codes = association.codes
     elif config.first_codes != "random":
-        codes = views.scene.from_file_order(_read_codes(Path(config.first_codes), views.scene.file_count))
+        codes = views.scene.from_file_order(read_codes(Path(config.first_codes), views.scene.file_count))
     features = (
         random_features(len(views.scene), views.layout, config.seed)
         if codes is None
@@ -73,11 +74,8 @@ def _vote_collector(device: Device) -> VoteCollector:
     return partial(collect_votes_on, device.name)
 
 
-def _read_codes(path: Path, count: int) -> np.ndarray:
-    try:
-        codes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read ({error}).", "Give --init random or a codes.npy.") from None
+def read_codes(path: Path, count: int) -> np.ndarray:
+    codes = load_array(path, "Give --init random or a codes.npy.")
     if codes.shape != (count,) or codes.dtype not in (np.int32, np.uint32):
         raise InputError(
             f"{path} holds {codes.dtype} {list(codes.shape)}; the scene needs int32 [{count}].",

@@ -4,7 +4,6 @@ Everything random in step t comes from (seed, t), so a resumed run gives the cod
 """
 
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,13 @@ import numpy as np
 from bgs_engine.core.errors import CancelledError, InputError, OutputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import writing
+from bgs_engine.core.input_files import is_file
+from bgs_engine.io.arrays import open_arrays
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.steps import Steps
 
 REPORT_EVERY = 50  # steps between two loss figures
+MOST_BYTES = 4096  # of a number or a name in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,19 @@ def load_checkpoint(steps: Steps, checkpoint: Checkpoint) -> int:
     Raises:
         InputError: the checkpoint is damaged or belongs to other data or settings.
     """
-    if checkpoint.path is None or not checkpoint.path.is_file():
+    if checkpoint.path is None or not is_file(checkpoint.path):
         return 0
-    try:
-        with np.load(checkpoint.path, allow_pickle=False) as data:
-            if str(data["fingerprint"]) != checkpoint.fingerprint:
-                raise InputError(
-                    "The checkpoint belongs to another scene or other settings.",
-                    "Run again without --resume to start anew.",
-                )
-            steps.load_state({name: data[name] for name in data.files if name not in ("step", "fingerprint")})
-            return int(data["step"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{checkpoint.path} is damaged ({error}).", "Run again without --resume.") from None
+    wanted = steps.state()
+    with open_arrays(checkpoint.path, "Run again without --resume.") as archive:
+        if str(archive.read("fingerprint", MOST_BYTES)) != checkpoint.fingerprint:
+            raise InputError(
+                "The checkpoint belongs to another scene or other settings.",
+                "Run again without --resume to start anew.",
+            )
+        done = int(archive.read("step", MOST_BYTES))
+        state = {name: archive.read(name, values.nbytes) for name, values in wanted.items()}
+        fits = all(state[name].shape == values.shape for name, values in wanted.items())
+        if done < 0 or not fits or any(state[name].dtype != values.dtype for name, values in wanted.items()):
+            raise ValueError("its arrays are not those of this scene")
+    steps.load_state(state)
+    return done

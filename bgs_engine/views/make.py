@@ -15,6 +15,7 @@ from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.file_set import check_places, replacing
 from bgs_engine.core.files import check_writable, read_json, sha256
+from bgs_engine.core.input_files import is_file
 from bgs_engine.core.view_counts import DATASET_VIEWS
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
 from bgs_engine.io.dataset_files import VIEWS, complete_dataset
@@ -95,6 +96,8 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
 def _make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
     reporter.stage("read splat")
     gaussians = load_gaussians(read_ply(ply_path))
+    for sentence in gaussians.oddities:
+        reporter.warning(sentence)
     scene = RasterScene.from_gaussians(gaussians)
     result = plan_views(gaussians, scene, config, reporter)
     reporter.metric("views_coverage", round(result.covered, 4))
@@ -115,10 +118,13 @@ def _make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter:
             images.append(f"images/{camera.name}.jpg")
             save_jpg(new.folder / images[-1], picture)
             small.append(contact_sheet([picture], 1))
-        there = [replace(c, image=new.folder / i) for c, i in zip(result.cameras, images, strict=True)]
+        there = [
+            replace(camera.moved(-gaussians.offset), image=new.folder / image)
+            for camera, image in zip(result.cameras, images, strict=True)
+        ]
         write_transforms(new.folder / "transforms.json", there, shared)
         save_png(new.folder / "preview" / "views.png", contact_sheet(small, VIEW_SHEET_COLUMNS))
-    cameras = tuple(replace(c, image=out_folder / i) for c, i in zip(result.cameras, images, strict=True))
+    cameras = tuple(replace(c, image=out_folder / Path(c.image).relative_to(new.folder)) for c in there if c.image)
     return replace(result, cameras=cameras)
 
 
@@ -130,14 +136,14 @@ def identity(source_sha256: str, config: ViewsConfig) -> dict[str, Any]:
 def views_in(folder: Path) -> dict[str, Any] | None:
     """The `identity` of the views in a dataset folder, or None if there are no views of `bgs views`."""
     transforms = folder / "transforms.json"
-    info = read_json(transforms) if transforms.is_file() else None
+    info = read_json(transforms) if is_file(transforms) else None
     made_from = info.get(MADE_FROM_KEY) if isinstance(info, dict) else None
     return made_from if isinstance(made_from, dict) else None
 
 
 def _earlier_images(folder: Path) -> set[str]:
     """Images of the views that an earlier `bgs views` rendered into the folder, relative to it."""
-    if not (folder / "transforms.json").is_file():
+    if not is_file(folder / "transforms.json"):
         return set()
     frames = read_json(folder / "transforms.json").get("frames", ())  # `refuse_foreign_dataset` has looked at it
     files = {str(frame.get("file_path")) for frame in frames if isinstance(frame, dict)}
@@ -147,7 +153,7 @@ def _earlier_images(folder: Path) -> set[str]:
 def refuse_foreign_dataset(folder: Path) -> None:
     """Raise `UsageError` where `folder` holds a dataset that was not rendered here: its files would be overwritten."""
     transforms = folder / "transforms.json"
-    if transforms.is_file():
+    if is_file(transforms):
         info = read_json(transforms)
         if not isinstance(info, dict) or UP_KEY not in info:
             raise UsageError(f"{transforms} was not made by bgs views.", "Choose a new or empty folder with -o.")

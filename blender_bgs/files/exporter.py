@@ -13,7 +13,7 @@ from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject
 from ..logic.attributes import CODE, ROW, PlyLayout, rows_from
 from ..logic.label_tree import Key
-from ..logic.transforms import change_since_import, transform_rows
+from ..logic.transforms import change_since_import, moved_origin, transform_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,9 @@ def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None 
     if numbers is not None and (np.diff(numbers) < 0).any():
         rows = rows[np.argsort(numbers, kind="stable")]
     change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
-    return rows if change is None or not config.transforms else transform_rows(rows, change)
+    if change is None or not config.transforms:
+        return rows
+    return transform_rows(rows, moved_origin(change, layout.offset))
 
 
 def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:

@@ -11,7 +11,9 @@ import bpy
 import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.files import read_json, write_json, writing
+from bgs_engine.core.input_files import is_file
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
+from bgs_engine.io.arrays import load_array
 from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
 from bpy.app.handlers import persistent
@@ -65,8 +67,11 @@ def save(obj: SplatObject) -> bool:
 def confidence_in(run: Path, count: int) -> np.ndarray | None:
     """The confidence of each row's label, float32 [count] in 0..1, or None if the run folder has none that fits."""
     file = run / "confidence.npy"
-    values = np.load(file, allow_pickle=False) if file.is_file() else None
-    return values if values is not None and values.shape == (count,) else None
+    try:
+        values = load_array(file, "Segment again.") if is_file(file) else None
+    except InputError:
+        return None  # it is shown only; the labels are whole without it
+    return values if values is not None and values.shape == (count,) and values.dtype == np.float32 else None
 
 
 def save_names(obj: SplatObject) -> None:
@@ -129,7 +134,8 @@ def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
     confidence = confidence_in(run.folder, len(codes))
-    return build_label_table(run.layout, codes, means, run.opacities, colors, confidence)
+    offset = np.array(obj.bgs.ply_layout.offset)
+    return build_label_table(run.layout, codes, means, run.opacities, colors, confidence, offset)
 
 
 def _copy(source: Path, target: Path) -> None:

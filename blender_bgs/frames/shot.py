@@ -102,7 +102,7 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
 
 def write_part(obj: SplatObject, path: Path) -> str:
     """Write the visible Gaussians of one object in its own space. Returns the file's name, or "" if all are hidden."""
-    layout = obj.bgs.ply_layout
+    layout = obj.bgs.ply_layout.in_object_space()
     if obj.data.attributes.get(CODE):
         layout = layout.with_codes()
     rows = rows_from(lambda name: point_clouds.get_column(obj.data, name), layout, len(obj.data.points))

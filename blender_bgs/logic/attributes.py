@@ -7,7 +7,7 @@ Blender 5.3 can show the cloud as native splats. Activations (exp, sigmoid, norm
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, code_bytes
@@ -66,21 +66,24 @@ class PlyLayout:
 
     properties: tuple[tuple[str, str], ...]
     comments: tuple[str, ...] = ()
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the attribute `position` is the file's less this
 
     @classmethod
     def of(cls, ply: SplatPly) -> "PlyLayout":
         """The PLY layout of an opened PLY."""
-        return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments)
+        x, y, z = ply.offset.tolist()
+        return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments, (x, y, z))
 
     @classmethod
     def parse(cls, text: str) -> "PlyLayout":
         """The PLY layout that `to_text` wrote."""
         data = json.loads(text)
-        return cls(tuple((n, t) for n, t in data["properties"]), tuple(data["comments"]))
+        x, y, z = data.get("offset", (0.0, 0.0, 0.0))
+        return cls(tuple((n, t) for n, t in data["properties"]), tuple(data["comments"]), (x, y, z))
 
     def to_text(self) -> str:
         """The PLY layout as one string, for a custom property."""
-        return json.dumps({"properties": self.properties, "comments": self.comments})
+        return json.dumps({"properties": self.properties, "comments": self.comments, "offset": self.offset})
 
     @property
     def dtype(self) -> np.dtype:
@@ -96,19 +99,24 @@ class PlyLayout:
         """The same PLY layout with seg_0..seg_3 at its end, unless it has codes already."""
         names = {name for name, _ in self.properties}
         extra = [(name, "|u1") for name in CODE_BYTE_NAMES if name not in names]
-        return self if CODE_INT_NAME in names else PlyLayout((*self.properties, *extra), self.comments)
+        return self if CODE_INT_NAME in names else replace(self, properties=(*self.properties, *extra))
+
+    def in_object_space(self) -> "PlyLayout":
+        """The same PLY layout for rows in the space of the object, whose origin is at `offset`."""
+        return replace(self, offset=(0.0, 0.0, 0.0))
 
 
 def columns_of(ply: SplatPly) -> Iterator[Column]:
     """Yield every attribute of a splat. Only one at a time is in memory beside Blender's copy."""
-    position = ply.columns(("x", "y", "z"))
+    position = ply.positions()
     raw_scale = ply.columns(("scale_0", "scale_1", "scale_2"))
     raw_rotation = ply.columns(("rot_0", "rot_1", "rot_2", "rot_3"))
     clean = clean_position(position)
     yield Column(POSITION, "FLOAT_VECTOR", clean)
-    if not np.isfinite(position).all():
-        yield Column(RAW_POSITION, "FLOAT_VECTOR", position)
-    del position, clean
+    raw = _raw_position(ply, position)
+    if raw is not None:
+        yield Column(RAW_POSITION, "FLOAT_VECTOR", raw)
+    del position, clean, raw
     yield Column(SCALE, "FLOAT_VECTOR", activate_scale(raw_scale))
     yield Column(RAW_SCALE, "FLOAT_VECTOR", raw_scale)
     del raw_scale
@@ -134,6 +142,16 @@ def columns_of(ply: SplatPly) -> Iterator[Column]:
     codes = codes_in(ply)
     if codes is not None:
         yield Column(CODE, "INT", codes)
+
+
+def _raw_position(ply: SplatPly, position: np.ndarray) -> np.ndarray | None:
+    """The file's own positions, float32 [N, 3], where `position` does not give them back; None where it does."""
+    if not ply.offset.any():
+        return None if np.isfinite(position).all() else position
+    own = ply.columns(("x", "y", "z"))
+    with np.errstate(over="ignore", invalid="ignore"):
+        back = (position + ply.offset).astype(np.float32)
+    return None if np.array_equal(back, own) else own
 
 
 def _extra_columns(ply: SplatPly) -> Iterator[Column]:
@@ -216,7 +234,7 @@ def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
     """Structured PLY rows [count] from attributes. `get(name)` returns an attribute's values or None.
 
     Rows that were not edited have the same bytes as in the source file. A property is 0 if the user deleted its
-    attribute.
+    attribute. The offset of the layout is added to the positions in double precision.
     """
     out = np.zeros(count, layout.dtype)
     standard: dict[str, np.ndarray] = {}
@@ -226,7 +244,7 @@ def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
             standard.update({name: values.reshape(count, -1)[:, k] for k, name in enumerate(names)})
 
     position, scale, rotation, base = get(POSITION), get(SCALE), get(ROTATION), get(BASE)
-    spread(("x", "y", "z"), _restored(position, get(RAW_POSITION), clean_position, lambda v: v))
+    spread(("x", "y", "z"), _file_positions(get, layout, position))
     spread(("scale_0", "scale_1", "scale_2"), _restored(scale, get(RAW_SCALE), activate_scale, _log))
     spread(("rot_0", "rot_1", "rot_2", "rot_3"),
            _restored(rotation, get(RAW_ROTATION), activate_rotation, lambda v: v))  # fmt: skip
@@ -244,7 +262,7 @@ def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
             out[name] = code_bytes(codes)[:, CODE_BYTE_NAMES.index(name)]
         elif codes is not None and name == CODE_INT_NAME and dtype.kind in "iu":
             out[name] = codes if dtype.kind == "i" else codes.view(np.uint32)
-        elif name in standard and dtype.str == "<f4":
+        elif name in standard and (dtype.str == "<f4" or name in ("x", "y", "z")):
             out[name] = standard[name]
         else:
             kept = get(extra_name(name, index))
@@ -255,6 +273,26 @@ def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
             if value is not None:
                 out[name] = value
     return out
+
+
+def _file_positions(get: Getter, layout: PlyLayout, position: np.ndarray | None) -> np.ndarray | None:
+    """Positions [N, 3] as the file has them: its own values where the attribute was not edited."""
+    offset, raw, kept = np.array(layout.offset), get(RAW_POSITION), []
+    moved = position if position is None or not offset.any() else position + offset
+    for index, (name, kind) in enumerate(layout.properties):
+        if name in ("x", "y", "z"):
+            own = None if kind == "<f4" else get(extra_name(name, index))
+            axis = "xyz".index(name)
+            kept.append((axis, raw[:, axis] if own is None and raw is not None else own, np.dtype(kind)))
+    values = [v if v is None or k.str == "<f4" else unpack_scalar(v, k) for _, v, k in sorted(kept, key=lambda e: e[0])]
+    if len(values) < 3 or any(v is None for v in values):
+        return moved
+    own = np.stack([v for v in values if v is not None], 1)
+    if position is None or moved is None:
+        return own
+    with np.errstate(over="ignore", invalid="ignore"):
+        same = (clean_position((own - offset).astype(np.float32)) == position).all(1, keepdims=True)
+    return np.where(same, own, moved)
 
 
 def _restored(

@@ -11,6 +11,7 @@ _UP_ROTATIONS = {
     "Y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     "Z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
 }
+LARGEST_LOG = 88.0  # of a scale; its exponential still fits float32
 IDENTITY_TOLERANCE = 1e-6  # relative; rounding error of float32 object matrices that are multiplied and inverted
 
 
@@ -36,12 +37,19 @@ def change_since_import(world: np.ndarray, imported: np.ndarray) -> np.ndarray |
     return None if close and np.abs(change[:3, 3]).max() < IDENTITY_TOLERANCE * size else change
 
 
+def moved_origin(matrix: np.ndarray, offset: tuple[float, float, float]) -> np.ndarray:
+    """The transform `matrix` [4, 4] of an object's space as one of the file's, whose origin is at -`offset`."""
+    there, back = np.eye(4), np.eye(4)
+    there[:3, 3], back[:3, 3] = offset, np.negative(offset)
+    return there @ matrix @ back
+
+
 def transform_rows(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Copies of structured splat rows with the transform `matrix` [4, 4] baked into them.
 
     A rotation with uniform scale multiplies quaternions and adds to log scales. Non-uniform scale, shear and mirroring
     use the eigenvectors of the covariance A S A^T. Spherical harmonics and normals follow the rotation nearest to A
-    (its polar part).
+    (its polar part). Rows without a usable shape (a quaternion of length 0, a value that is not finite) keep it.
     """
     out = rows.copy()
     linear = np.asarray(matrix[:3, :3], np.float64)
@@ -57,9 +65,10 @@ def transform_rows(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         if abs(singular.mean() - 1) > IDENTITY_TOLERANCE:
             _unstack(out, scale_names, logs + np.log(singular.mean()))
     else:
-        new_logs, new_quats = _transform_shapes(logs, quats, linear)
-        _unstack(out, scale_names, new_logs)
-        _unstack(out, rot_names, new_quats)
+        usable = _usable_shapes(logs, quats)
+        logs[usable], quats[usable] = _transform_shapes(logs[usable], quats[usable], linear)
+        _unstack(out, scale_names, logs)
+        _unstack(out, rot_names, quats)
     if np.abs(turn - np.eye(3)).max() > IDENTITY_TOLERANCE:
         _turn_colors(rows, out, turn)
         normal_names = ("nx", "ny", "nz")
@@ -76,6 +85,13 @@ def _turn_colors(rows: np.ndarray, out: np.ndarray, turn: np.ndarray) -> None:
     for channel in range(3):
         names = tuple(f"f_rest_{channel * rest + k}" for k in range(rest))
         _unstack(out, names, _stack(rows, names) @ matrix.T)
+
+
+def _usable_shapes(logs: np.ndarray, quats: np.ndarray) -> np.ndarray:
+    """Rows whose shape is a Gaussian, bool [N]. A logarithm of -inf is one: a scale of 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(quats, axis=1)
+        return np.isfinite(lengths) & (lengths > 0) & (logs < LARGEST_LOG).all(1)
 
 
 def _transform_shapes(logs: np.ndarray, quats: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,7 @@ def _baked(part: SplatObject, world: np.ndarray) -> dict[str, tuple[str, np.ndar
     if change is None:
         return out
     # `transform_rows` works on PLY rows, so the attributes are converted to rows first.
-    layout = at.PlyLayout(tuple((n, t) for n, t in part.bgs.ply_layout.properties if at.is_standard(n) and t == "<f4"))
+    layout = at.PlyLayout(tuple((n, "<f4") for n, _ in part.bgs.ply_layout.properties if at.is_standard(n)))
     rows = at.rows_from(lambda name: out[name][1] if name in out else None, layout, len(part.data.points))
     rows = transform_rows(rows, change)
     rest = layout.rest

@@ -120,13 +120,13 @@ def test_meshes_point_clouds_and_empty_files_are_named(tmp_path: Path) -> None:
     assert "it is a point cloud" in refused(path, (head + "end_header\n0 0 0\n1 0 0\n0 1 0\n").encode())
     assert "holds no Gaussians" in refused(path, ply_bytes(splat_rows(0, splat_dtype())))
     assert "is not a PLY" in refused(path, b"solid cube\n")
-    assert "is not a PLY" in refused(path, b"")
+    assert "is empty" in refused(path, b"")
     assert "header without an end" in refused(path, b"ply\nformat ascii 1.0\nelement vertex 3\n")
     assert "damaged PLY header" in refused(path, b"ply\nformat morse 1.0\nelement vertex 1\nend_header\n")
     assert "f_rest properties" in refused(path, ply_bytes(splat_rows(3, splat_dtype(12))))
     for gone in SPLAT_PROPERTIES:
         names = [n for n in splat_dtype(0).names or () if n != gone]
-        assert f"no {gone}:" in refused(path, ply_bytes(splat_rows(3, np.dtype([(n, "<f4") for n in names]))))
+        assert gone in refused(path, ply_bytes(splat_rows(3, np.dtype([(n, "<f4") for n in names]))))
     with pytest.raises(InputError, match="cannot be read"):
         read_ply(tmp_path / "missing.ply")
     with pytest.raises(InputError, match="cannot be read"):

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.core.errors import InputError
+from bgs_engine.core.input_files import is_folder
+from bgs_engine.io.images import MAX_PIXELS
 
 ScoredMask = tuple[np.ndarray, float]  # bool [h, w] and a score; 1 where the format stores no scores
+
+LARGER = 64  # times the pixels of its view that a mask may have: masks of full photos, views of eighth size
+SMALL_PICTURE = 1 << 22  # pixels that a mask may always have
 
 
 @dataclass(frozen=True)
@@ -21,13 +26,14 @@ class MaskFormat:
     It lies in the folder that the user named or in `project_folder` inside it. Where a folder has entries of several
     formats for one view, the format of the lowest `rank` is read.
 
-    `read` yields the masks of one entry, one at a time. It raises `InputError` if the entry is damaged, and
-    `EnvironmentLacksError` if a package is missing. It must not execute anything that a file contains.
+    `read` takes the path of an entry and the most pixels that one of its masks may have. It yields the masks, one at a
+    time. It raises `InputError` if the entry is damaged or larger, before memory is asked for. It must not execute
+    anything that a file contains.
     """
 
     program: str
     content: str
-    read: Callable[[Path], Iterator[ScoredMask]]
+    read: Callable[[Path, int], Iterator[ScoredMask]]
     suffixes: tuple[str, ...] = ()
     project_folder: str = ""
     is_folder: bool = False
@@ -39,11 +45,16 @@ class MaskFormat:
 
     def fits(self, path: Path) -> bool:
         """Whether an entry that exists is of this format, by its name."""
-        return self.is_folder if path.is_dir() else path.name.endswith(self.suffixes)
+        return self.is_folder if is_folder(path) else path.name.endswith(self.suffixes)
 
     def example(self, name: str) -> str:
         """How an entry of the view `name` is called, for a hint."""
         return f"a folder {name}" if self.is_folder else f"{name}{self.suffixes[0]}"
+
+
+def most_pixels(height: int, width: int) -> int:
+    """The most pixels that a mask of a view of this size may have."""
+    return min(MAX_PIXELS, max(SMALL_PICTURE, LARGER * height * width))
 
 
 def masks_of_ids(maps: np.ndarray, first: int) -> Iterator[ScoredMask]:

@@ -12,17 +12,17 @@ from bgs_engine.core.errors import InputError
 from bgs_engine.io.images import MAX_PIXELS
 
 
-def decode_rle(segmentation: Any, name: str) -> np.ndarray:
+def decode_rle(segmentation: Any, name: str, most: int = MAX_PIXELS) -> np.ndarray:
     """The mask, bool [H, W], of {"size": [H, W], "counts": string or list}.
 
     Raises:
-        InputError: anything else, or runs that do not fill the mask.
+        InputError: anything else, runs that do not fill the mask, or a mask of more than `most` pixels.
     """
     try:
         height, width = (int(side) for side in segmentation["size"])
         counts = segmentation["counts"]
-        if not 0 < height * width <= MAX_PIXELS or height < 1:
-            raise ValueError("impossible size")
+        if not 0 < height * width <= most or height < 1:
+            raise ValueError(f"its size is {str(width)[:12]} x {str(height)[:12]}")
         runs = _unpack(counts.encode("ascii")) if isinstance(counts, str) else np.array(counts, np.int64)
         if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width or (runs > height * width).any():
             raise ValueError("the runs do not fill the mask")

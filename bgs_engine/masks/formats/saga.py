@@ -3,25 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bgs_engine.core.errors import EnvironmentLacksError
 from bgs_engine.masks.formats.mask_format import MaskFormat, ScoredMask, damaged
+from bgs_engine.masks.formats.torch_file import read_tensor
+
+WANTED = "one bool tensor [masks, height, width]"
 
 
-def read(path: Path) -> Iterator[ScoredMask]:
-    """The masks of a .pt file. `weights_only` keeps the file from running code."""
-    try:
-        import torch
-    except ImportError:
-        raise EnvironmentLacksError("Reading .pt masks needs the package torch.", "Run: pip install torch") from None
-    try:
-        tensor = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(tensor, torch.Tensor) or tensor.ndim != 3 or tensor.is_sparse:
-            raise ValueError("no tensor of three dimensions")
-        masks = tensor.numpy()
-    except Exception as error:  # zip, pickle and tensor errors of many types
-        raise damaged(path, "one bool tensor [masks, height, width]", error) from None
-    for mask in masks:
-        yield mask > 0.5 if masks.dtype.kind == "f" else mask != 0, 1.0
+def read(path: Path, most: int) -> Iterator[ScoredMask]:
+    """The masks of a .pt file."""
+    tensor = read_tensor(path, WANTED)
+    if tensor.ndim != 3 or tensor[:1].size > most:
+        raise damaged(path, WANTED, ValueError(f"its shape is {tensor.shape}"))
+    for mask in tensor:
+        yield mask > 0.5 if mask.dtype.kind == "f" else mask != 0, 1.0
 
 
 FORMAT = MaskFormat("SAGA", "bool tensor [K, H, W]", read, (".pt",), "sam_masks")

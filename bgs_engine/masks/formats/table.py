@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bgs_engine.core.errors import InputError
+from bgs_engine.core.input_files import is_file, is_folder
+from bgs_engine.io.images import MAX_PIXELS
 from bgs_engine.masks.formats import coco, gaussian_grouping, langsplat, picture_folder, saga
 from bgs_engine.masks.formats.mask_format import MaskFormat, ScoredMask
 
@@ -24,21 +26,20 @@ def find_entry(folder: Path, name: str) -> Path | None:
     for inner in _FOLDERS:
         for form in _BY_RANK:
             for path in form.entries(folder / inner, name):
-                if path.is_dir() if form.is_folder else path.is_file():
+                if is_folder(path) if form.is_folder else is_file(path):
                     return path
     return None
 
 
-def read_masks(path: Path) -> Iterator[ScoredMask]:
-    """The masks of an entry, bool [h, w] with a score, one at a time.
+def read_masks(path: Path, most: int = MAX_PIXELS) -> Iterator[ScoredMask]:
+    """The masks of an entry, bool [h, w] with a score, one at a time. `most`: pixels that a mask may have.
 
     Raises:
-        InputError: the entry is damaged or of no known format.
-        EnvironmentLacksError: a package that the format needs is missing.
+        InputError: the entry is damaged, of no known format, or has larger masks.
     """
     for form in _BY_RANK:
         if form.fits(path):
-            return form.read(path)
+            return form.read(path, most)
     raise InputError(f"{path.name} is in no known mask format.", f"Known are {names_for('NAME')}.")
 
 

@@ -1,0 +1,84 @@
+"""Says what a file is that is no splat we read, and what to do with it."""
+
+from collections.abc import Collection
+
+from bgs_engine.core.errors import InputError
+
+TRAINER = "Export it from your trainer as 3DGS PLY."
+CHOOSE = "Choose the .ply that your splat trainer exported."
+_CONVERT = "Open it in SuperSplat or another splat editor and export it as uncompressed PLY."
+
+# Beginnings of files that people take for a PLY: (bytes, what it is, what to do).
+_BEGINNINGS = (
+    (b"\x1f\x8b", "a gzip archive or a compressed splat (.spz)", f"Unpack a .gz. For .spz: {_CONVERT}"),
+    (b"PK\x03\x04", "a zip archive or a compressed splat (.sog)", f"Unpack a .zip. For .sog: {_CONVERT}"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run `git lfs pull` where it came from."),
+    (b"<", "a web page or XML", "The download failed: fetch the file again."),
+    (b"\xef\xbb\xbfply", "a PLY file behind a byte order mark", "A text editor has saved it. Export it again."),
+    (b"ply\r", "a PLY file with line ends of old Macs", "Export it again with Unix line ends."),
+    (b"NGSP", "a compressed splat (.spz)", _CONVERT),
+    (b"glTF", "a glTF file", TRAINER),
+)
+_COMPRESSED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
+_SH_DEGREES = {72: 4, 105: 5}
+
+
+def no_ply(name: str, head: bytes) -> InputError:
+    """The error for a file that does not begin like a PLY; `head` are its first bytes."""
+    if not head:
+        return InputError(f"{name} is empty.", "Copy or export the file again.")
+    for start, what, hint in _BEGINNINGS:
+        if head.startswith(start):
+            return InputError(f"{name} is {what}.", hint)
+    if name.lower().endswith((".splat", ".ksplat", ".spz", ".sog")):
+        return InputError(f"{name} is a compressed splat.", _CONVERT)
+    return InputError(f"{name} is not a PLY file.", CHOOSE)
+
+
+def no_splat(
+    name: str, properties: Collection[str], missing: str, is_mesh: bool, elements: Collection[str]
+) -> InputError:
+    """The error for a PLY whose vertices lack the property `missing` of a splat. `properties` are those that it has."""
+    have = set(properties)
+    shape = {"opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3"} <= have
+    if have.issuperset(_COMPRESSED[:2]) or "chunk" in elements:
+        return InputError(f"{name} is a compressed splat, as SuperSplat writes it.", _CONVERT)
+    if shape and "scale_2" not in have:
+        return InputError(
+            f"{name} is a splat of flat Gaussians (2DGS): it has two scales, and three are needed.",
+            "Add the property scale_2 with the value -20 to every row, which means a very thin Gaussian, or train "
+            "with 3DGS.",
+        )
+    if shape and {"red", "green", "blue"} <= have:
+        return InputError(
+            f"{name} is a splat with plain colours (red, green, blue) in place of f_dc_0 to f_dc_2.",
+            "Export it with spherical harmonics. In nerfstudio: --ply-color-mode sh_coeffs.",
+        )
+    if missing in {prop.lower() for prop in have}:
+        return InputError(f"{name} has {missing.upper()} in capital letters.", f"Rename its properties. {TRAINER}")
+    if shape:
+        return InputError(f"{name} is a splat without {missing}.", TRAINER)
+    what = "a mesh" if is_mesh else "a point cloud"
+    return InputError(f"{name} has no {missing}: it is {what}, not a Gaussian splat.", TRAINER)
+
+
+def wrong_harmonics(name: str, count: int) -> InputError:
+    """The error for `count` f_rest properties, which are not those of degree 0 to 3."""
+    if count in _SH_DEGREES:
+        return InputError(
+            f"{name} is a splat with spherical harmonics of degree {_SH_DEGREES[count]} ({count} f_rest properties); "
+            "degrees 0 to 3 can be read.",
+            "Export it with degree 3 (45 f_rest properties).",
+        )
+    return InputError(
+        f"{name} has {count} f_rest properties; 0, 9, 24 or 45 (degrees 0 to 3) are possible.",
+        "Export the file again.",
+    )
+
+
+def whole_numbers(name: str, prop: str) -> InputError:
+    """The error for a property of the shape or opacity that is stored as integers."""
+    return InputError(
+        f"{name} stores {prop} as whole numbers. A 3DGS file has logarithms, logits and quaternions as floats there.",
+        TRAINER,
+    )

@@ -1,0 +1,279 @@
+"""The readers that the fuzz test feeds, each with small valid files."""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bgs_engine.core.cameras import Camera
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.label_table import Label, LabelTable, read_labels, write_labels
+from bgs_engine.io.dataset import open_dataset
+from bgs_engine.io.gaussians import load_gaussians
+from bgs_engine.io.images import read_image, read_label_png
+from bgs_engine.io.masks import load_level_maps
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.run_folder import codes_in, open_run, positions_sha256
+from bgs_engine.io.transforms import read_views
+from bgs_engine.masks.cache import ForestCache
+from bgs_engine.masks.imported import ImportedMasks
+from bgs_engine.masks.nesting import Forest
+from bgs_engine.output.evaluate import true_labels
+from bgs_engine.output.render import up_of
+from bgs_engine.output.shot import read_shot
+from bgs_engine.train.start import read_codes
+from bgs_engine.train.trainer import Checkpoint, load_checkpoint, save_checkpoint
+from blender_bgs.engine import job
+from blender_bgs.logic import attributes
+from tests.helpers.made_datasets import HEIGHT, WIDTH, colmap_binary, colmap_text, transforms
+from tests.helpers.made_files import ply_bytes, splat_dtype, splat_rows
+
+ROWS = 6
+CAMERA = Camera("a", WIDTH, HEIGHT, 9.0, 9.0, 4.0, 3.0, np.eye(4))
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader: the files that it needs, which of them are damaged, and how it is called on their folder.
+
+    weight: how many of the inputs it gets, beside the others.
+    """
+
+    name: str
+    files: Files
+    damage: tuple[str, ...]
+    read: Callable[[Path], object]
+    weight: int = 1
+
+
+class _State:
+    """As much of training as a checkpoint needs."""
+
+    def __init__(self) -> None:
+        self.arrays = {"features": np.zeros((ROWS, 4), np.float32), "logits": np.zeros(ROWS, np.float32)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self.arrays
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        for name, values in self.arrays.items():
+            values[...] = state[name]
+
+
+def targets() -> list[Target]:
+    """All readers."""
+    return [*_splats(), *_cameras(), *_pictures(), *_masks(), *_runs(), *_others()]
+
+
+def _splats() -> Iterator[Target]:
+    rows = splat_rows(ROWS, splat_dtype(9, [("seg_0", "u1"), ("seg_1", "u1"), ("seg_2", "u1"), ("seg_3", "u1")]))
+    binary = ply_bytes(rows, ["comment made"])
+    names = splat_dtype(0).names or ()
+    head = "ply\nformat {} 1.0\nelement vertex 3\n" + "".join(f"property float {name}\n" for name in names)
+    text = (head.format("ascii") + "end_header\n" + (" ".join("0.5" for _ in names) + "\n") * 3).encode()
+    big = (head.format("binary_big_endian") + "end_header\n").encode() + np.ones(3 * len(names), ">f4").tobytes()
+    listed = (head.format("binary_little_endian") + "property list uchar int more\nend_header\n").encode()
+    row = np.ones(len(names), "<f4").tobytes() + b"\1" + np.ones(1, "<i4").tobytes()
+    far = splat_rows(ROWS, np.dtype([(n, "<f8" if n in "xyz" else "<f4") for n in names]))
+    far["x"] += 543210
+    kinds = {"binary": binary, "text": text, "big endian": big, "list": listed + row * 3, "far": ply_bytes(far)}
+    for kind, data in kinds.items():
+        weight = 6 if kind in ("binary", "far") else 2
+        yield Target(f"splat, {kind}", {"a.ply": data}, ("a.ply",), _read_splat, weight)
+        yield Target(f"splat in Blender, {kind}", {"a.ply": data}, ("a.ply",), _read_in_blender, max(1, weight // 2))
+
+
+def _read_splat(folder: Path) -> None:
+    ply = read_ply(folder / "a.ply")
+    load_gaussians(ply)
+    codes_in(ply)
+    positions_sha256(ply)
+
+
+def _read_in_blender(folder: Path) -> None:
+    ply = read_ply(folder / "a.ply")
+    columns = {column.name: column.values for column in attributes.columns_of(ply)}
+    layout = attributes.PlyLayout.parse(attributes.PlyLayout.of(ply).to_text())
+    attributes.rows_from(columns.get, layout, ply.count)
+
+
+def _cameras() -> Iterator[Target]:
+    images = {f"images/{name}": _png(Image.new("L", (WIDTH, HEIGHT))) for name in ("a.png", "b.png")}
+    binary = {f"sparse/0/{name}": data for name, data in colmap_binary().items()}
+    text = {f"sparse/0/{name}": data for name, data in colmap_text().items()}
+    made = json.dumps({**transforms(), "bgs_up": [0, 0, 1], "k1": 0, "ply_file_path": "a.ply"}).encode()
+    read = open_dataset
+    yield Target("COLMAP binary", {**images, **binary}, tuple(binary), read, 3)
+    yield Target("COLMAP text", {**images, **text}, tuple(text), read, 3)
+    yield Target("transforms.json", {**images, "transforms.json": made}, ("transforms.json",), read, 3)
+    yield Target("transforms_train.json", {**images, "transforms_train.json": made}, ("transforms_train.json",), read)
+    yield Target("views to render", {"a.json": made}, ("a.json",), lambda folder: read_views(folder / "a.json"))
+
+
+def _pictures() -> Iterator[Target]:
+    noise = np.random.default_rng(0).integers(0, 9, (HEIGHT, WIDTH))
+    grey, colors = noise.astype(np.uint8), np.repeat(noise[..., None], 4, 2).astype(np.uint8)
+    maps = {"16 bits": noise.astype(np.uint16), "8 bits": grey}
+    for kind, pixels in maps.items():
+        data = {"a.png": _png(Image.fromarray(pixels))}
+        yield Target(f"label map, {kind}", data, ("a.png",), lambda f: read_label_png(f / "a.png", (WIDTH, HEIGHT)))
+    pictures = {"PNG": colors, "JPEG": colors[..., :3], "WEBP": colors, "TIFF": colors, "BMP": colors[..., :3]}
+    for form, pixels in pictures.items():
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, form)
+        yield Target(f"picture, {form}", {"a": buffer.getvalue()}, ("a",), lambda folder: read_image(folder / "a"))
+    dataset = {
+        **{f"images/{n}": _png(Image.new("L", (WIDTH, HEIGHT))) for n in ("a.png", "b.png")},
+        "transforms.json": json.dumps(transforms()).encode(),
+        "masks/level_1/a.png": _png(Image.fromarray(grey)),
+        "masks/level_2/a.png": _png(Image.fromarray((noise * 3).astype(np.uint16))),
+    }
+    yield Target("level maps", dataset, ("masks/level_1/a.png", "masks/level_2/a.png"), _read_levels)
+
+
+def _read_levels(folder: Path) -> None:
+    dataset = open_dataset(folder)
+    load_level_maps(dataset, dataset.cameras[0])
+
+
+def _masks() -> Iterator[Target]:
+    one = np.zeros((HEIGHT, WIDTH), bool)
+    one[1:4, 2:5] = True
+    ids = np.full((4, HEIGHT, WIDTH), -1.0, np.float32)
+    ids[:, one] = 3
+    rle = {"size": [HEIGHT, WIDTH], "counts": [13, 3, 3, 3, 3, 3, HEIGHT * WIDTH - 28]}
+    entry = {"segmentation": rle, "predicted_iou": 0.9, "stability_score": 0.8}
+    packed = {**entry, "segmentation": {"size": [HEIGHT, WIDTH], "counts": "=3300j0"}}
+    table = io.StringIO()
+    csv.writer(table).writerows([["id", "predicted_iou"], ["0", "0.5"]])
+    for name, files in {
+        "SAGA": {"a.pt": _torch(one)},
+        "Gaussian Grouping": {"a.png": _png(Image.fromarray(one.astype(np.uint8)))},
+        "LangSplat": {"a_s.npy": _npy(ids)},
+        "COCO": {"a.json": json.dumps([entry, packed]).encode()},
+        "pictures": {"a/0.png": _png(Image.fromarray(one)), "a/metadata.csv": table.getvalue().encode()},
+    }.items():
+        yield Target(f"masks, {name}", files, tuple(files), _read_masks, 2)
+    cache = {}
+    with tempfile.TemporaryDirectory() as folder:
+        forest = ForestCache(Path(folder))
+        nodes = one.astype(np.uint16)
+        forest.store("a", Forest(nodes, np.zeros(2, np.int32), np.ones(2, np.float32)))
+        forest.store_sizes("b", np.ones(2))
+        cache = _files_of(Path(folder))
+    yield Target("mask cache", cache, tuple(cache), _read_cache, 2)
+
+
+def _read_masks(folder: Path) -> None:
+    source = ImportedMasks(folder)
+    source.key("a")
+    source.propose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "a", lambda: None)
+
+
+def _read_cache(folder: Path) -> None:
+    cache = ForestCache(folder)
+    cache.load("a", CAMERA)
+    cache.load_sizes("b", 2)
+
+
+def _runs() -> Iterator[Target]:
+    zero = (0.0, 0.0, 0.0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = ply_bytes(splat_rows(ROWS, splat_dtype(0, [(f"seg_{k}", "u1") for k in range(4)])))
+        (folder / "scene.ply").write_bytes(data)
+        np.save(folder / "codes.npy", np.arange(ROWS, dtype=np.int32))
+        np.save(folder / "opacity.npy", np.ones(ROWS, np.float32))
+        labels = [[Label(k, 0, 3, zero, zero, zero, zero, f"L1_{k}") for k in range(2)]]
+        write_labels(folder / "labels.json", LabelTable(BitLayout((2,)), labels))
+        facts: dict[str, Any] = {"format": 1, "level_bits": [2], "dataset": "dataset", "files": ["run.json"], "id": "x"}
+        facts["scene"] = {"gaussians": ROWS, "positions_sha256": positions_sha256(read_ply(folder / "scene.ply"))}
+        (folder / "run.json").write_text(json.dumps(facts))
+        files = _files_of(folder)
+    for name in files:
+        yield Target(f"run, {name}", files, (name,), _read_run, 2)
+
+
+def _read_run(folder: Path) -> None:
+    run = open_run(folder)
+    up_of(run)
+    table = run.labels()
+    for level in range(1, table.layout.levels + 1):
+        assert all(isinstance(label.name, str) for label in table.of(level))
+    read_labels(folder / "labels.json")
+
+
+def _others() -> Iterator[Target]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_checkpoint(_State(), 3, Checkpoint(folder / "checkpoint.npz", 1.0, "f"))  # type: ignore[arg-type]
+        np.savez_compressed(folder / "labels.npz", labels=np.ones((ROWS, 2), np.int32))
+        np.save(folder / "codes.npy", np.arange(ROWS, dtype=np.int32))
+        files = _files_of(folder)
+    camera = {"fx": 9, "fy": 9, "cx": 4, "cy": 3, "orthographic": False, "viewmat": np.eye(4).ravel().tolist()}
+    shot = {
+        "format": 1, "size": [8, 6], "pixel_aspect": 1.0, "level_bits": "2", "level": 1, "parts": ["a.ply"],
+        "labels": [{"label": 1, "name": "x", "color": [0.1, 0.2, 0.3]}], "depth_far": 30.0,
+        "frames": [{"name": "0001", "camera": camera, "transforms": [np.eye(4).ravel().tolist()]}],
+    }  # fmt: skip
+    events = "\n".join(
+        json.dumps(event)
+        for event in (
+            {"event": "hello", "protocol": 1, "version": "0.1", "command": "segment"},
+            {"event": "stage", "name": "Training"},
+            {"event": "progress", "done": 1, "total": 3, "eta": 2.5},
+            {"event": "metric", "name": "loss", "value": 0.5},
+            {"event": "artifact", "kind": "run", "path": "x"},
+            {"event": "error", "code": 3, "message": "x", "hint": "y"},
+            {"event": "done", "seconds": 1},
+        )
+    )
+    checkpoint = {"checkpoint.npz": files["checkpoint.npz"]}
+    yield Target("checkpoint", checkpoint, tuple(checkpoint), _read_checkpoint, 2)
+    yield Target("true labels", {"labels.npz": files["labels.npz"]}, ("labels.npz",), lambda f: true_labels(f, ROWS))
+    yield Target("first codes", {"codes.npy": files["codes.npy"]}, ("codes.npy",), lambda f: read_codes(f / "codes.npy", ROWS))
+    yield Target("shot", {"a.json": json.dumps(shot).encode()}, ("a.json",), lambda f: read_shot(f / "a.json"))
+    yield Target("events in Blender", {"a.txt": events.encode()}, ("a.txt",), _read_events, 2)
+
+
+def _read_checkpoint(folder: Path) -> None:
+    load_checkpoint(_State(), Checkpoint(folder / "checkpoint.npz", 1.0, "f"))  # type: ignore[arg-type]
+
+
+def _read_events(folder: Path) -> None:
+    state = job.Progress()
+    for line in (folder / "a.txt").read_bytes().decode("utf-8", "replace").splitlines():
+        event = job._event(line)
+        state = state if event is None else job.advance(state, event)
+
+
+def _files_of(folder: Path) -> Files:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _npy(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+def _torch(mask: np.ndarray) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(torch.from_numpy(mask[None]), buffer)
+    return buffer.getvalue()

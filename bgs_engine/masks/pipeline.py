@@ -91,7 +91,7 @@ def _make_masks(
             adaptive=config.adaptive,
             explained_cells=EXPLAINED_CELLS / max(config.thoroughness, 1e-3),
         )
-        proposer = model_from_text(config.model, prompting, threads, config.device)
+        proposer = model_from_text(config.model, prompting, threads, config.device, config.fetch)
     cache = ForestCache(dataset.folder / CACHE_FOLDER)
     report = MasksReport(images=len(dataset.cameras))
     nesting = NestingConfig(min_area=config.min_area)

@@ -10,6 +10,7 @@ from typing import Any
 from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.events import Reporter, log_to
 from bgs_engine.core.files import check_writable
+from bgs_engine.core.printable import printable
 from bgs_engine.io.output_place import partial_folder, recover
 
 
@@ -33,14 +34,14 @@ def work_folder(out: Path, reporter: Reporter, resume: bool) -> Iterator[Path]:
     if not resume:
         shutil.rmtree(partial, ignore_errors=True)
     check_writable(partial)
-    handler = logging.FileHandler(partial / "engine.log", encoding="utf-8")
+    handler = logging.FileHandler(partial / "engine.log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger("bgs_engine")
     root.addHandler(handler)
 
     def log(event: dict[str, Any]) -> None:
         if event["event"] != "progress":
-            root.info("%s", " ".join(f"{key}={value}" for key, value in event.items()))
+            root.info("%s", printable(" ".join(f"{key}={value}" for key, value in event.items())))
 
     reporter.sinks.append(log)
     worth_keeping = True

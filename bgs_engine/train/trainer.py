@@ -42,7 +42,8 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
         try:
             reporter.progress(step, total)
         except CancelledError:
-            save_checkpoint(steps, step, checkpoint)
+            with reporter.saving("checkpoint"):
+                save_checkpoint(steps, step, checkpoint)
             raise
         rng = np.random.default_rng((config.seed, step))
         feature_rate = config.first_feature_rate * 0.1 ** (step / total)
@@ -52,7 +53,8 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
             if loss is not None:
                 reporter.metric("loss", round(loss, 6))
         if time.monotonic() - saved > checkpoint.seconds:
-            save_checkpoint(steps, step + 1, checkpoint)
+            with reporter.saving("checkpoint"):
+                save_checkpoint(steps, step + 1, checkpoint)
             saved = time.monotonic()
     reporter.progress(total, total)
 

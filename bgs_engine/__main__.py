@@ -16,7 +16,10 @@ def start() -> NoReturn:
     from bgs_engine.cli.stopping import end_at_once
     from bgs_engine.core.errors import ExitCode
 
-    code = main(enforce=True)
+    try:
+        code = main(enforce=True)
+    except KeyboardInterrupt:  # in the moment between two blocks that expect it
+        code = int(ExitCode.CANCELLED)
     if code == ExitCode.CANCELLED:
         end_at_once(code)
     sys.exit(code)

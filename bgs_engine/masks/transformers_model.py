@@ -6,7 +6,8 @@ families differ in their input size, in padding or stretching, and in the mean a
 
 import hashlib
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ class _Encoded:
     used: tuple[int, int]  # columns and rows of the input that the image covers
 
 
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep the hub's library offline. Its own `local_files_only` does not stop all that it asks for."""
+    from huggingface_hub import constants
+
+    earlier = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = earlier
+
+
 class TransformersSam:
     """A mask generation model of the transformers library. Calls from several threads take turns.
 
@@ -50,10 +64,9 @@ class TransformersSam:
         self._torch = torch
         self._device = _device(torch, device)
         try:
-            config = AutoConfig.from_pretrained(name, local_files_only=not fetch)
-            model = AutoModelForMaskGeneration.from_pretrained(
-                name, config=config, use_safetensors=True, local_files_only=not fetch
-            )
+            with nullcontext() if fetch else _offline():
+                config = AutoConfig.from_pretrained(name)
+                model = AutoModelForMaskGeneration.from_pretrained(name, config=config, use_safetensors=True)
         except Exception as error:  # the hub, the file readers and the library each have their own
             if not fetch and not Path(name).exists():
                 sentence = f"The mask model {name} is not on this machine. {NOT_ALLOWED[0]}"

@@ -1,6 +1,6 @@
 """Binary Gaussian Segmentation for Blender: drop a splat, segment it, get a tree of named collections.
 
-`logic` and parts of `engine` (`doctor`, `installer`, `job`, `locate`) are plain Python without bpy.
+`logic` and parts of `engine` (`doctor`, `installing`, `job`, `locate`) are plain Python without bpy.
 """
 
 

@@ -45,13 +45,18 @@ class BGS_Preferences(bpy.types.AddonPreferences):
             ("cuda", "NVIDIA GPU", "Installs several gigabytes of CUDA packages"),
         ),
     )
+    untested: bpy.props.BoolProperty(
+        name="Untested Versions",
+        description="Install the newest packages, where the tested ones have no build for this machine. "
+        "They are not checked against known hashes",
+    )
 
     def draw(self, context: Context) -> None:
         self.layout.use_property_split = True
         column = self.layout.column()
         column.prop(self, "engine_python")
         column.separator()
-        for name in ("install_folder", "base_python", "device"):
+        for name in ("install_folder", "base_python", "device", "untested"):
             column.prop(self, name)
         if runner.current is not None:
             status.draw_job(self.layout.box().column(), runner.current)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools import blender_chroot, environments, package
-from tools.environments import ROOT, call
+from tools.environments import FAKE_BPY, ROOT, call
 
 REAL_ENGINE_WITH = "4.5.15"  # one wheel runs the real engine too: that takes minutes and differs in nothing else
-FAKE_BPY = ("4.2", "5.2")  # types of the oldest and the newest Blender we run in
 PYTEST = ("-m", "pytest", "-q", "--durations=15")
 PACKAGES = ("bgs_engine", "blender_bgs")
 WRITTEN = ("build", "dist", "demo")  # folders that programs write

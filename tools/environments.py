@@ -6,16 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from blender_bgs.engine.installing.lock import CUDA_ONLY, Locked, packages, pin_of, read_lock, requirements
+
 ROOT = Path(__file__).resolve().parent.parent
-CONSTRAINTS = ROOT / "constraints.txt"  # exact versions; the only file that states torch's
+CONSTRAINTS = ROOT / "constraints.txt"  # exact versions, from which `python build.py lock` makes the lock files
+LOCKS = ROOT / "locks"
+ENGINE_LOCK = LOCKS / "engine.txt"
 BPY = {"4.2.23": "3.11", "4.5.15": "3.11", "5.2.3": "3.13"}  # wheel: the Python it is made for
 EXTENSION_PACKAGES = ("pytest>=8", "hypothesis>=6.100", "plyfile>=1.0")
 TYPES_PACKAGES = ("numpy", "pytest", "hypothesis")  # beside the stubs: what the checked files import
+FAKE_BPY = ("4.2", "5.2")  # types of the oldest and the newest Blender we run in
+HASHED = ("--require-hashes", "--no-deps", "--only-binary", ":all:")  # pip installs what the lock names, and no more
 
 
 def call(command: Sequence[object], env: Mapping[str, str] | None = None) -> int:
@@ -34,12 +41,41 @@ def engine_python() -> Path:
     folder = ROOT / ".venv"
     stamp = _engine_stamp()
     if not _is_ready(folder, stamp):
-        _say("making .venv (a few minutes, about 2 GB)")
+        say("making .venv (a few minutes, about 2 GB)")
         python = _fresh(folder, sys.executable)
-        _install_torch(python)
-        _pip(python, "-c", str(CONSTRAINTS), "-e", ".[dev]")
+        locked = read_lock(ENGINE_LOCK)
+        wanted = packages(locked, ["dev", "build"])
+        without_cuda = [one for one in wanted if CUDA_ONLY not in one.sets and one.name != "torch"]
+        _install(python, without_cuda)
+        if shutil.which("nvidia-smi") or sys.platform != "linux":
+            _install(python, [one for one in wanted if one not in without_cuda])
+        else:
+            _install_torch_without_cuda(python, locked)
+        # The package lies here already, so there is nothing to download and nothing to check.
+        _pip(python, "--no-deps", "--no-build-isolation", "-e", ".")
         _done(folder, stamp)
     return python_in(folder)
+
+
+def build_python() -> Path:
+    """The Python of .venv-build, which has what builds the engine's wheel."""
+    return _made_from(".venv-build", packages(read_lock(ENGINE_LOCK), ["build"]))
+
+
+def uv_program() -> Path:
+    """uv in an environment of its own, which writes the lock files."""
+    locked = packages(read_lock(ENGINE_LOCK), ["uv"])
+    return _made_from(".venv-uv", locked).with_name("uv.exe" if os.name == "nt" else "uv")
+
+
+def bpy_lock(version: str) -> Path:
+    """The lock file of a bpy wheel's environment."""
+    return LOCKS / f"bpy-{version}.txt"
+
+
+def types_lock(version: str) -> Path:
+    """The lock file of an environment with type stubs."""
+    return LOCKS / f"types-{version}.txt"
 
 
 def pins() -> dict[str, str]:
@@ -54,25 +90,12 @@ def bpy_python(version: str) -> Path | None:
     base = find_python(BPY[version])
     if base is None:
         return None
-    folder = ROOT / f".venv-bpy-{version}"
-    stamp = _stamp(version, *EXTENSION_PACKAGES)
-    if not _is_ready(folder, stamp):
-        _say(f"making {folder.name} (about a minute, 1 GB)")
-        python = _fresh(folder, base)
-        _pip(python, f"bpy=={version}", *EXTENSION_PACKAGES)
-        _done(folder, stamp)
-    return python_in(folder)
+    return _made_from(f".venv-bpy-{version}", read_lock(bpy_lock(version)), base, "about a minute, 1 GB")
 
 
 def types_python(version: str) -> Path:
     """The Python of an environment with one Blender's type stubs: mypy reads them there."""
-    folder = ROOT / f".venv-types-{version}"
-    stamp = _stamp(version, *TYPES_PACKAGES, *(pins()[name] for name in TYPES_PACKAGES))
-    if not _is_ready(folder, stamp):
-        python = _fresh(folder, sys.executable)
-        _pip(python, "-c", str(CONSTRAINTS), f"fake-bpy-module-{version}", *TYPES_PACKAGES)
-        _done(folder, stamp)
-    return python_in(folder)
+    return _made_from(f".venv-types-{version}", read_lock(types_lock(version)))
 
 
 def find_python(version: str) -> str | None:
@@ -101,34 +124,45 @@ def _engine_stamp() -> str:
     """Changes with what .venv is made of: the packages asked for, their versions, the Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     asked = json.dumps([project["build-system"], project["project"]], sort_keys=True)
-    return _stamp(asked, json.dumps(pins(), sort_keys=True), sys.version)
+    return _stamp(asked, ENGINE_LOCK.read_text(encoding="utf-8"), sys.version)
 
 
-def _torch() -> str:
-    return f"torch=={pins()['torch']}"
+def _install_torch_without_cuda(python: Path, locked: Sequence[Locked]) -> None:
+    """Torch without gigabytes of CUDA packages: a Linux machine that has no NVIDIA driver.
 
-
-def _install_torch(python: Path) -> None:
-    """Torch without gigabytes of CUDA packages on a machine that has no NVIDIA driver.
-
-    With a driver, and where the default builds are CPU builds (macOS, Windows): what pip finds. On Linux without one:
-    what pip finds if it is set up to find a CPU build; else uv, which knows where CPU builds are.
+    These builds are not in the package index. pip finds one if it is set up to; else uv knows where they are. The lock
+    file states their version, and no hashes.
     """
-    if shutil.which("nvidia-smi") or sys.platform != "linux" or _pip_finds_cpu_torch(python):
-        _pip(python, _torch())
+    torch = pin_of(locked, "torch")
+    if _pip_finds(python, f"{torch}+cpu"):
+        _pip(python, "--no-deps", f"{torch}+cpu")
         return
-    _pip(python, "uv")
-    if call([python, "-m", "uv", "pip", "install", "--python", python, "--torch-backend", "cpu", _torch()]):
+    uv = uv_program()
+    if call([uv, "pip", "install", "--no-deps", "--python", python, "--torch-backend", "cpu", torch]):
         raise SystemExit("uv could not install torch; it has said why.")
 
 
-def _pip_finds_cpu_torch(python: Path) -> bool:
-    command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", _torch()]
-    run = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=ROOT)
-    try:
-        return json.loads(run.stdout)["install"][0]["metadata"]["version"].endswith("+cpu")
-    except (ValueError, LookupError):
-        return False
+def _pip_finds(python: Path, requirement: str) -> bool:
+    command = [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", requirement]
+    return subprocess.run([str(part) for part in command], capture_output=True, check=False, cwd=ROOT).returncode == 0
+
+
+def _made_from(name: str, locked: Sequence[Locked], base: str = sys.executable, cost: str = "seconds") -> Path:
+    """The Python of an environment that has the locked packages; it is made where it is missing or out of date."""
+    folder, stamp = ROOT / name, _stamp(requirements(locked), sys.version if base == sys.executable else base)
+    if not _is_ready(folder, stamp):
+        say(f"making {name} ({cost})")
+        _install(_fresh(folder, base), locked)
+        _done(folder, stamp)
+    return python_in(folder)
+
+
+def _install(python: Path, locked: Iterable[Locked]) -> None:
+    """Install packages of a lock file, each checked against its hashes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        listed = Path(scratch) / "locked.txt"
+        listed.write_text(requirements(locked), encoding="utf-8")
+        _pip(python, *HASHED, "-r", str(listed))
 
 
 def _fresh(folder: Path, base: str) -> Path:
@@ -158,5 +192,6 @@ def _done(folder: Path, stamp: str) -> None:
     (folder / "bgs-ready").write_text(stamp)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the person who waits."""
     print(f"build.py: {text}", flush=True)

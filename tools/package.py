@@ -1,14 +1,15 @@
-"""The extension's zip: sources, manifest, licence, exact versions of the engine's packages, two pure-Python wheels."""
+"""The extension's zip: sources, manifest, licence, the lock file of the engine's packages, two pure-Python wheels."""
 
 import re
 import shutil
-import sys
 import tomllib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.environments import CONSTRAINTS, ROOT, call
+from blender_bgs.engine.installing.lock import packages, read_lock, requirements
+
+from tools.environments import ENGINE_LOCK, HASHED, ROOT, build_python, call
 
 WHEELS = ("plyfile",)  # from the package index; bgs_engine's own wheel is built here
 SOURCES = ROOT / "blender_bgs"
@@ -35,11 +36,11 @@ def manifest_with(wheels: Sequence[Path]) -> str:
 
 
 def write_zip(target: Path, manifest: str, wheels: Sequence[Path]) -> None:
-    """Write the zip. Install Engine finds constraints.txt beside the extension's code."""
+    """Write the zip. Install Engine finds the lock file beside the extension's code."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("blender_manifest.toml", manifest)
         archive.write(ROOT / "LICENSE", "LICENSE")
-        archive.write(CONSTRAINTS, CONSTRAINTS.name)
+        archive.write(ENGINE_LOCK, ENGINE_LOCK.relative_to(ROOT).as_posix())
         for source in sorted(SOURCES.rglob("*.py")):
             archive.write(source, source.relative_to(SOURCES).as_posix())
         for wheel in wheels:
@@ -51,7 +52,7 @@ def make_wheels() -> list[Path]:
     folder = ROOT / "dist" / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    pip = [build_python(), "-m", "pip", "--disable-pip-version-check"]
     quiet = ["--quiet", "--no-deps", "--wheel-dir", folder]
     # A copy, so that no build/ or egg-info folder is left in the source tree, and nothing stale gets into the wheel.
     staging = ROOT / "dist" / "staging"
@@ -61,8 +62,13 @@ def make_wheels() -> list[Path]:
         shutil.copy(ROOT / name, staging)
     readme = ROOT / "README.md"
     (staging / "README.md").write_text(readme.read_text(encoding="utf-8") if readme.is_file() else "", encoding="utf-8")
+    listed = staging / "wheels.txt"
+    locked = packages(read_lock(ENGINE_LOCK), ["core"])
+    listed.write_text(requirements(one for one in locked if one.name in WHEELS), encoding="utf-8")
+    fetch = [*pip, "wheel", *quiet, *HASHED, "-r", listed]
     try:
-        for command in ([*pip, "wheel", *quiet, "-c", CONSTRAINTS, *WHEELS], [*pip, "wheel", *quiet, staging]):
+        # The package that builds is in the environment already, so that its hash has been checked.
+        for command in (fetch, [*pip, "wheel", *quiet, "--no-build-isolation", staging]):
             if call(command):
                 raise SystemExit("A wheel could not be made; pip has said why.")
     finally:

@@ -12,6 +12,7 @@ from bgs_engine.cli.streams import write_answer
 from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.printable import printable
 from bgs_engine.core.view_counts import DATASET_VIEWS, SEGMENT_VIEWS
 from bgs_engine.devices.choice import CHOICES
 from bgs_engine.train.config import TrainConfig
@@ -227,7 +228,7 @@ def _demo(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 def _print(text: str, arguments: argparse.Namespace) -> None:
     """Write an answer to standard output, or to standard error if events go to standard output."""
-    write_answer(text + "\n", sys.stderr if arguments.events else sys.stdout)
+    write_answer(printable(text, keep="\n") + "\n", sys.stderr if arguments.events else sys.stdout)
 
 
 def _numbers(text: str, separator: str, kind: type, count: int, flag: str, example: str) -> list:

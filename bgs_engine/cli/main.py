@@ -3,77 +3,91 @@
 import argparse
 import contextlib
 import logging
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import NoReturn
 
 import bgs_engine
 from bgs_engine.cli import commands
+from bgs_engine.cli.stopping import stopping
 from bgs_engine.cli.streams import safe_streams
-from bgs_engine.core.errors import BgsError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
+from bgs_engine.core.errors import BgsError, CancelledError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
 from bgs_engine.core.events import PROTOCOL, Reporter, json_sink, watch_stdin
+from bgs_engine.core.printable import printable
 from bgs_engine.devices.choice import is_out_of_memory
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the process's exit code."""
+def main(argv: Sequence[str] | None = None, *, enforce: bool = False) -> int:
+    """Run one command; returns the process's exit code.
+
+    Args:
+        argv: the arguments; None: those of this process.
+        enforce: end this process if the job does not stop in time, see `stopping`.
+    """
     with safe_streams():
-        return _main(argv)
+        return _main(argv, enforce)
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(argv: Sequence[str] | None, enforce: bool) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
-    logging.getLogger("bgs_engine").setLevel(logging.DEBUG if arguments.debug else logging.INFO)
-    with _reporter(arguments) as reporter, _signals(reporter):
+    log = logging.getLogger("bgs_engine")
+    log.setLevel(logging.DEBUG if arguments.debug else logging.INFO)
+    with _reporter(arguments) as reporter, stopping(reporter, enforce):
         try:
             arguments.run(arguments, reporter)
             reporter.done()
-        except BgsError as error:
-            return _fail(error, reporter, arguments.debug)
-        except MemoryError as error:
-            failure: BgsError = MemoryExhaustedError(
-                "Memory ran out.", "Close other programs, or make views smaller and --cache-gb lower."
-            )
-            failure.__cause__ = error
-            return _fail(failure, reporter, arguments.debug)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("bgs_engine"):
+        except (Exception, KeyboardInterrupt) as error:
+            if reporter.cancelled.is_set() or isinstance(error, KeyboardInterrupt):
+                # An interrupted library may say anything. The reason is that the user asked to stop.
+                failure: BgsError = CancelledError()
+            else:
+                failure = _as_failure(error)
+            if arguments.debug and type(failure) is BgsError:
                 raise
-            failure = EnvironmentLacksError(
-                f"The Python package {error.name} is missing.",
-                "Install the engine with its extras: pip install 'bgs-engine[masks]'.",
-            )
-            return _fail(failure, reporter, arguments.debug)
-        except KeyboardInterrupt:
-            return int(ExitCode.CANCELLED)
-        except Exception as error:
-            if is_out_of_memory(error):
-                failure = MemoryExhaustedError(
-                    f"Memory ran out: {str(error).strip().splitlines()[0].rstrip('.')}.",
-                    "Close other programs, make views smaller and --cache-gb lower, or use --device cpu if it was a card's.",
-                )
-                return _fail(failure, reporter, arguments.debug)
-            if arguments.debug:
-                raise
-            bug = BgsError(
-                f"The engine failed: {type(error).__name__}: {error}.",
-                "This is a bug. Run again with --debug and report what it prints.",
-            )
-            logging.getLogger("bgs_engine").error("%s", traceback.format_exc())
-            return _fail(bug, reporter, debug=False)
+            if type(failure) is BgsError:
+                log.error("%s", printable(traceback.format_exc(), keep="\n"))
+            elif arguments.debug:
+                sys.stderr.write(printable("".join(traceback.format_exception(failure)), keep="\n"))
+            reporter.error(failure)
+            return int(failure.exit_code)
     return int(ExitCode.DONE)
+
+
+def _as_failure(error: BaseException) -> BgsError:
+    """What to tell the user about an exception. A plain `BgsError` stands for a bug."""
+    if isinstance(error, BgsError):
+        return error
+    failure: BgsError = BgsError(
+        f"The engine failed: {type(error).__name__}: {error}.",
+        "This is a bug. Run again with --debug and report what it prints.",
+    )
+    if isinstance(error, MemoryError):
+        failure = MemoryExhaustedError(
+            "Memory ran out.", "Close other programs, or make views smaller and --cache-gb lower."
+        )
+    elif isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("bgs_engine"):
+        failure = EnvironmentLacksError(
+            f"The Python package {error.name} is missing.",
+            "Install the engine with its extras: pip install 'bgs-engine[masks]'.",
+        )
+    elif isinstance(error, Exception) and is_out_of_memory(error):  # a library's own error
+        failure = MemoryExhaustedError(
+            f"Memory ran out: {str(error).strip().splitlines()[0].rstrip('.')}.",
+            "Close other programs, make views smaller and --cache-gb lower, or use --device cpu if a card's ran out.",
+        )
+    failure.__cause__ = error
+    return failure
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bgs", description="Take a 3D Gaussian splat apart: one 32-bit integer per Gaussian, coarse bits first."
     )
     parser.add_argument("--version", action="version", version=f"bgs {bgs_engine.__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--events", action="store_true", help="print one JSON object a line on standard output")
     common.add_argument("--debug", action="store_true", help="show tracebacks")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -88,6 +102,13 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Repeats wrong arguments without their control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -109,27 +130,3 @@ def _reporter(arguments: argparse.Namespace) -> Iterator[Reporter]:
 
     with terminal_sink() as sink:
         yield Reporter([sink])
-
-
-@contextlib.contextmanager
-def _signals(reporter: Reporter) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops at the next step; a second one interrupts at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        signal.signal(number, signal.default_int_handler)
-        reporter.cancel()
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    earlier = [signal.signal(number, stop) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, earlier, strict=True):
-            signal.signal(number, handler)
-
-
-def _fail(error: BgsError, reporter: Reporter, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    reporter.error(error)
-    return int(error.exit_code)

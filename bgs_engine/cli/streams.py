@@ -34,6 +34,9 @@ def safe_streams() -> Iterator[None]:
         sys.stdout = _Closed()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold bytes that are no UTF-8
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bgs_engine.core.events import Sink
+from bgs_engine.core.printable import printable
 
 _SILENT_METRICS = ("loss",)  # of interest in the log, noise on a terminal
 
@@ -29,7 +30,7 @@ def terminal_sink() -> Iterator[Sink]:
 
         def sink(event: dict[str, Any]) -> None:
             if event["event"] == "stage":
-                progress.reset(task, description=event["name"], total=None)
+                progress.reset(task, description=printable(event["name"]), total=None)
             elif event["event"] == "progress":
                 progress.update(task, completed=event["done"], total=event["total"])
             elif (line := _line(event)) is not None:
@@ -39,23 +40,25 @@ def terminal_sink() -> Iterator[Sink]:
 
 
 def _plain(event: dict[str, Any]) -> None:
-    line = event["name"] if event["event"] == "stage" else _line(event)
+    line = printable(event["name"]) if event["event"] == "stage" else _line(event)
     if line is not None:
         with contextlib.suppress(OSError):  # it is full or its reader has gone: the job goes on
             sys.stderr.write(line + "\n")
 
 
 def _line(event: dict[str, Any]) -> str | None:
-    """An event as a line for a person, or None if it is not worth one."""
+    """An event as a line for a person, or None if it is not worth one. A terminal obeys nothing in it."""
     match event["event"]:
         case "warning":
-            return f"Warning: {event['message']}"
+            text = f"Warning: {event['message']}"
         case "error":
-            return f"Error: {event['message']} {event['hint']}".strip()
+            text = f"Error: {event['message']} {event['hint']}".strip()
         case "metric" if event["name"] not in _SILENT_METRICS:
-            return f"  {event['name']}: {event['value']}"
+            text = f"  {event['name']}: {event['value']}"
         case "artifact":
-            return f"Wrote {event['kind']}: {event['path']}"
+            text = f"Wrote {event['kind']}: {event['path']}"
         case "done":
-            return f"Done in {event['seconds']} s."
-    return None
+            text = f"Done in {event['seconds']} s."
+        case _:
+            return None
+    return printable(text)

@@ -138,7 +138,7 @@ class LogFile:
             if path.is_symlink():
                 remove_file(path)
             _announce(LOG, path)
-            self._file = path.open("a", encoding="utf-8", buffering=1)
+            self._file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
 
     def write(self, text: str) -> None:
         """Add a line with its end."""

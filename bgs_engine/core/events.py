@@ -11,8 +11,10 @@ The JSON protocol has one object a line, with the field `event` first (docs/refe
     metric    name, value
     artifact  kind, path
     warning   message
+    saving    name; a part of the work that must not be broken off has begun
+    saved     it is over
     error     code (exit code), message, hint
-    done      seconds
+    done      seconds, and where the job made a run: run (its folder), id (its identity)
 """
 
 import json
@@ -26,8 +28,10 @@ from typing import IO, Any, Protocol
 
 from bgs_engine.core.disk import LogFile
 from bgs_engine.core.errors import BgsError, CancelledError, OutputError
+from bgs_engine.core.printable import without_surrogates
 
 PROTOCOL = 1
+SAVING_SECONDS = 10.0  # longest time that a job which is being stopped may go on with `saving`
 PROGRESS_INTERVAL = 0.1  # seconds between two progress events; more would only cost time
 
 
@@ -50,7 +54,10 @@ class Reporter:
         self._started = self._stage_started = clock()
         self._last_progress = float("-inf")
         self._stage = ""
-        self._cancelled = threading.Event()
+        self._delivered: dict[str, str] = {}
+        self._saving = 0
+        self.cancelled = threading.Event()
+        self.stopping = False  # `check` has raised, and the job is on its way out
 
     def send(self, event: str, **fields: Any) -> None:
         """Send one event as it is."""
@@ -59,12 +66,32 @@ class Reporter:
 
     def cancel(self) -> None:
         """Ask the job to stop at its next step. Signal handlers and other threads may call it."""
-        self._cancelled.set()
+        self.cancelled.set()
 
     def check(self) -> None:
         """Raise `CancelledError` if the user asked to stop."""
-        if self._cancelled.is_set():
+        if self.cancelled.is_set():
+            self.stopping = True
             raise CancelledError
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether a block of `saving` runs."""
+        return self._saving > 0
+
+    @contextmanager
+    def saving(self, name: str) -> Iterator[None]:
+        """A block that must not be broken off: it writes a checkpoint, or moves a result into place.
+
+        Who stops the job waits for its end, up to `SAVING_SECONDS`.
+        """
+        self._saving += 1
+        self.send("saving", name=name)
+        try:
+            yield
+        finally:
+            self._saving -= 1
+            self.send("saved")
 
     def stage(self, name: str) -> None:
         """Begin a stage. Its duration goes into `timings` when the next stage begins."""
@@ -109,10 +136,14 @@ class Reporter:
         """Report why the job ends."""
         self.send("error", code=int(error.exit_code), message=error.message, hint=error.hint)
 
+    def deliver(self, run: Path, identity: str) -> None:
+        """Note which run this job has made: its folder, and the `id` in its run.json. `done` names it."""
+        self._delivered = {"run": str(run), "id": identity}
+
     def done(self) -> None:
         """Report success. It is the last event."""
         self._close_stage()
-        self.send("done", seconds=round(self._clock() - self._started, 3))
+        self.send("done", seconds=round(self._clock() - self._started, 3), **self._delivered)
 
     def _close_stage(self) -> None:
         if self._stage:
@@ -133,7 +164,7 @@ def json_sink(stream: IO[str]) -> Sink:
         # The end of standard input tells the job that its reader went away. A broken pipe must not end it before.
         try:
             if failure is None:
-                stream.write(json.dumps(event, allow_nan=False, default=str) + "\n")
+                stream.write(json.dumps(without_surrogates(event), allow_nan=False, default=str) + "\n")
                 stream.flush()
         except (BrokenPipeError, ValueError):
             pass

@@ -10,6 +10,7 @@ class MasksConfig:
     model: str = ""  # a mask source, see sources/table.py
     levels: int = 3
     device: str = "auto"  # of transformers models
+    fetch: bool = field(default=True, metadata={"help": "download a mask model that is not on this machine"})
     points_per_side: int = field(default=32, metadata={"help": "grid of points asked in each image"})
     adaptive: bool = field(
         default=True, metadata={"help": "ask only where an answer may be new; off = every point of the grid"}

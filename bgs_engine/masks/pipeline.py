@@ -98,7 +98,7 @@ def open_mask_model(config: MasksConfig, reporter: Reporter) -> MaskProposer:
         explained_cells=EXPLAINED_CELLS / max(config.thoroughness, 1e-3),
     )
     _, threads = _share_processors(config.workers)
-    return model_from_text(config.model, prompting, threads, config.device)
+    return model_from_text(config.model, prompting, threads, config.device, config.fetch)
 
 
 def _make_masks(

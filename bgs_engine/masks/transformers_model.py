@@ -6,8 +6,10 @@ families differ in their input size, in padding or stretching, and in the mean a
 
 import hashlib
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError
 from bgs_engine.masks.prompting import Answers, WholeAnswers
+from bgs_engine.masks.sources.mask_source import NOT_ALLOWED
 
 PADDED = ("sam", "sam_hq")  # families that keep proportions and pad; later ones stretch to a square
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -28,15 +31,29 @@ class _Encoded:
     used: tuple[int, int]  # columns and rows of the input that the image covers
 
 
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep the hub's library offline. Its own `local_files_only` does not stop all that it asks for."""
+    from huggingface_hub import constants
+
+    earlier = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = earlier
+
+
 class TransformersSam:
     """A mask generation model of the transformers library. Calls from several threads take turns.
 
     Raises:
-        EnvironmentLacksError: torch or transformers is missing, or no CUDA device.
+        EnvironmentLacksError: torch or transformers is missing, no CUDA device, or a model that is not on this machine
+            and may not be downloaded.
         InputError: there is no such model, or it does not generate masks.
     """
 
-    def __init__(self, name: str, device: str = "auto") -> None:
+    def __init__(self, name: str, device: str = "auto", fetch: bool = True) -> None:
         try:
             import torch
             from transformers import AutoConfig, AutoModelForMaskGeneration
@@ -47,9 +64,13 @@ class TransformersSam:
         self._torch = torch
         self._device = _device(torch, device)
         try:
-            config = AutoConfig.from_pretrained(name)
-            model = AutoModelForMaskGeneration.from_pretrained(name, config=config, use_safetensors=True)
+            with nullcontext() if fetch else _offline():
+                config = AutoConfig.from_pretrained(name)
+                model = AutoModelForMaskGeneration.from_pretrained(name, config=config, use_safetensors=True)
         except Exception as error:  # the hub, the file readers and the library each have their own
+            if not fetch and not Path(name).exists():
+                sentence = f"The mask model {name} is not on this machine. {NOT_ALLOWED[0]}"
+                raise EnvironmentLacksError(sentence, NOT_ALLOWED[1]) from None
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise InputError(
                 f"The mask model {name} cannot be loaded ({reason}).",

@@ -22,7 +22,7 @@ from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.masks import load_level_maps, masked_cameras
 from bgs_engine.io.output_place import checked_run_place
-from bgs_engine.io.run_folder import finish
+from bgs_engine.io.run_folder import finish, run_id_of
 from bgs_engine.masks.output import announce
 from bgs_engine.masks.pipeline import MasksConfig, make_masks, open_mask_model
 from bgs_engine.pipeline.rendered_views import VIEWS_FOLDER, render_views, useful_views
@@ -160,7 +160,9 @@ def _ready(device: Device, config: TrainConfig, reporter: Reporter) -> Device:
 
 def _deliver(out: Path, reporter: Reporter) -> Path:
     """Move the finished run into place and report its files."""
-    finish(out)
+    with reporter.saving("run"):
+        finish(out)
+    reporter.deliver(out, run_id_of(out))
     for folder in (out / "dataset" / "preview", out / "preview"):
         for picture in sorted(folder.glob("*.png")):
             reporter.artifact("preview", picture)

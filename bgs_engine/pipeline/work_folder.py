@@ -11,6 +11,7 @@ from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.events import Reporter, log_to
 from bgs_engine.core.file_set import files_below
 from bgs_engine.core.files import cannot_write, check_writable
+from bgs_engine.core.printable import printable
 from bgs_engine.io.output_place import partial_folder, recover, remove_leftovers
 
 LOGS = ("engine.log", "events.jsonl")
@@ -54,7 +55,7 @@ def work_folder(
 
     def log(event: dict[str, Any]) -> None:
         if event["event"] != "progress":
-            root.info("%s", " ".join(f"{key}={value}" for key, value in event.items()))
+            root.info("%s", printable(" ".join(f"{key}={value}" for key, value in event.items())))
 
     reporter.sinks.append(log)
     try:

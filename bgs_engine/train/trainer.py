@@ -45,7 +45,8 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
         try:
             reporter.progress(step, total)
         except CancelledError:
-            save_checkpoint(steps, step, checkpoint)
+            with reporter.saving("checkpoint"):
+                save_checkpoint(steps, step, checkpoint)
             raise
         rng = np.random.default_rng((config.seed, step))
         feature_rate = config.first_feature_rate * 0.1 ** (step / total)
@@ -56,7 +57,8 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
                 reporter.metric("loss", round(loss, 6))
         if time.monotonic() - saved > checkpoint.seconds:
             try:
-                save_checkpoint(steps, step + 1, checkpoint)
+                with reporter.saving("checkpoint"):
+                    save_checkpoint(steps, step + 1, checkpoint)
             except OutputError as error:  # there may be room for the result, or at the next time
                 reporter.warning(f"The checkpoint was not written, and training goes on. {error}")
             saved = time.monotonic()

@@ -4,17 +4,24 @@ import sys
 import time
 
 from bgs_engine.core.errors import BgsError, CancelledError, ExitCode, InputError
+from bgs_engine.core.printable import printable
 
-from .job import Job, Progress
+from .job import Job
+from .progress import Progress
 
 REPORT_SECONDS = 2.0  # between two progress lines if the output is not a terminal
 ERRORS: dict[int | None, type[BgsError]] = {int(kind.exit_code): kind for kind in BgsError.__subclasses__()}
 
 
 def say(text: str) -> None:
-    """Print one line to standard output."""
-    sys.stdout.write(f"bgs: {text}\n")
+    """Print one line to standard output. A terminal obeys nothing in it."""
+    sys.stdout.write(f"bgs: {printable(text)}\n")
     sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """Print one line to standard error."""
+    sys.stderr.write(f"bgs: {printable(text)}\n")
 
 
 def follow(job: Job) -> Progress:
@@ -26,7 +33,8 @@ def follow(job: Job) -> Progress:
             state = job.progress
             if state.finished:
                 break
-            text = f"{state.stage} {state.fraction:.0%}" + ("" if state.eta is None else f", {state.eta:.0f} s left")
+            left = "" if state.eta is None else f", {state.eta:.0f} s left"
+            text = f"{printable(state.stage)} {state.fraction:.0%}{left}"
             due = state.stage != stage or (text != shown and time.monotonic() - last > REPORT_SECONDS)
             if live and text != shown:
                 sys.stderr.write(f"\r\x1b[K{text}")
@@ -47,8 +55,8 @@ def follow(job: Job) -> Progress:
     return state
 
 
-def finish(job: Job) -> None:
-    """Wait for a job, and raise an error if it did not succeed.
+def finish(job: Job) -> Progress:
+    """Wait for a job, and raise an error if it did not succeed. Returns its last state.
 
     Raises:
         CancelledError: the user stopped the job.
@@ -56,7 +64,7 @@ def finish(job: Job) -> None:
     """
     state = follow(job)
     if state.succeeded:
-        return
+        return state
     if state.cancelled or state.returncode == ExitCode.CANCELLED:
         raise CancelledError
     message, hint = state.error or ("The engine was stopped.", "")

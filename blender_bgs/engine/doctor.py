@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bgs_engine.core import child_environment
 from bgs_engine.core.errors import BgsError, EnvironmentLacksError
 
 from .locate import command
@@ -32,7 +33,7 @@ def ask_doctor(python: Path) -> dict[str, Any]:
     try:
         answer = subprocess.run(
             command(python, ["doctor", "--json"]), capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, errors="replace", env=child_environment.chosen(child_environment.ENGINE),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentLacksError(f"{python} does not answer ({error}).", "Press Install Engine.") from None

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from bgs_engine.core.errors import EnvironmentLacksError
 
+from .installing.place import environment_python
+
+# The installer runs in a Python that has only the standard library. It takes the engine's core from the wheel.
+START_INSTALLER = (
+    "import sys; sys.path += sys.argv[1:3]; del sys.argv[1:3]; from installing.main import main; sys.exit(main())"
+)
 VARIABLE = "BGS_ENGINE_PYTHON"
-
-
-def environment_python(folder: Path) -> Path:
-    """The path of the Python in a virtual environment."""
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def find_engine(preference: str, installed: str) -> Path:
@@ -21,8 +22,8 @@ def find_engine(preference: str, installed: str) -> Path:
     environment that Install Engine made.
 
     Args:
-        preference: a Python executable, the folder of an environment, or "".
-        installed: the folder of the environment that Install Engine made, or "".
+        preference: a Python executable, the folder of an environment, an install folder, or "".
+        installed: the install folder, or "".
 
     Raises:
         EnvironmentLacksError: none is set, or the one that is set does not exist.
@@ -51,3 +52,16 @@ def command(python: Path, arguments: Sequence[str]) -> list[str]:
     -P: Python would search the working folder for modules, and a file named numpy.py beside a .blend would run.
     """
     return [str(python), "-P", "-m", "bgs_engine", *arguments]
+
+
+def install_command(python: str, folder: Path, wheel: Path, arguments: Sequence[str]) -> list[str]:
+    """The command line that runs the installer, see `installing.main`.
+
+    Args:
+        python: the Python that makes the environment.
+        folder: the install folder.
+        wheel: of the engine.
+        arguments: further options of the installer.
+    """
+    start = [python, "-P", "-c", START_INSTALLER, str(Path(__file__).resolve().parent), str(wheel)]
+    return [*start, str(folder), str(wheel), "--python", python, *arguments]

@@ -2,17 +2,21 @@
 """Segment, Cancel, Install Engine, Check Engine."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import bpy
+from bgs_engine.core import child_environment
 from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 
 from ..cloud.active_splat import need_splat
 from ..cloud.typed import Context
 from ..interface.operator_base import NeedsSplat, NoUndo
 from . import blocking, doctor, segmenting
+from .installing import place
 from .job import Job
-from .preferred import base_python, preferences
+from .locate import install_command
+from .preferred import Preferred, base_python, preferences
 from .runner import PlainTask, log_path, redraw, runner
 from .segment_task import SegmentTask
 from .settings import settings_of
@@ -88,7 +92,7 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
                 "Blender may not go online.", "Allow Online Access in Preferences > System, then install."
             )
         folder = Path(bpy.path.abspath(preferences().install_folder)).expanduser()
-        job = start_install(folder, base_python(), preferences().device, log_path("install"))
+        job = start_install(folder, base_python(), preferences(), log_path("install"))
         summary = f"Engine installed in {folder}"
         if bpy.app.background:  # there are no timers and no Cancel button: wait for it
             blocking.finish(job)
@@ -97,26 +101,28 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
         return "Installing; the Segment panel shows how far it is"
 
 
-def start_install(folder: Path, python: str, device: str, log: Path, extras: str = "masks") -> Job:
-    """Start the installer on the wheel that came with the extension.
+def start_install(folder: Path, python: str, chosen: Preferred, log: Path, extras: str = "masks") -> Job:
+    """Start the installer on the wheel and the lock file that came with the extension.
 
     Raises:
         EnvironmentLacksError: there is no wheel, or the folder is the extension's own.
     """
-    here = Path(__file__).parent
-    extension = here.parent
+    extension = Path(__file__).parent.parent
     wheel = next(iter(sorted((extension / "wheels").glob("bgs_engine-*.whl"))), None)
     if wheel is None:
         raise EnvironmentLacksError("The extension came without its engine wheel.", "Install the extension's zip.")
     if folder.resolve().is_relative_to(extension.resolve()):
         raise EnvironmentLacksError("The engine cannot live in the extension's own folder.", "Choose another folder.")
-    arguments = [str(folder), str(wheel), "--python", python, "--device", device, "--extras", extras]
-    constraints = extension / "constraints.txt"
-    if constraints.is_file():
-        arguments += ["--constraints", str(constraints)]
+    lock = extension / "locks" / "engine.txt"
+    arguments = ["--lock", str(lock), "--device", chosen.device, "--extras", extras]
+    arguments += ["--untested"] if chosen.untested else []
     try:
-        # -P: the folder of the installer is not searched for modules.
-        return Job([python, "-P", str(here / "installer.py"), *arguments], log=log)
+        return Job(
+            install_command(python, folder, wheel, arguments),
+            log=log,
+            variables=child_environment.INSTALLER,
+            tidy=partial(place.remove_unfinished, folder),
+        )
     except OSError as error:
         raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Set a Base Python.") from None
 

@@ -15,6 +15,7 @@ class Preferred:
     install_folder = ""
     base_python = ""
     device = "auto"
+    untested = False
 
 
 def preferences() -> Preferred:

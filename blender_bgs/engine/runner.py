@@ -11,7 +11,8 @@ from typing import Protocol
 import bpy
 from bgs_engine.core.errors import BgsError, UsageError
 
-from .job import Job, Progress
+from .job import Job
+from .progress import Progress
 
 TICK = 0.2  # seconds between two checks of the job; the progress bar is smooth and the cost is negligible
 BUDGET = 0.03  # seconds to apply steps before Blender redraws the window

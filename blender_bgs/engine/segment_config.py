@@ -15,11 +15,12 @@ class SegmentConfig:
     views: int = 0
     masks_model: str = ""
     seed: int = 0
+    fetch: bool = False  # the engine may download a mask model that is not on this machine
 
     def arguments(self, scene: Path, run: Path) -> list[str]:
         """The arguments of `bgs segment` for the PLY `scene` and the run folder `run`."""
         out = ["segment", str(scene), "-o", str(run), "--events", "--level-bits", self.level_bits]
-        out += ["--device", self.device, "--seed", str(self.seed)]
+        out += ["--device", self.device, "--seed", str(self.seed), "--fetch" if self.fetch else "--no-fetch"]
         for flag, value in (
             ("--iterations", self.iterations), ("--dataset", self.dataset), ("--views", self.views),
             ("--masks-model", self.masks_model),

@@ -8,7 +8,7 @@ import bpy
 from ..cloud.point_clouds import is_splat
 from ..cloud.typed import SplatObject
 from . import segmenting
-from .job import Progress
+from .progress import Progress
 from .runner import undo_step
 
 
@@ -23,8 +23,10 @@ class SegmentTask:
         self._answer: segmenting.Answer | None = None
 
     def prepare(self, state: Progress) -> None:
-        """Read the run folder."""
-        self._answer = segmenting.read_answer(self._run, self._snapshot)
+        """Read the run that the engine has named, and no other."""
+        self._answer = segmenting.read_answer(
+            self._run, self._snapshot, segmenting.delivered_identity(state, self._run)
+        )
 
     def apply(self) -> Iterator[None]:
         """Give the cloud its codes, labels and colours."""

@@ -1,5 +1,6 @@
 """Starts the engine on a cloud, reads its run folder, and applies the codes to the cloud's points."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ import bpy
 import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
+from bgs_engine.core.printable import without_surrogates
 from bgs_engine.io.ply import read_ply
-from bgs_engine.io.run_folder import open_run
+from bgs_engine.io.run_folder import open_run, run_id_of
 
 from ..cloud import appearance, code_tables, labels, point_clouds
 from ..cloud.typed import SplatObject
@@ -24,6 +26,7 @@ from ..parts import label_objects
 from .job import Job
 from .locate import command, find_engine
 from .preferred import preferences
+from .progress import UPDATE, Progress
 from .segment_config import SegmentConfig
 
 CHECK_SECONDS = 1.0  # between two checks on disk whether an engine is installed
@@ -142,13 +145,43 @@ def snapshot_of(obj: SplatObject, in_order: bool) -> CloudSnapshot:
     return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old)
 
 
-def read_answer(run: Path, snapshot: CloudSnapshot) -> Answer:
-    """Read a run folder and bring its codes to the order of the points. It takes time and may run in a thread.
+def delivered_identity(state: Progress, run: Path) -> str:
+    """The identity of the run that the engine says it has made.
+
+    Args:
+        state: of the job after its end.
+        run: the folder that the engine was asked to write.
 
     Raises:
-        InputError: the run folder is not valid or has another number of Gaussians.
+        InputError: the engine named no run, or another folder.
+    """
+    if state.delivered is None:
+        raise InputError("The engine did not say which run it has made.", UPDATE)
+    folder, identity = state.delivered
+    if Path(folder) != Path(str(without_surrogates(os.path.realpath(run)))):
+        raise InputError(
+            f"The engine wrote its run to {folder}, and was asked for {run}.", "Import that folder, or segment again."
+        )
+    return identity
+
+
+def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answer:
+    """Read a run folder and bring its codes to the order of the points. It takes time and may run in a thread.
+
+    Args:
+        run: the run folder.
+        snapshot: the cloud when the engine was started.
+        identity: of the run that must lie there; "" takes any.
+
+    Raises:
+        InputError: the run folder is not valid, holds another run, or has another number of Gaussians.
     """
     opened = open_run(run)
+    if identity and not run_id_of(run) == opened.info.get("id") == identity:  # before and after its files were read
+        raise InputError(
+            f"{run.name} does not hold the run that the engine has made: another job has written there.",
+            "Import the run folder, or segment again.",
+        )
     rows = snapshot.rows  # the row of each point in the file that the engine got
     if snapshot.in_order:  # exports are written in the source's row order
         rows = np.empty_like(rows)

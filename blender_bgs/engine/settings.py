@@ -61,6 +61,7 @@ class BGS_Settings(bpy.types.PropertyGroup):
             views=self.views,
             masks_model=self.masks_model,
             seed=self.seed,
+            fetch=bpy.app.online_access,
         )
 
 

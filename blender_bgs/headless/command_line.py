@@ -5,13 +5,15 @@
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import bpy
 from bgs_engine.core.errors import BgsError, ExitCode
+from bgs_engine.core.printable import printable
 
+from ..engine.blocking import complain
 from ..engine.segment_config import SegmentConfig
 from . import commands
 
@@ -20,9 +22,16 @@ _handle: object | None = None
 extra_commands: list[Callable[[Callable[..., argparse.ArgumentParser]], None]] = []
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats wrong arguments without their control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the `bgs` command with all sub-commands."""
-    top = argparse.ArgumentParser(prog="bgs", description="Turns Gaussian splats into labelled objects.")
+    top = _Parser(prog="bgs", description="Turns Gaussian splats into labelled objects.")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, function: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -106,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options.function(options)
     except BgsError as error:
-        sys.stderr.write(f"bgs: {error}\n")
+        complain(str(error))
         return int(error.exit_code)
     except KeyboardInterrupt:
         return int(ExitCode.CANCELLED)

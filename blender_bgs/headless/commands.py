@@ -15,7 +15,7 @@ from mathutils import Vector
 from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject, SplatScene
 from ..engine import segmenting
-from ..engine.blocking import ERRORS, finish, say
+from ..engine.blocking import ERRORS, complain, finish, say
 from ..engine.job import Job
 from ..engine.locate import command, find_engine
 from ..engine.segment_config import SegmentConfig
@@ -56,7 +56,7 @@ def batch(options: argparse.Namespace) -> None:
         except BgsError as error:
             failed.append(scene.name)
             code = error.exit_code
-            sys.stderr.write(f"bgs: {scene.name}: {error}\n")
+            complain(f"{scene.name}: {error}")
     say(f"{len(scenes) - len(failed)} of {len(scenes)} scenes done")
     if failed:
         raise ERRORS.get(int(code), InputError)(f"Failed: {', '.join(failed)}.", "The reasons are above.")
@@ -74,12 +74,14 @@ def _segment_one(scene: Path, blend: Path, run: Path | None, options: argparse.N
         views=options.views,
         masks_model=options.masks_model,
         seed=options.seed,
+        fetch=bpy.app.online_access,
     )
     python = find_engine(options.engine, "") if options.engine else segmenting.engine_python()
     # A fresh import has exactly the rows of the file, so the engine can read the file itself.
     job = Job(command(python, config.arguments(scene.resolve(), run.resolve())), log=blend.with_suffix(".log"))
-    finish(job)
-    found = segmenting.apply_answer(obj, segmenting.read_answer(run, segmenting.snapshot_of(obj, in_order=True)))
+    identity = segmenting.delivered_identity(finish(job), run)
+    answer = segmenting.read_answer(run, segmenting.snapshot_of(obj, in_order=True), identity)
+    found = segmenting.apply_answer(obj, answer)
     say(f"{found} labels at level 1")
     if options.level:
         made = label_objects.make_tree(_scene(), obj, options.level)

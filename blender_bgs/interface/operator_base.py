@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from bgs_engine.core.errors import BgsError
+from bgs_engine.core.printable import printable
 
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context, Returned
@@ -44,10 +45,10 @@ class ReportingOperator:
         try:
             message = self.work(context)
         except BgsError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, printable(str(error)))
             return {"CANCELLED"}
         if message:
-            self.report({"INFO"}, message)
+            self.report({"INFO"}, printable(message, keep="\n"))
         return {"FINISHED"}
 
     def work(self, context: Context) -> str | None:

@@ -14,7 +14,7 @@ def open_model(argument: str, settings: SourceSettings) -> MaskProposer:
     """The model of this name on the hub, or in this folder."""
     from bgs_engine.masks.transformers_model import TransformersSam
 
-    return prompted(TransformersSam(argument.strip(), settings.device), settings)
+    return prompted(TransformersSam(argument.strip(), settings.device, settings.fetch), settings)
 
 
 def _named(name: str) -> MaskSource:

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING
 
 from bgs_engine.masks.proposer import MaskProposer
 
+# What a source says that would have to fetch something and must not: the fact, and what to do.
+NOT_ALLOWED = (
+    "It has to be downloaded once, and this job may not go online.",
+    "In Blender, tick Preferences > System > Allow Online Access. On the command line, leave out --no-fetch.",
+)
+
 if TYPE_CHECKING:
     from bgs_engine.masks.automatic import PromptConfig
     from bgs_engine.masks.prompting import PromptableModel
@@ -17,12 +23,14 @@ class SourceSettings:
     """What the masks stage asks of every source. A source ignores the settings that do not concern it.
 
     `prompting` says how a promptable model is asked; None means its defaults. `threads` is the number of threads of
-    one call of a model on the processor; 0 means all. `device` is auto, cpu or cuda.
+    one call of a model on the processor; 0 means all. `device` is auto, cpu or cuda. `fetch` allows to download what
+    is missing.
     """
 
     prompting: "PromptConfig | None" = None
     threads: int = 0
     device: str = "auto"
+    fetch: bool = True
 
 
 @dataclass(frozen=True)

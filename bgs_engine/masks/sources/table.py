@@ -21,7 +21,7 @@ SOURCES_HELP = ", ".join(source.usage for source in SOURCES[:-1]) + f" or {SOURC
 
 
 def model_from_text(
-    text: str, prompting: "PromptConfig | None" = None, threads: int = 0, device: str = "auto"
+    text: str, prompting: "PromptConfig | None" = None, threads: int = 0, device: str = "auto", fetch: bool = True
 ) -> MaskProposer:
     """The mask source that a user named, ready for use. `SOURCES_HELP` lists what the user may write.
 
@@ -30,14 +30,15 @@ def model_from_text(
         prompting: how promptable models are asked.
         threads: of one call of a model on the CPU; 0 = all.
         device: for transformers: auto, cpu or cuda.
+        fetch: whether a missing model may be downloaded.
 
     Raises:
         UsageError: the text names no source.
         InputError: a model or folder cannot be read.
-        EnvironmentLacksError: a package that the source needs is missing.
+        EnvironmentLacksError: a package that the source needs is missing, or a model that may not be downloaded.
     """
     _, _, argument = text.partition(":")
-    settings = SourceSettings(prompting=prompting, threads=threads, device=device)
+    settings = SourceSettings(prompting=prompting, threads=threads, device=device, fetch=fetch)
     return source_of(text).open(argument, settings)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import check_writable, read_json
+from bgs_engine.io.run_update import finish_update
 
 RUN_INFO = "run.json"
 # Files of a run that no list names: those of runs written before there was one, and those that Blender adds later.
@@ -129,18 +130,19 @@ def move_into_place(partial: Path, final: Path) -> None:
 
 
 def recover(final: Path) -> None:
-    """Put right what a job left that was killed while it moved its result into place.
+    """Put right what a job left that was killed while it moved its result or changed labels into place.
 
     The earlier run stands aside and nothing is in its place: it goes back. Both are there: files that are not of the
     earlier run go to the new one, and the earlier run goes.
     """
     old = old_folder(final)
-    if not old.is_dir():
-        return
-    if final.exists():
-        _empty_old(old, final)
-    else:
-        old.replace(final)
+    if old.is_dir():
+        if final.exists():
+            _empty_old(old, final)
+        else:
+            old.replace(final)
+    if is_run_folder(final):
+        finish_update(final)
 
 
 def _empty_old(old: Path, final: Path) -> None:

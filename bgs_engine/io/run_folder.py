@@ -5,6 +5,8 @@ earlier result survives until then. A killed job leaves its checkpoint for `--re
 """
 
 import operator
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
+from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, MAX_BITS, BitLayout, code_bytes, codes_from_bytes
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, write_json
 from bgs_engine.core.label_table import LabelTable, read_labels, write_labels
@@ -23,8 +25,10 @@ from bgs_engine.io.output_place import RUN_INFO, files_below, move_into_place, p
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
+from bgs_engine.io.run_update import mend, updating
 
 RUN_FORMAT = 1
+ENGINE_ANSWER = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,18 @@ def run_id_of(folder: Path) -> str:
         info = read_json(folder / RUN_INFO)
     except InputError:
         return ""
-    return str(info.get("id", "")) if isinstance(info, dict) else ""
+    run_id = info.get("id") if isinstance(info, dict) else None
+    return run_id if isinstance(run_id, str) and run_id.isascii() and run_id.isprintable() else ""
 
 
 def open_run(folder: Path) -> Run:
-    """Open a run folder and check that its parts fit together.
+    """Open a run folder and check that its parts fit together. Labels that a killed Blender left half-saved are mended.
 
     Raises:
         InputError: parts are missing or differ in length, or the format is newer.
     """
     folder = Path(folder)
+    mend(folder)
     info = read_json(folder / "run.json")
     again = "Run the segmentation again."
     if not isinstance(info, dict) or not isinstance(info.get("format"), int):
@@ -80,7 +86,26 @@ def open_run(folder: Path) -> Run:
         layout = BitLayout(tuple(map(operator.index, info["level_bits"])))
     except (KeyError, TypeError, ValueError, UsageError):
         raise InputError(f"{folder / 'run.json'} has no usable level_bits.", again) from None
+    if layout.total < MAX_BITS and (codes.view(np.uint32) >> np.uint32(layout.total)).any():
+        raise InputError(f"{folder / 'codes.npy'} holds codes of more than {layout.total} bits.", again)
     return Run(folder, info, layout, codes, opacities)
+
+
+def read_confidence(folder: Path, count: int) -> np.ndarray | None:
+    """The confidence of each Gaussian's label, float32 [count] in 0..1. None if the run folder has no such file.
+
+    Raises:
+        InputError: the file is damaged, has another number of values, or values outside 0..1.
+    """
+    path = folder / "confidence.npy"
+    if not os.path.lexists(path):
+        return None
+    values = _load(path, np.float32)
+    if len(values) != count:
+        raise InputError(f"{path} has {len(values):,} values for {count:,} Gaussians.", "Run the segmentation again.")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"{path} has values outside 0 to 1.", "Run the segmentation again.")
+    return values
 
 
 def _load(path: Path, dtype: type) -> np.ndarray:
@@ -160,6 +185,31 @@ def write_run(
         folder / "run.json",
         {"format": RUN_FORMAT, "level_bits": table.layout.level_bits, "labels_per_level": counts, **info},
     )
+
+
+def rewrite_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
+    """Replace the codes of a run, int32 [N], and its label table: all files that hold them, or none.
+
+    The first time, the engine's own answer is kept as `codes_engine.npy` and `labels_engine.json`. The caller holds the
+    lock on the folder (`only_writer`).
+
+    Raises:
+        InputError: the folder cannot be written, or its scene.ply does not fit the codes. The run is as it was.
+    """
+    ply = run.ply
+    if ply.count != len(codes):
+        raise InputError(
+            f"{run.folder / 'scene.ply'} has {ply.count:,} Gaussians, but the run has {len(codes):,}.",
+            "Put the run's own scene.ply back, or run the segmentation again.",
+        )
+    with updating(run.folder) as new:
+        for name, kept in ENGINE_ANSWER:
+            if (run.folder / name).is_file() and not (run.folder / kept).exists():
+                shutil.copyfile(run.folder / name, new / kept)
+        np.save(new / "codes.npy", np.ascontiguousarray(codes, np.int32))
+        write_labels(new / "labels.json", table)
+        write_coded_ply(new / "scene.ply", ply, codes)
+        write_json(new / RUN_INFO, {**run.info, "labels_per_level": [len(level) for level in table.levels]})
 
 
 def finish(folder: Path) -> None:

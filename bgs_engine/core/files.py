@@ -11,6 +11,8 @@ from typing import Any
 
 from bgs_engine.core.errors import InputError
 
+MOST_JSON_BYTES = 1 << 28  # a label table of a million labels has about this many
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
@@ -53,16 +55,37 @@ def replace_folder(partial: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file. No, instead of an error, for a path that the system cannot have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder. No, instead of an error, for a path that the system cannot have."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        InputError: the file is missing, cannot be read or is not JSON.
+        InputError: the file is missing, cannot be read, is not JSON, or is larger than any such file of ours.
     """
     try:
+        size = path.stat().st_size
+        if size > MOST_JSON_BYTES:
+            raise InputError(f"{path.name} has {size:,} bytes, too many for such a file.", "Write it again.")
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+    except MemoryError:
+        raise InputError(f"{path.name} does not fit into memory.", "Write it again.") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is not valid JSON ({error}).", "Write it again.") from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bgs_engine.core.errors import InputError, UsageError
-from bgs_engine.core.files import check_writable, read_json
+from bgs_engine.core.files import check_writable, is_file, read_json
 from bgs_engine.io.run_update import finish_update
 
 RUN_INFO = "run.json"
@@ -70,7 +70,7 @@ def checked_run_place(out: Path, inputs: Iterable[Path]) -> Path:
 
 def is_run_folder(folder: Path) -> bool:
     """Whether a folder holds a run: its facts and its codes."""
-    return (folder / RUN_INFO).is_file() and (folder / "codes.npy").is_file()
+    return is_file(folder / RUN_INFO) and is_file(folder / "codes.npy")
 
 
 def files_below(folder: Path) -> list[str]:

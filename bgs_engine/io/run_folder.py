@@ -25,6 +25,7 @@ from bgs_engine.io.output_place import RUN_INFO, files_below, move_into_place, p
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
+from bgs_engine.io.position_mark import mark_of
 from bgs_engine.io.run_update import mend, updating
 
 RUN_FORMAT = 1
@@ -119,6 +120,22 @@ def _load(path: Path, dtype: type) -> np.ndarray:
     return np.array(stored)
 
 
+def checked_ply(run: Run) -> SplatPly:
+    """The run's scene.ply, if it still has the Gaussians of the codes, in their order.
+
+    Raises:
+        InputError: it was replaced or sorted by another program, or it cannot be read.
+    """
+    ply = run.ply
+    mark = run.info.get("positions")  # runs of older versions have none
+    if ply.count != len(run.codes) or (isinstance(mark, str) and mark_of(ply) != mark):
+        raise InputError(
+            f"{run.folder / 'scene.ply'} was changed after the run: its Gaussians are not those that the codes are of.",
+            "Put the run's own scene.ply back, or run the segmentation again.",
+        )
+    return ply
+
+
 def codes_in(ply: SplatPly) -> np.ndarray | None:
     """Codes that a PLY carries, int32 [N], as bytes seg_0..seg_3 or as one integer `bgs_code`; None without codes.
 
@@ -165,7 +182,7 @@ def write_run(
 
     Args:
         codes: int32 [N]; opacities: float32 [N] in 0..1; confidence: float32 [N] in 0..1 or None.
-        info: JSON-able facts for run.json; format, level_bits and counts are added here.
+        info: JSON-able facts for run.json; format, level_bits, counts and the mark of the positions are added here.
 
     Raises:
         InputError: the folder cannot be written.
@@ -180,11 +197,13 @@ def write_run(
         raise InputError(f"{folder} cannot be written: {error.strerror}.", "Free some disk space.") from None
     write_coded_ply(folder / "scene.ply", ply, codes)
     write_labels(folder / "labels.json", table)
-    counts = [len(level) for level in table.levels]
-    write_json(
-        folder / "run.json",
-        {"format": RUN_FORMAT, "level_bits": table.layout.level_bits, "labels_per_level": counts, **info},
-    )
+    facts = {
+        "format": RUN_FORMAT,
+        "level_bits": table.layout.level_bits,
+        "labels_per_level": [len(level) for level in table.levels],
+        "positions": mark_of(ply),
+    }
+    write_json(folder / "run.json", {**facts, **info})
 
 
 def rewrite_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
@@ -194,14 +213,9 @@ def rewrite_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
     lock on the folder (`only_writer`).
 
     Raises:
-        InputError: the folder cannot be written, or its scene.ply does not fit the codes. The run is as it was.
+        InputError: the folder cannot be written, or its scene.ply was changed. The run is as it was.
     """
-    ply = run.ply
-    if ply.count != len(codes):
-        raise InputError(
-            f"{run.folder / 'scene.ply'} has {ply.count:,} Gaussians, but the run has {len(codes):,}.",
-            "Put the run's own scene.ply back, or run the segmentation again.",
-        )
+    ply = checked_ply(run)
     with updating(run.folder) as new:
         for name, kept in ENGINE_ANSWER:
             if (run.folder / name).is_file() and not (run.folder / kept).exists():

@@ -47,8 +47,8 @@ def frames(options: argparse.Namespace) -> None:
     if unknown:
         raise UsageError(f"There is no pass '{unknown[0]}'.", f"Passes are {', '.join(PASSES)}.")
     chosen = _chosen_frames(options.frames) if options.frames else None
-    check_folder(options.output)
     open_blend(options.scene)
+    check_folder(options.output)
     scene = cast(SplatScene, bpy.context.scene)
     if options.level is not None:
         for whole in {obj.bgs.whole or obj for obj in renderable(scene)}:

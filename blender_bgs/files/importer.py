@@ -20,9 +20,10 @@ from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, PlyLayout, columns_of
 from ..logic.framing import core_box
+from ..logic.texts import as_text
 from ..logic.transforms import up_matrix
 from . import source
-from .run_extras import NO_EXTRAS, as_text, read_extras
+from .run_extras import NO_EXTRAS, read_extras
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from ..cloud.active_splat import make_active, need_splat, selected_splats
 from ..cloud.properties import UP_AXES
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsSplat, ReportingOperator
+from ..logic.texts import as_text
 from . import importer
 from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes
 
@@ -56,7 +57,7 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
             captured_colors=self.captured_colors,
         )
         path = Path(bpy.path.abspath(self.filepath))
-        obj = importer.import_splat(context.scene, path, config, lambda text: self.report({"WARNING"}, text))
+        obj = importer.import_splat(context.scene, path, config, lambda text: self.report({"WARNING"}, as_text(text)))
         make_active(context, obj)
         if context.screen is not None and not bpy.app.background:
             importer.frame(context.screen, obj)

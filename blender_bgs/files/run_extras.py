@@ -39,8 +39,3 @@ def read_extras(run: Run) -> RunExtras:
     except BgsError as error:
         notes.append(f"The labels have automatic names. {error.message}")
     return RunExtras(confidence, names, tuple(notes))
-
-
-def as_text(name: str) -> str:
-    """A file's name as Blender can show it. File names of Linux may hold bytes that are no text."""
-    return name.encode("utf-8", "replace").decode("utf-8")

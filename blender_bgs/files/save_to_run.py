@@ -22,6 +22,7 @@ from ..cloud import code_tables, point_clouds
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
+from ..logic.texts import as_text
 from . import source
 from .run_extras import read_extras
 
@@ -80,7 +81,7 @@ def save_names(obj: SplatObject) -> None:
     except BgsError as error:
         with without_updates():
             whole.bgs.run_changed = True
-        print(f"Binary Gaussian Segmentation: names were not written to the run folder. {error}")  # noqa: T201
+        _say(f"names were not written to the run folder. {error}")
 
 
 def _folder_of(obj: SplatObject) -> Path:
@@ -177,6 +178,11 @@ def _table(obj: SplatObject, run: Run, rows: np.ndarray, codes: np.ndarray) -> L
     return build_label_table(run.layout, codes, means, run.opacities, colors, confidence)
 
 
+def _say(text: str) -> None:
+    """Print a sentence. Blender has no other way while it saves a file."""
+    print(as_text(f"Binary Gaussian Segmentation: {text}"))  # noqa: T201
+
+
 @persistent
 def _before_save(*_: object) -> None:
     for obj in bpy.data.objects:
@@ -190,7 +196,7 @@ def _before_save(*_: object) -> None:
         except BgsError as error:
             with without_updates():
                 obj.bgs.run_changed = True  # the button stays highlighted, in the saved file too
-            print(f"Binary Gaussian Segmentation: {place.name} was not updated. {error}")  # noqa: T201
+            _say(f"{place.name} was not updated. {error}")
 
 
 def start() -> None:

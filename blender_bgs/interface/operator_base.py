@@ -11,6 +11,7 @@ from bgs_engine.core.errors import BgsError
 
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context, Returned
+from ..logic.texts import as_text
 
 
 def counted(number: int, noun: str) -> str:
@@ -44,10 +45,10 @@ class ReportingOperator:
         try:
             message = self.work(context)
         except BgsError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, as_text(str(error)))
             return {"CANCELLED"}
         if message:
-            self.report({"INFO"}, message)
+            self.report({"INFO"}, as_text(message))
         return {"FINISHED"}
 
     def work(self, context: Context) -> str | None:

@@ -324,7 +324,8 @@ class _Nowhere:
     ("arguments", "words"),
     [
         (("--frames", "5-1"), "not a range"), (("--frames", "1-2-3"), "not a range"),
-        (("--frames", "x"), "not a range"), (("--frames", "1-9999999"), "not a range"), (("--passes", "color,beauty"), "no pass 'beauty'"),
+        (("--frames", "x"), "not a range"), (("--frames", "1-9999999"), "not a range"),
+        (("--passes", "color,beauty"), "no pass 'beauty'"),
         (("--passes", ""), "no pass ''"), (("--level", "7"), "no level 7"),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ A running job writes to `.<name>.partial` beside the target, and `finish` moves 
 earlier result survives until then. A killed job leaves its checkpoint for `--resume`.
 """
 
+import hashlib
 import operator
 import os
 import shutil
@@ -25,7 +26,6 @@ from bgs_engine.io.output_place import RUN_INFO, files_below, move_into_place, p
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
-from bgs_engine.io.position_mark import mark_of
 from bgs_engine.io.run_update import mend, updating
 
 RUN_FORMAT = 1
@@ -66,7 +66,7 @@ def open_run(folder: Path) -> Run:
     """Open a run folder and check that its parts fit together. Labels that a killed Blender left half-saved are mended.
 
     Raises:
-        InputError: parts are missing or differ in length, or the format is newer.
+        InputError: parts are missing or differ in length, scene.ply is not the run's own, or the format is newer.
     """
     folder = Path(folder)
     mend(folder)
@@ -89,7 +89,39 @@ def open_run(folder: Path) -> Run:
         raise InputError(f"{folder / 'run.json'} has no usable level_bits.", again) from None
     if layout.total < MAX_BITS and (codes.view(np.uint32) >> np.uint32(layout.total)).any():
         raise InputError(f"{folder / 'codes.npy'} holds codes of more than {layout.total} bits.", again)
-    return Run(folder, info, layout, codes, opacities)
+    run = Run(folder, info, layout, codes, opacities)
+    _refuse_another_splat(run)
+    return run
+
+
+def _refuse_another_splat(run: Run) -> None:
+    """Raise `InputError` where scene.ply is not the one of the run: its rows would get labels of others."""
+    ply, known = run.ply, run.info.get("scene")
+    back = "Put the run's own scene.ply back, or segment the changed splat again."
+    if ply.count != len(run.codes):
+        raise InputError(
+            f"scene.ply of {run.folder.name} has {ply.count:,} Gaussians, but the run has labels of "
+            f"{len(run.codes):,}: it was changed or replaced since.",
+            back,
+        )
+    expected = known.get("positions_sha256") if isinstance(known, dict) else None
+    if expected is not None and expected != positions_sha256(ply):
+        raise InputError(
+            f"scene.ply of {run.folder.name} is not the one that the run labelled: its Gaussians have other places "
+            "or another order.",
+            back,
+        )
+
+
+def positions_sha256(ply: SplatPly) -> str:
+    """The identity of a splat's rows: SHA-256 of all positions in file order, as float64.
+
+    Rows that are removed, added, moved or reordered change it. Colours and codes may change.
+    """
+    digest = hashlib.sha256()
+    for _, (block,) in ply.column_blocks([("x", "y", "z")], np.float64):
+        digest.update(block.astype("<f8", copy=False).tobytes())
+    return digest.hexdigest()
 
 
 def read_confidence(folder: Path, count: int) -> np.ndarray | None:
@@ -118,22 +150,6 @@ def _load(path: Path, dtype: type) -> np.ndarray:
     if not isinstance(stored, np.ndarray) or stored.dtype != dtype or stored.ndim != 1:
         raise InputError(f"{path} should be a list of {np.dtype(dtype).name}.", "Run the segmentation again.")
     return np.array(stored)
-
-
-def checked_ply(run: Run) -> SplatPly:
-    """The run's scene.ply, if it still has the Gaussians of the codes, in their order.
-
-    Raises:
-        InputError: it was replaced or sorted by another program, or it cannot be read.
-    """
-    ply = run.ply
-    mark = run.info.get("positions")  # runs of older versions have none
-    if ply.count != len(run.codes) or (isinstance(mark, str) and mark_of(ply) != mark):
-        raise InputError(
-            f"{run.folder / 'scene.ply'} was changed after the run: its Gaussians are not those that the codes are of.",
-            "Put the run's own scene.ply back, or run the segmentation again.",
-        )
-    return ply
 
 
 def codes_in(ply: SplatPly) -> np.ndarray | None:
@@ -182,7 +198,7 @@ def write_run(
 
     Args:
         codes: int32 [N]; opacities: float32 [N] in 0..1; confidence: float32 [N] in 0..1 or None.
-        info: JSON-able facts for run.json; format, level_bits, counts and the mark of the positions are added here.
+        info: JSON-able facts for run.json; format, level_bits, counts and the splat's identity are added here.
 
     Raises:
         InputError: the folder cannot be written.
@@ -201,28 +217,27 @@ def write_run(
         "format": RUN_FORMAT,
         "level_bits": table.layout.level_bits,
         "labels_per_level": [len(level) for level in table.levels],
-        "positions": mark_of(ply),
+        "scene": {"gaussians": ply.count, "positions_sha256": positions_sha256(ply)},
     }
     write_json(folder / "run.json", {**facts, **info})
 
 
-def rewrite_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
+def save_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
     """Replace the codes of a run, int32 [N], and its label table: all files that hold them, or none.
 
     The first time, the engine's own answer is kept as `codes_engine.npy` and `labels_engine.json`. The caller holds the
     lock on the folder (`only_writer`).
 
     Raises:
-        InputError: the folder cannot be written, or its scene.ply was changed. The run is as it was.
+        InputError: the folder cannot be written. The run is as it was.
     """
-    ply = checked_ply(run)
     with updating(run.folder) as new:
         for name, kept in ENGINE_ANSWER:
             if (run.folder / name).is_file() and not (run.folder / kept).exists():
                 shutil.copyfile(run.folder / name, new / kept)
         np.save(new / "codes.npy", np.ascontiguousarray(codes, np.int32))
         write_labels(new / "labels.json", table)
-        write_coded_ply(new / "scene.ply", ply, codes)
+        write_coded_ply(new / "scene.ply", run.ply, codes)
         write_json(new / RUN_INFO, {**run.info, "labels_per_level": [len(level) for level in table.levels]})
 
 

@@ -179,7 +179,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
         return np.array(self.import_matrix, np.float64).reshape(4, 4)
 
     @property
-    def source(self) -> Path | None:
+    def source_file(self) -> Path | None:
         """The source file, whether it exists or not; None for a splat without one."""
         return self.path_of(self.source_path)
 

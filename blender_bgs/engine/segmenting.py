@@ -12,8 +12,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.files import check_writable, is_file
 from bgs_engine.io.ply import read_ply
-from bgs_engine.io.position_mark import mark_of
-from bgs_engine.io.run_folder import open_run
+from bgs_engine.io.run_folder import open_run, positions_sha256
 
 from ..cloud import appearance, code_tables, labels, point_clouds
 from ..cloud.typed import SplatObject
@@ -87,7 +86,7 @@ def default_run_folder(obj: SplatObject) -> Path:
 
     If the source file does not exist, it is beside the .blend, or in Blender's temporary folder if that is not saved.
     """
-    path = obj.bgs.source
+    path = obj.bgs.source_file
     if path is not None and is_file(path):
         stem = path.parent.name if path.name == "scene.ply" else f"{path.stem}_bgs"
         folder = path.parent.parent if path.name == "scene.ply" and obj.bgs.run_folder else path.parent
@@ -127,11 +126,11 @@ def input_for_engine(obj: SplatObject, run: Path) -> EngineInput:
     """
     reason = source.why_not_source(obj)
     if not reason:
-        assert obj.bgs.source is not None
-        return EngineInput(obj.bgs.source, in_order=False, mark=mark_of(read_ply(obj.bgs.source)))
+        assert obj.bgs.source_file is not None
+        return EngineInput(obj.bgs.source_file, in_order=False, mark=positions_sha256(read_ply(obj.bgs.source_file)))
     exported = run.with_name(f"{run.name}_source.ply")
     export_splats([obj], exported, ExportConfig(codes=False, transforms=False))
-    return EngineInput(exported, in_order=True, mark=mark_of(read_ply(exported)), reason=reason)
+    return EngineInput(exported, in_order=True, mark=positions_sha256(read_ply(exported)), reason=reason)
 
 
 def start_segment(
@@ -188,7 +187,7 @@ def read_answer(run: Path, snapshot: CloudSnapshot) -> Answer:
             f"{run.name} has {len(opened.codes):,} Gaussians, but the splat has {len(rows):,}.",
             "Import the run folder instead.",
         )
-    if snapshot.mark and opened.info.get("positions", snapshot.mark) != snapshot.mark:
+    if snapshot.mark and positions_sha256(opened.ply) != snapshot.mark:
         raise InputError(
             f"{run.name} has other Gaussians than the splat: its file was changed while the engine started.",
             "Press Segment again.",

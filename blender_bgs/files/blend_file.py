@@ -88,8 +88,8 @@ def check_folder(path: Path) -> None:
     check_writable(path)
 
 
-def reason_of(error: RuntimeError) -> str:
-    """The first sentence of an error of a Blender operator, without its prefix."""
+def reason_of(error: Exception) -> str:
+    """The first sentence of an error of a Blender operator or the system, without its prefix."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[0].removeprefix("Error:").strip() if lines else "Blender does not say why"
     return reason if reason.endswith(".") else f"{reason}."

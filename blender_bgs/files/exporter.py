@@ -90,12 +90,13 @@ def imported_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
     Raises:
         UsageError: the splat does not have these Gaussians any more, because edits were merged into it.
     """
-    if not source.is_as_imported(whole):
+    made = object_rows(whole, replace(config, transforms=False, only=frozenset()))
+    if not source.are_as_imported(whole, made.rows):
         raise UsageError(
             f"{whole.name} does not have the Gaussians as imported any more, because edits were merged into it.",
             "Import its source file again, or export the splat as seen.",
         )
-    return object_rows(whole, replace(config, transforms=False))
+    return object_rows(whole, replace(config, transforms=False)) if config.only else made
 
 
 def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

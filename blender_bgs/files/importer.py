@@ -11,7 +11,7 @@ from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import is_folder
 from bgs_engine.io.ply import read_ply
-from bgs_engine.io.run_folder import checked_ply, codes_in, is_run_folder, open_run
+from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run, positions_sha256
 from mathutils import Matrix
 
 from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds
@@ -22,7 +22,6 @@ from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, PlyLayo
 from ..logic.framing import core_box
 from ..logic.texts import as_text
 from ..logic.transforms import up_matrix
-from . import source
 from .run_extras import NO_EXTRAS, read_extras
 
 
@@ -58,7 +57,7 @@ def import_splat(
     if run_folder is not None and ply_path.name != "scene.ply":
         run_folder = None  # another PLY that happens to be in a run folder
     run = open_run(run_folder) if run_folder else None
-    ply = checked_ply(run) if run else read_ply(ply_path)
+    ply = run.ply if run else read_ply(ply_path)
     extras = read_extras(run) if run else NO_EXTRAS
     for note in extras.notes:
         warn(note)
@@ -69,7 +68,7 @@ def import_splat(
         for column in columns_of(ply):
             point_clouds.set_column(cloud, point_clouds.native_column(column))
         _describe(obj, ply_path, PlyLayout.of(ply), config)
-        source.remember(obj)
+        obj.bgs.source_mark = positions_sha256(ply)
         codes = run.codes if run else point_clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
         if codes is None:
             appearance.refresh(obj)

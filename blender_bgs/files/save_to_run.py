@@ -14,7 +14,7 @@ from bgs_engine.core.files import is_folder
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
 from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.job_lock import only_writer
-from bgs_engine.io.run_folder import Run, is_run_folder, open_run, rewrite_labels, run_id_of
+from bgs_engine.io.run_folder import Run, is_run_folder, open_run, run_id_of, save_labels
 from bgs_engine.io.run_update import finish_update
 from bpy.app.handlers import persistent
 
@@ -56,7 +56,7 @@ def save(obj: SplatObject) -> bool:
             _refuse_other_rows(obj, run, rows)
             table = _table(obj, run, rows, codes)
             _name(table, names)
-            rewrite_labels(run, codes, table)
+            save_labels(run, codes, table)
     with without_updates():
         obj.bgs.run_changed = False
     _written.add(folder)
@@ -118,7 +118,8 @@ def _refuse_another_run(obj: SplatObject, folder: Path) -> None:
 
 def _refuse_other_rows(obj: SplatObject, run: Run, rows: np.ndarray) -> None:
     """Raise `InputError` where a run of an older version, which has no mark, has its Gaussians in another order."""
-    if not isinstance(run.info.get("positions"), str) and not source.lies_at(obj, run.ply, rows):
+    known = run.info.get("scene")
+    if not (isinstance(known, dict) and "positions_sha256" in known) and not source.lies_at(obj, run.ply, rows):
         raise InputError(
             f"The Gaussians of {obj.name} are not where {run.folder.name} has them.",
             f"{KEPT} Press Segment for a new run.",

@@ -1,21 +1,16 @@
 """Tells whether a PLY file still has the Gaussians that a cloud was imported from."""
 
+import hashlib
+
 import numpy as np
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import is_file
 from bgs_engine.io.ply import SplatPly, read_ply
-from bgs_engine.io.position_mark import mark_of, position_mark
+from bgs_engine.io.run_folder import positions_sha256
 
 from ..cloud import point_clouds
-from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic.attributes import POSITION, RAW_POSITION, ROW, clean_position
-
-
-def remember(obj: SplatObject) -> None:
-    """Mark a cloud that was just imported with the positions in its source file."""
-    with without_updates():
-        obj.bgs.source_mark = position_mark(_raw_positions(obj))
 
 
 def is_source(obj: SplatObject, ply: SplatPly) -> bool:
@@ -30,7 +25,7 @@ def is_source(obj: SplatObject, ply: SplatPly) -> bool:
     if rows is None or not len(rows) or rows.min() < 0 or rows.max() >= ply.count:
         return False
     if obj.bgs.source_mark:
-        return mark_of(ply) == obj.bgs.source_mark
+        return positions_sha256(ply) == obj.bgs.source_mark
     return lies_at(obj, ply, rows)
 
 
@@ -42,7 +37,7 @@ def lies_at(obj: SplatObject, ply: SplatPly, rows: np.ndarray) -> bool:
 
 def why_not_source(obj: SplatObject) -> str:
     """Why the engine cannot read the cloud's source file instead of its points: a part of a sentence, or ""."""
-    path = obj.bgs.source
+    path = obj.bgs.source_file
     rows = point_clouds.get_column(obj.data, ROW)
     if path is None:
         return "it has no source file"
@@ -57,9 +52,15 @@ def why_not_source(obj: SplatObject) -> str:
     return "" if same else f"{path.name} has changed since the import"
 
 
-def is_as_imported(obj: SplatObject) -> bool:
-    """Whether the cloud has every Gaussian where the file had it. Always true for a cloud of an older version."""
-    return not obj.bgs.source_mark or position_mark(_raw_positions(obj)) == obj.bgs.source_mark
+def are_as_imported(obj: SplatObject, rows: np.ndarray) -> bool:
+    """Whether structured PLY rows of the cloud are all rows of its file, in place and order.
+
+    Always true for a cloud of an older version, which has no mark.
+    """
+    if not obj.bgs.source_mark:
+        return True
+    positions = np.stack([rows[name] for name in "xyz"], axis=1).astype("<f8")
+    return hashlib.sha256(positions.tobytes()).hexdigest() == obj.bgs.source_mark
 
 
 def _raw_positions(obj: SplatObject) -> np.ndarray:

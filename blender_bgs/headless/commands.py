@@ -71,7 +71,7 @@ def _segment_one(path: Path, blend: Path, run: Path | None, options: argparse.Na
     if os.path.realpath(run) == os.path.realpath(blend):
         raise UsageError(f"{run} cannot be both the .blend and the run folder.", "Give --run another name.")
     obj = fresh(path, importer.ImportConfig(up_axis=options.up))
-    check_output(blend, [path, *([obj.bgs.source] if obj.bgs.source else [])], ".blend")
+    check_output(blend, [path, *([obj.bgs.source_file] if obj.bgs.source_file else [])], ".blend")
     config = SegmentConfig(
         level_bits=options.level_bits,
         iterations=options.iterations,

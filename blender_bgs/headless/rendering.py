@@ -4,11 +4,11 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import bpy
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
-from bgs_engine.core.files import writing
 from mathutils import Vector
 
 from ..cloud import code_tables
@@ -54,16 +54,22 @@ def render(options: argparse.Namespace) -> None:
     now.cycles.device, now.cycles.samples = "CPU", options.samples
     now.cycles.use_denoising = False  # Debian's Blender comes without the denoiser
     settings.image_settings.file_format = "PNG"
-    with writing(options.output) as partial:
-        settings.filepath = str(partial.resolve())
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                bpy.ops.render.render(write_still=True)
-        except RuntimeError as error:
-            raise InputError(f"{options.output} was not rendered: {reason_of(error)}", "Check the disk.") from None
-        if not partial.is_file():
-            raise InputError(f"{options.output} was not written.", "Choose another folder.")
+    _render_to(options.output, settings)
     say(str(options.output))
+
+
+def _render_to(path: Path, settings: bpy.types.RenderSettings) -> None:
+    """Render to a file beside `path` that takes its place when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    settings.filepath = str(partial.resolve())
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            bpy.ops.render.render(write_still=True)
+        partial.replace(path)
+    except (RuntimeError, OSError) as error:
+        raise InputError(f"{path} was not rendered: {reason_of(error)}", "Check the disk.") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _size(text: str) -> tuple[int, int]:

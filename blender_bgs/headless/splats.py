@@ -103,5 +103,5 @@ def labelled(wholes: Sequence[SplatObject], level: int, labels: Sequence[int] | 
 
 def read_files(options: argparse.Namespace, wholes: Sequence[SplatObject]) -> list[Path]:
     """The files that must not be written over: what the command reads, and what the splats came from."""
-    sources = [obj.bgs.source for obj in wholes]
+    sources = [obj.bgs.source_file for obj in wholes]
     return [options.scene, *(path for path in sources if path is not None)]

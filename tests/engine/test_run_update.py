@@ -16,7 +16,7 @@ from bgs_engine.io import os_lock
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.output_place import recover
-from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, rewrite_labels
+from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, save_labels
 from bgs_engine.io.run_update import COMPLETE, finish_update
 from tests.engine.test_run_folder import LAYOUT, make_run
 from tests.helpers.killed import ends_before
@@ -51,7 +51,7 @@ def save(folder: Path, codes: np.ndarray, table: LabelTable) -> None:
     """As Blender saves."""
     with only_writer(folder):
         finish_update(folder)
-        rewrite_labels(open_run(folder), codes, table)
+        save_labels(open_run(folder), codes, table)
 
 
 def state(folder: Path) -> bytes:
@@ -183,7 +183,7 @@ def test_a_scene_that_was_sorted_gets_no_codes(run: Path) -> None:
     rows = all_rows(open_run(run).ply)
     (run / "scene.ply").write_bytes(data[:start] + rows[::-1].tobytes())
     codes = (run / "codes.npy").read_bytes()
-    with pytest.raises(InputError, match=r"scene\.ply was changed after the run"):
+    with pytest.raises(InputError, match="is not the one that the run labelled"):
         save(run, *new)
     assert (run / "codes.npy").read_bytes() == codes
     assert {path.name for path in run.iterdir()} == FILES

@@ -33,7 +33,7 @@ def writing(path: Path) -> Iterator[Path]:
             "Choose another folder or free some disk space.",
         ) from None
     finally:
-        if partial.is_dir():
+        if is_folder(partial):
             shutil.rmtree(partial, ignore_errors=True)
         else:
             with suppress(OSError):  # there is nothing to remove if the folder could not be made

@@ -8,6 +8,7 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
+from bgs_engine.io.run_folder import is_run_folder
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject
@@ -135,9 +136,11 @@ def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path
     further properties. It has no codes if the same label would mean things of different splats, see `codes_clash`.
 
     Raises:
-        UsageError: there are no Gaussians.
+        UsageError: there are no Gaussians, or the file is the splat of a run, whose labels would not fit it any more.
         InputError: the file cannot be written.
     """
+    if path.name.lower() == "scene.ply" and is_run_folder(path.parent):
+        raise UsageError(f"{path} is the splat of a run: the run needs it as it is.", "Choose another name.")
     count = sum(map(len, parts))
     if not count:
         raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")

@@ -115,6 +115,8 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
             self.layout.prop(self, name)
 
     def work(self, context: Context) -> str:
+        if not self.filepath:
+            raise UsageError("No file is given.", "Choose where to write the .ply.")
         whole, path = need_splat(context), Path(bpy.path.abspath(self.filepath))
         context.view_layer.update()
         config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain)

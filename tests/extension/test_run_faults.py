@@ -395,3 +395,16 @@ def test_a_cloud_without_its_own_run_folder(coded) -> None:
     obj, _, _ = coded
     with pytest.raises(UsageError, match="has no run folder"):
         save_to_run.save(obj)
+
+
+def test_an_export_does_not_replace_the_splat_of_a_run(run, tmp_path) -> None:
+    obj = import_(run)
+    before = everything(run)
+    obj.location.x += 1
+    with pytest.raises(RuntimeError, match="is the splat of a run"):
+        bpy.ops.bgs.export_splat(filepath=str(run / "scene.ply"), what="WHOLE")
+    assert everything(run) == before
+    for path in ("", str(tmp_path), str(tmp_path / ("n" * 300)), "/proc/a.ply"):
+        with pytest.raises(RuntimeError) as caught:
+            bpy.ops.bgs.export_splat(filepath=path, what="WHOLE")
+        assert "Traceback" not in str(caught.value), path

@@ -33,6 +33,8 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     hint = _HINTS.get(error.errno or 0, "Choose another folder or free some disk space.")
     return OutputError(f"{path} cannot be written: {error.strerror or error}.", hint)
 
+MOST_JSON_BYTES = 1 << 28  # a label table of a million labels has about this many
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[disk.NewFile]:
@@ -65,10 +67,12 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        InputError: the file is missing, cannot be read or is not JSON.
+        InputError: the file is missing, cannot be read, is not JSON, or is larger than any such file of ours.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path, MOST_JSON_BYTES))
+    except MemoryError:
+        raise InputError(f"{path.name} does not fit into memory.", "Write it again.") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is not valid JSON ({error}).", "Write it again.") from None
 

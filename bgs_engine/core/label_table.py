@@ -156,5 +156,7 @@ def _checked(label: Label) -> Label:
         setattr(label, name, (a, b, c))
     if not isinstance(label.name, str):
         raise TypeError("a name that is no text")
+    # JSON may hold half a character and zeros, which neither Blender nor a file can hold.
+    label.name = label.name.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     label.confidence = None if label.confidence is None else float(label.confidence)
     return label

@@ -1,7 +1,7 @@
-"""One writer at a time: a lock on a run's place or on a dataset.
+"""One writer at a time: a lock on a run's place or on a dataset. The engine's jobs and Blender take the same one.
 
-The operating system holds the lock for the process (package filelock). So a process that dies gives its lock back, and
-a lock file that it leaves locks nothing.
+The operating system holds the lock for the process (`os_lock`). So a process that dies gives its lock back, and a lock
+file that it leaves locks nothing.
 """
 
 import json
@@ -15,36 +15,35 @@ from pathlib import Path
 from bgs_engine.core import disk
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.files import cannot_write
+from bgs_engine.io.os_lock import give_lock_back, take_lock
 
 LOCK_SUFFIX = ".lock"
 OWNER_SUFFIX = ".owner.json"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock on writing to `folder`; the lock file is a hidden one beside it.
+
+    Args:
+        folder: the folder, with links resolved.
+        wait: seconds to wait for another job that writes there.
 
     Raises:
         UsageError: another job writes there.
         OutputError: the lock file cannot be written.
     """
-    from filelock import FileLock, Timeout
-
     lock_file = folder.with_name(f".{folder.name}{LOCK_SUFFIX}")
     owner_file = folder.with_name(f".{folder.name}{OWNER_SUFFIX}")
-    lock = FileLock(lock_file, timeout=0)
     try:
         disk.make_folder(lock_file.parent)
-        lock.acquire()
-        while not lock_file.exists():  # its last owner removed it after we opened it: other jobs do not see this lock
-            lock.release()
-            lock.acquire()
-    except Timeout:
-        raise UsageError(
-            f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
-        ) from None
+        lock = take_lock(lock_file, wait)
     except OSError as error:
         raise cannot_write(folder.parent, error) from None
+    if lock is None:
+        raise UsageError(
+            f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
+        )
     try:
         with suppress(OSError), disk.NewFile(owner_file) as stream:  # it only serves the sentence above
             stream.write(json.dumps(_me()).encode("utf-8"))
@@ -53,7 +52,7 @@ def only_writer(folder: Path) -> Iterator[None]:
         for path in (owner_file, lock_file):
             with suppress(OSError):  # Windows removes no open file
                 disk.remove_file(path)
-        lock.release()
+        give_lock_back(lock)
 
 
 def _me() -> dict[str, object]:

@@ -16,6 +16,8 @@ from bgs_engine.core import disk
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.file_set import files_below
 from bgs_engine.core.files import PARTIAL_SUFFIX, PROBE, check_writable, read_json
+from bgs_engine.core.input_files import is_file
+from bgs_engine.io.run_update import finish_update
 
 RUN_INFO = "run.json"
 # Files of a run that no list names: those of runs written before there was one, and those that Blender adds later.
@@ -49,7 +51,7 @@ class FolderKind:
 
     def is_at(self, folder: Path) -> bool:
         """Whether a folder is of this kind."""
-        return all((folder / name).is_file() for name in (self.marker, *self.needed))
+        return all(is_file(folder / name) for name in (self.marker, *self.needed))
 
     def own_files(self, folder: Path) -> set[str]:
         """Files of such a folder that we wrote, as `files_below` names them."""
@@ -182,7 +184,7 @@ def move_into_place(partial: Path, final: Path, kind: FolderKind = RUN) -> None:
 
 
 def recover(final: Path, kind: FolderKind = RUN) -> None:
-    """Put right what a job left that was killed while it moved its result into place.
+    """Put right what a job left that was killed while it moved its result or changed labels into place.
 
     The earlier folder stands aside and nothing is in its place: it goes back. Both are there: files that are not of
     the earlier result go to the new one, and the earlier result goes.
@@ -191,12 +193,13 @@ def recover(final: Path, kind: FolderKind = RUN) -> None:
         OSError: a file cannot be moved or removed.
     """
     old = old_folder(final)
-    if not old.is_dir():
-        return
-    if final.exists():
-        _empty_old(old, final, kind)
-    else:
-        disk.move(old, final)
+    if old.is_dir():
+        if final.exists():
+            _empty_old(old, final, kind)
+        else:
+            disk.move(old, final)
+    if kind is RUN and RUN.is_at(final):
+        finish_update(final)
 
 
 def _empty_old(old: Path, final: Path, kind: FolderKind) -> None:

@@ -6,6 +6,8 @@ earlier result survives until then. A killed job leaves its checkpoint for `--re
 
 import hashlib
 import operator
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, BitLayout, code_bytes, codes_from_bytes
+from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, MAX_BITS, BitLayout, code_bytes, codes_from_bytes
 from bgs_engine.core.errors import InputError, OutputError, UsageError
 from bgs_engine.core.file_set import files_below
 from bgs_engine.core.files import read_json, write_json, writing
@@ -24,8 +26,10 @@ from bgs_engine.io.output_place import RUN, RUN_INFO, FolderKind, move_into_plac
 from bgs_engine.io.output_place import is_run_folder as is_run_folder  # for those who read runs
 from bgs_engine.io.ply import SplatPly, read_ply, write_ply
 from bgs_engine.io.ply_rows import row_dtype
+from bgs_engine.io.run_update import mend, updating
 
 RUN_FORMAT = 1
+ENGINE_ANSWER = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,12 @@ def run_id_of(folder: Path) -> str:
         info = read_json(folder / RUN_INFO)
     except InputError:
         return ""
-    return str(info.get("id", "")) if isinstance(info, dict) else ""
+    run_id = info.get("id") if isinstance(info, dict) else None
+    return run_id if isinstance(run_id, str) and run_id.isascii() and run_id.isprintable() else ""
 
 
 def open_run(folder: Path) -> Run:
-    """Open a run folder and check that its parts fit together.
+    """Open a run folder and check that its parts fit together. Labels that a killed Blender left half-saved are mended.
 
     Raises:
         InputError: parts are missing or differ in length, scene.ply is not the run's own, or the format is newer.
@@ -70,6 +75,7 @@ def open_run(folder: Path) -> Run:
             f"{old_folder(folder)}.",
             f"Rename that folder to {folder.name}, or run the job again.",
         )
+    mend(folder)
     info = read_json(folder / "run.json")
     again = "Run the segmentation again."
     if not isinstance(info, dict) or not isinstance(info.get("format"), int):
@@ -87,6 +93,8 @@ def open_run(folder: Path) -> Run:
         layout = BitLayout(tuple(map(operator.index, info["level_bits"])))
     except (KeyError, TypeError, ValueError, UsageError):
         raise InputError(f"{folder / 'run.json'} has no usable level_bits.", again) from None
+    if layout.total < MAX_BITS and (codes.view(np.uint32) >> np.uint32(layout.total)).any():
+        raise InputError(f"{folder / 'codes.npy'} holds codes of more than {layout.total} bits.", again)
     run = Run(folder, info, layout, codes, opacities)
     _refuse_another_splat(run)
     return run
@@ -118,8 +126,25 @@ def positions_sha256(ply: SplatPly) -> str:
     """
     digest = hashlib.sha256()
     for _, (block,) in ply.column_blocks([("x", "y", "z")], np.float64):
-        digest.update(np.ascontiguousarray(block, "<f8"))
+        digest.update(block.astype("<f8", copy=False).tobytes())
     return digest.hexdigest()
+
+
+def read_confidence(folder: Path, count: int) -> np.ndarray | None:
+    """The confidence of each Gaussian's label, float32 [count] in 0..1. None if the run folder has no such file.
+
+    Raises:
+        InputError: the file is damaged, has another number of values, or values outside 0..1.
+    """
+    path = folder / "confidence.npy"
+    if not os.path.lexists(path):
+        return None
+    values = _load(path, np.float32)
+    if len(values) != count:
+        raise InputError(f"{path} has {len(values):,} values for {count:,} Gaussians.", "Run the segmentation again.")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"{path} has values outside 0 to 1.", "Run the segmentation again.")
+    return values
 
 
 def _load(path: Path, dtype: type) -> np.ndarray:
@@ -175,7 +200,7 @@ def write_run(
 
     Args:
         codes: int32 [N]; opacities: float32 [N] in 0..1; confidence: float32 [N] in 0..1 or None.
-        info: JSON-able facts for run.json; format, level_bits and counts are added here.
+        info: JSON-able facts for run.json; format, level_bits, counts and the splat's identity are added here.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -203,6 +228,26 @@ def write_array(path: Path, values: np.ndarray) -> None:
     """
     with writing(path) as stream:
         np.save(stream, values, allow_pickle=False)
+
+
+def save_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
+    """Replace the codes of a run, int32 [N], and its label table: all files that hold them, or none.
+
+    The first time, the engine's own answer is kept as `codes_engine.npy` and `labels_engine.json`. The caller holds the
+    lock on the folder (`only_writer`).
+
+    Raises:
+        OutputError: the folder cannot be written. The run is as it was.
+    """
+    with updating(run.folder) as new:
+        for name, kept in ENGINE_ANSWER:
+            if (run.folder / name).is_file() and not (run.folder / kept).exists():
+                with writing(new / kept) as stream, (run.folder / name).open("rb") as original:
+                    shutil.copyfileobj(original, stream)
+        write_array(new / "codes.npy", np.ascontiguousarray(codes, np.int32))
+        write_labels(new / "labels.json", table)
+        write_coded_ply(new / "scene.ply", run.ply, codes)
+        write_json(new / RUN_INFO, {**run.info, "labels_per_level": [len(level) for level in table.levels]})
 
 
 def finish(folder: Path) -> None:

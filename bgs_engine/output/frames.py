@@ -13,6 +13,7 @@ from PIL import Image
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.file_names import safe_names
 from bgs_engine.core.files import write_json, writing
 from bgs_engine.core.palette import srgb_to_linear
 from bgs_engine.io.exr import write_exr
@@ -206,15 +207,10 @@ def _masks(view: View, opacities: np.ndarray, labels: np.ndarray, wanted: Sequen
 
 
 def mask_names(labels: Sequence[ShotLabel]) -> list[str]:
-    """A unique name for each label that is legal for files and EXR channels."""
-    used: set[str] = set()
-    out = []
-    for row in labels:
-        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in row.name)[:60] or str(row.label)
-        name = plain if plain not in used else f"{plain}_{row.label}"
-        used.add(name)
-        out.append(name)
-    return out
+    """A name for each label that is legal and different as a folder and as an EXR channel, on every system."""
+    # A dot would divide a channel's name, and Blender cuts the names of its passes.
+    plain = ["".join(c if c.isalnum() or c in "-_" else "_" for c in row.name)[:60] for row in labels]
+    return safe_names([name or str(row.label) for name, row in zip(plain, labels, strict=True)])
 
 
 def exr_channels(

@@ -1,11 +1,11 @@
 """Writes codes to a cloud, keeps its label list up to date, and selects and reassigns Gaussians."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from bgs_engine.core.codes import BitLayout
-from bgs_engine.core.errors import BgsError, UsageError
-from bgs_engine.core.label_table import read_labels
+from bgs_engine.core.errors import UsageError
 from bgs_engine.io.run_folder import run_id_of
 
 from ..logic import attributes as at
@@ -16,22 +16,17 @@ from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
 
 
-def attach(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None = None) -> None:
-    """Write the codes, int32 [N] in point order, to a cloud and list its labels with the names in the run folder."""
+def attach(
+    obj: SplatObject,
+    codes: np.ndarray,
+    layout: BitLayout,
+    run: Path | None = None,
+    names: Mapping[Key, str] | None = None,
+) -> None:
+    """Write the codes, int32 [N] in point order, to a cloud and list its labels with the names of the run folder."""
     set_codes(obj, codes, layout, run)
-    list_labels(obj, LabelSettings(names=names_in(run)))
+    list_labels(obj, LabelSettings(names=dict(names or {})))
     appearance.refresh(obj)
-
-
-def names_in(run: Path | None) -> dict[Key, str]:
-    """The names in a run folder's label table. It is empty if the table cannot be read; the codes are still valid."""
-    if run is None:
-        return {}
-    try:
-        levels = read_labels(run / "labels.json").levels
-    except BgsError:
-        return {}
-    return {(level, row.label): row.name for level, rows in enumerate(levels, 1) for row in rows}
 
 
 def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path | None) -> None:

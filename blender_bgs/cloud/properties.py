@@ -113,8 +113,10 @@ class BGS_Splat(bpy.types.PropertyGroup):
 
     is_splat: bpy.props.BoolProperty()
     source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH", options=BLEND_RELATIVE)
+    source_mark: bpy.props.StringProperty()  # tells whether the source file still has the Gaussians that were imported
     run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH", options=BLEND_RELATIVE)
     run_id: bpy.props.StringProperty()  # identity of the run that the codes came from
+    run_in_order: bpy.props.BoolProperty()  # the run's rows are the points sorted by bgs_row, not the source's rows
     run_changed: bpy.props.BoolProperty()  # labels changed since the run folder was read or written
     layout: bpy.props.StringProperty()
     import_matrix: bpy.props.FloatVectorProperty(size=16)
@@ -177,10 +179,13 @@ class BGS_Splat(bpy.types.PropertyGroup):
         return np.array(self.import_matrix, np.float64).reshape(4, 4)
 
     @property
-    def run(self) -> Path | None:
-        """The run folder, or None if it does not exist on disk."""
-        folder = Path(bpy.path.abspath(self.run_folder)) if self.run_folder else None
-        return folder if folder and folder.is_dir() else None
+    def source_file(self) -> Path | None:
+        """The source file, whether it exists or not; None for a splat without one."""
+        return self.path_of(self.source_path)
+
+    def path_of(self, text: str) -> Path | None:
+        """A path property as a path, or None if it is empty. // is the folder of the .blend that holds the splat."""
+        return Path(bpy.path.abspath(text, library=self.id_data.library)) if text else None
 
     def active_label(self) -> BGS_Label | None:
         """The active label of the list, or None if it is not of the shown level."""

@@ -38,9 +38,9 @@ class BGS_OT_segment(NoUndo, NeedsSplat, bpy.types.Operator):
             raise UsageError("Segment needs a window.", "Without one use: blender --command bgs segment.")
         obj, settings = need_splat(context), settings_of(context.scene)
         run = Path(bpy.path.abspath(settings.output)) if settings.output else segmenting.default_run_folder(obj)
-        job, in_order = segmenting.start_segment(obj, run, settings.config(), log_path("segment"))
-        runner.start(SegmentTask(obj, run, in_order), job)
-        return "The engine has started"
+        job, given = segmenting.start_segment(obj, run, settings.config(), log_path("segment"))
+        runner.start(SegmentTask(obj, run, given), job)
+        return f"The engine has started{segmenting.on_what(given)}"
 
 
 class BGS_OT_cancel(NoUndo, bpy.types.Operator):

@@ -17,9 +17,9 @@ class SegmentTask:
 
     title = "Segment"
 
-    def __init__(self, obj: SplatObject, run: Path, in_order: bool) -> None:
+    def __init__(self, obj: SplatObject, run: Path, given: segmenting.EngineInput) -> None:
         self._uid, self._name, self._run = obj.session_uid, obj.name, run
-        self._snapshot = segmenting.snapshot_of(obj, in_order)
+        self._snapshot = segmenting.snapshot_of(obj, given.in_order, given.mark)
         self._answer: segmenting.Answer | None = None
 
     def prepare(self, state: Progress) -> None:
@@ -43,13 +43,14 @@ class SegmentTask:
         undo_step("Segment")
 
     def summary(self) -> str:
-        """The number of labels at each level."""
+        """The number of labels at each level, and what could not be read."""
         target = self._find()
         if target is None:  # the user opened another file or deleted the splat
             return f"Done. {self._name} does not exist any more: import the run folder {self._run}"
         levels = range(1, target.bgs.levels + 1)
         counts = [sum(row.level == level for row in target.bgs.labels) for level in levels]
-        return f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"
+        done = f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"
+        return ". ".join([done, *(self._answer.notes if self._answer else ())])
 
     def close(self) -> None:
         """Nothing to remove."""

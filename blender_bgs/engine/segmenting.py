@@ -11,14 +11,17 @@ import bpy
 import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
+from bgs_engine.core.files import check_writable
+from bgs_engine.core.input_files import is_file
 from bgs_engine.core.printable import without_surrogates
 from bgs_engine.io.ply import read_ply
-from bgs_engine.io.run_folder import open_run, run_id_of
+from bgs_engine.io.run_folder import open_run, positions_sha256, run_id_of
 
 from ..cloud import appearance, code_tables, labels, point_clouds
 from ..cloud.typed import SplatObject
-from ..files import save_to_run
+from ..files import save_to_run, source
 from ..files.exporter import ExportConfig, export_splats
+from ..files.run_extras import read_extras
 from ..logic import carry_over
 from ..logic.attributes import CODE, CONFIDENCE, ROW, Column
 from ..logic.label_tree import CodeTable, Key
@@ -38,12 +41,28 @@ class CloudSnapshot:
     """The state of the cloud when the engine was started. It tells which code belongs to which point.
 
     `rows` is `bgs_row` of every point, int32 [N]. `in_order` is true if the engine got an export of the points, sorted
-    by these rows, and false if it got the source file. `old` is the code table of the cloud, or None.
+    by these rows, and false if it got the source file. `old` is the code table of the cloud, or None. `mark` is that of
+    the positions in the file that the engine got.
     """
 
     rows: np.ndarray
     in_order: bool
     old: CodeTable | None
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class EngineInput:
+    """The PLY that the engine gets, with the mark of its positions.
+
+    `in_order` is true if it is an export of the points, sorted by `bgs_row`. `reason` then says why the engine cannot
+    read the source file.
+    """
+
+    path: Path
+    in_order: bool
+    mark: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,8 @@ class Answer:
     """The contents of a run folder, brought to the order of the points.
 
     `codes` is int32 [N] and `table` their code table. `names` are the names in the run folder. `partners` maps the old
-    labels to the new ones that they match. `confidence` is float32 [N] in 0..1, or None.
+    labels to the new ones that they match. `confidence` is float32 [N] in 0..1, or None. `notes` are sentences about
+    files of the run that could not be used.
     """
 
     run: Path
@@ -62,6 +82,7 @@ class Answer:
     partners: dict[Key, Key]
     confidence: np.ndarray | None
     snapshot: CloudSnapshot
+    notes: tuple[str, ...] = ()
 
 
 def default_run_folder(obj: SplatObject) -> Path:
@@ -69,10 +90,10 @@ def default_run_folder(obj: SplatObject) -> Path:
 
     If the source file does not exist, it is beside the .blend, or in Blender's temporary folder if that is not saved.
     """
-    source = Path(bpy.path.abspath(obj.bgs.source_path)) if obj.bgs.source_path else None
-    if source is not None and source.is_file():
-        stem = source.parent.name if source.name == "scene.ply" else f"{source.stem}_bgs"
-        folder = source.parent.parent if source.name == "scene.ply" and obj.bgs.run_folder else source.parent
+    path = obj.bgs.source_file
+    if path is not None and is_file(path):
+        stem = path.parent.name if path.name == "scene.ply" else f"{path.stem}_bgs"
+        folder = path.parent.parent if path.name == "scene.ply" and obj.bgs.run_folder else path.parent
         return folder / stem
     home = Path(bpy.data.filepath).parent if bpy.data.filepath else Path(bpy.app.tempdir)
     return home / f"{bpy.path.clean_name(obj.name)}_bgs"
@@ -101,48 +122,57 @@ def engine_missing() -> str:
     return _engine_state[1]
 
 
-def source_for_engine(obj: SplatObject, run: Path) -> tuple[Path, bool]:
-    """The PLY to segment, and whether it is an export of the points.
+def input_for_engine(obj: SplatObject, run: Path) -> EngineInput:
+    """The PLY to segment: the source file if its rows are still the points, else an export of the points.
 
-    Otherwise it is the source file, and `bgs_row` gives the row of each point.
+    Raises:
+        InputError: the export cannot be written.
     """
-    source = Path(bpy.path.abspath(obj.bgs.source_path)) if obj.bgs.source_path else None
-    rows = point_clouds.get_column(obj.data, ROW)
-    if source is not None and source.is_file() and rows is not None:
-        try:
-            if read_ply(source).count > int(rows.max()) and np.bincount(rows).max() == 1:  # no row twice
-                return source, False
-        except InputError:
-            pass  # the file is not a splat any more, so the points are exported
+    reason = source.why_not_source(obj)
+    if not reason:
+        assert obj.bgs.source_file is not None
+        return EngineInput(obj.bgs.source_file, in_order=False, mark=positions_sha256(read_ply(obj.bgs.source_file)))
     exported = run.with_name(f"{run.name}_source.ply")
     export_splats([obj], exported, ExportConfig(codes=False, transforms=False))
-    return exported, True
+    return EngineInput(exported, in_order=True, mark=positions_sha256(read_ply(exported)), reason=reason)
 
 
-def start_segment(obj: SplatObject, run: Path, config: SegmentConfig, log: Path) -> tuple[Job, bool]:
-    """Start the engine on a cloud. Returns the job, and whether the engine got an export of the points.
+def start_segment(
+    obj: SplatObject, run: Path, config: SegmentConfig, log: Path, python: Path | None = None
+) -> tuple[Job, EngineInput]:
+    """Start the engine on a cloud. Returns the job, and the file that the engine got. `python` is the engine's.
 
     Raises:
         EnvironmentLacksError: no engine is installed.
         UsageError: the level bits are not valid, `obj` is a label object, or the engine cannot be started.
+        InputError: the splat cannot be exported for the engine, or the log cannot be written.
     """
     BitLayout.parse(config.level_bits)
-    python = engine_python()
+    python = python or engine_python()
     if obj.bgs.whole is not None:
         raise UsageError(f"{obj.name} is a label object.", "Press Merge Back and segment the whole splat.")
-    source, in_order = source_for_engine(obj, run)
+    given = input_for_engine(obj, run)
+    check_writable(log.parent)
     try:
-        return Job(command(python, config.arguments(source, run)), log=log), in_order
+        return Job(command(python, config.arguments(given.path, run)), log=log), given
     except OSError as error:
         raise UsageError(f"{python} cannot be started: {error.strerror}.", "Check the engine.") from None
 
 
-def snapshot_of(obj: SplatObject, in_order: bool) -> CloudSnapshot:
-    """The present state of the cloud. It is quick and must be called on the main thread."""
+def on_what(given: EngineInput) -> str:
+    """The end of the sentence that the engine has started, if it did not get the source file; else ""."""
+    return f" on the Gaussians as they are in Blender, because {given.reason}" if given.reason else ""
+
+
+def snapshot_of(obj: SplatObject, in_order: bool, mark: str = "") -> CloudSnapshot:
+    """The present state of the cloud. It is quick and must be called on the main thread.
+
+    `in_order` and `mark` are those of the `EngineInput`; an empty mark fits every run.
+    """
     rows = point_clouds.get_column(obj.data, ROW)
     old = code_tables.table_of(obj) if obj.bgs.level_bits and obj.data.attributes.get(CODE) else None
     count = len(obj.data.points)
-    return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old)
+    return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old, mark)
 
 
 def delivered_identity(state: Progress, run: Path) -> str:
@@ -174,7 +204,8 @@ def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answe
         identity: of the run that must lie there; "" takes any.
 
     Raises:
-        InputError: the run folder is not valid, holds another run, or has another number of Gaussians.
+        InputError: the run folder is not valid, holds another run, or has other Gaussians than the file that the
+            engine got.
     """
     opened = open_run(run)
     if identity and not run_id_of(run) == opened.info.get("id") == identity:  # before and after its files were read
@@ -191,12 +222,19 @@ def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answe
             f"{run.name} has {len(opened.codes):,} Gaussians, but the splat has {len(rows):,}.",
             "Import the run folder instead.",
         )
-    codes, confidence = opened.codes[rows], save_to_run.confidence_in(opened.folder, len(opened.codes))
+    if snapshot.mark and positions_sha256(opened.ply) != snapshot.mark:
+        raise InputError(
+            f"{run.name} has other Gaussians than the splat: its file was changed while the engine started.",
+            "Press Segment again.",
+        )
+    extras = read_extras(opened)
+    codes, confidence = opened.codes[rows], extras.confidence
     table = CodeTable.of(codes, opened.layout)
     partners = carry_over.partners(snapshot.old, table) if snapshot.old is not None else {}
-    names = labels.names_in(opened.folder)
     confidence = None if confidence is None else confidence[rows]
-    return Answer(opened.folder, opened.layout, codes, table, names, partners, confidence, snapshot)
+    return Answer(
+        opened.folder, opened.layout, codes, table, extras.names, partners, confidence, snapshot, extras.notes
+    )
 
 
 def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -217,6 +255,7 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
             )
         code_tables.remember(obj, answer.codes, answer.table)
         labels.set_codes(obj, answer.codes, answer.layout, answer.run)
+        obj.bgs.run_in_order = answer.snapshot.in_order
         if answer.confidence is not None:
             point_clouds.set_column(obj.data, Column(CONFIDENCE, "FLOAT", answer.confidence))
         elif obj.data.attributes.get(CONFIDENCE):

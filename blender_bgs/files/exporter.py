@@ -1,19 +1,25 @@
 """Exports point clouds as PLY. Rows that were not edited keep their bytes; transforms of objects are baked."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
+from bgs_engine.io.run_folder import is_run_folder
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject
-from ..logic.attributes import CODE, ROW, PlyLayout, rows_from
+from ..logic.attributes import CODE, ROW, rows_from
+from ..logic.joined_rows import joined_dtype
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import, moved_origin, transform_rows
+from . import source
+from .seen import pieces_of
+
+WITHOUT_CODES = ", without codes because the splats use the same labels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,35 +32,81 @@ class ExportConfig:
     transforms: bool = True  # bake the object's transform since import
 
 
-def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None = None) -> np.ndarray:
-    """The structured PLY rows of one object, in the order of the source file.
+@dataclass(frozen=True)
+class SplatRows:
+    """Rows of a splat: structured PLY rows [N], their `bgs_row` int32 [N] or None, their codes int32 [N] or None."""
+
+    rows: np.ndarray
+    numbers: np.ndarray | None
+    codes: np.ndarray | None
+
+    def taken(self, points: np.ndarray) -> "SplatRows":
+        """Some of the rows: bool [N], or an order, int [K]."""
+        numbers, codes = (None if values is None else values[points] for values in (self.numbers, self.codes))
+        return SplatRows(self.rows[points], numbers, codes)
+
+    def in_source_order(self) -> "SplatRows":
+        """The rows in the order of the source file."""
+        if self.numbers is None or not (np.diff(self.numbers) < 0).any():
+            return self
+        return self.taken(np.argsort(self.numbers, kind="stable"))
+
+
+def object_rows(obj: SplatObject, config: ExportConfig) -> SplatRows:
+    """The rows of one object, in the order of the source file. Of a whole cloud, its label objects do not count.
 
     Raises:
         UsageError: `config.only` names labels, but the cloud has none.
     """
-    cloud = obj.data
-    layout = layout or obj.bgs.ply_layout
-    if config.codes and cloud.attributes.get(CODE):
-        layout = layout.with_codes()
-    rows = rows_from(lambda name: point_clouds.get_column(cloud, name), layout, len(cloud.points))
-    numbers = point_clouds.get_column(cloud, ROW)
-    if config.only:
-        table = code_tables.table_of(obj)
-        wanted = np.zeros(len(table.unique), bool)
-        for level, label in config.only:
-            wanted |= table.labels(level) == np.uint32(label)
-        keep = wanted[table.inverse]
-        rows, numbers = rows[keep], None if numbers is None else numbers[keep]
-    if numbers is not None and (np.diff(numbers) < 0).any():
-        rows = rows[np.argsort(numbers, kind="stable")]
-    change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
-    if change is None or not config.transforms:
-        return rows
-    return transform_rows(rows, moved_origin(change, layout.offset))
+    return _rows_of(obj, config, None).in_source_order()
+
+
+def seen_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
+    """The rows of a splat as one sees it, in the order of the source file.
+
+    Moved label objects are where they were moved to, and the Gaussians of deleted ones are missing. Hidden labels and
+    hidden objects are there. These are the Gaussians that Merge Back would make.
+
+    Raises:
+        UsageError: `config.only` names labels, but the cloud has none; or all label objects were deleted.
+    """
+    found = [_rows_of(piece.obj, config, piece.points) for piece in pieces_of(whole)]
+    if not found:
+        raise UsageError(
+            f"All label objects of {whole.name} were deleted, so nothing is left of it.",
+            "Export the splat as imported, or show the whole cloud again in the outliner.",
+        )
+    if len(found) == 1:
+        return found[0].in_source_order()
+    dtype = joined_dtype([part.rows.dtype for part in found])
+    rows = [part.rows if part.rows.dtype == dtype else convert_rows(part.rows, dtype) for part in found]
+    return SplatRows(
+        np.concatenate(rows), _joined([part.numbers for part in found]), _joined([part.codes for part in found])
+    ).in_source_order()
+
+
+def imported_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
+    """The rows of a splat as it was imported, with the present codes.
+
+    Raises:
+        UsageError: the splat does not have these Gaussians any more, because edits were merged into it.
+    """
+    made = object_rows(whole, replace(config, transforms=False, only=frozenset()))
+    if not source.are_as_imported(whole, made.rows):
+        raise UsageError(
+            f"{whole.name} does not have the Gaussians as imported any more, because edits were merged into it.",
+            "Import its source file again, or export the splat as seen.",
+        )
+    return object_rows(whole, replace(config, transforms=False)) if config.only else made
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
-    """Write the objects to one PLY in the first object's PLY layout. Returns the number of Gaussians.
+    """Write the objects to one PLY, each object as it is. Returns the number of Gaussians.
 
     Raises:
         UsageError: there are no splats, or the chosen labels have no Gaussians.
@@ -63,12 +115,36 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
     splats = [obj for obj in objects if point_clouds.is_splat(obj)]
     if not splats:
         raise UsageError("No splat is selected.", "Select the splat objects to export.")
-    parts = [splat_rows(obj, config) for obj in splats]
-    dtype = plain_dtype() if config.plain else parts[0].dtype
-    layout = splats[0].bgs.ply_layout
+    return write_rows([object_rows(obj, config).rows for obj in splats], splats, path, config)
+
+
+def export_wholes(wholes: Sequence[SplatObject], path: Path, config: ExportConfig, as_imported: bool = False) -> int:
+    """Write whole splats to one PLY, as one sees them or as they were imported. Returns the number of Gaussians.
+
+    Raises:
+        UsageError: see `seen_rows` and `imported_rows`; or the chosen labels have no Gaussians.
+        InputError: the file cannot be written.
+    """
+    rows = imported_rows if as_imported else seen_rows
+    return write_rows([rows(whole, config).rows for whole in wholes], wholes, path, config)
+
+
+def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
+    """Write the rows `parts` of `objects` to one PLY. Returns the number of Gaussians.
+
+    The file has the first object's PLY layout, and what only other objects have: harmonics of a higher degree and
+    further properties. It has no codes if the same label would mean things of different splats, see `codes_clash`.
+
+    Raises:
+        UsageError: there are no Gaussians, or the file is the splat of a run, whose labels would not fit it any more.
+        InputError: the file cannot be written.
+    """
+    if path.name.lower() == "scene.ply" and is_run_folder(path.parent):
+        raise UsageError(f"{path} is the splat of a run: the run needs it as it is.", "Choose another name.")
     count = sum(map(len, parts))
     if not count:
         raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")
+    dtype = plain_dtype() if config.plain else joined_dtype([p.dtype for p in parts], not codes_clash(objects))
 
     def chunks() -> Iterator[np.ndarray]:
         for rows in parts:
@@ -76,5 +152,44 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
                 piece = rows[start : start + CHUNK_ROWS]
                 yield piece if rows.dtype == dtype else convert_rows(piece, dtype)
 
-    write_ply(Path(path), dtype, chunks(), count, () if config.plain else layout.comments)
+    comments = dict.fromkeys(line for obj in objects for line in obj.bgs.ply_layout.comments)
+    write_ply(Path(path), dtype, chunks(), count, () if config.plain else tuple(comments))
     return count
+
+
+def codes_clash(objects: Sequence[SplatObject]) -> bool:
+    """Whether objects of different splats share a label, so that codes in one file would mix them up.
+
+    A splat without labels counts as one with the label 0, which is what readers see.
+    """
+    wholes = list(dict.fromkeys(obj.bgs.whole or obj for obj in objects))
+    if len(wholes) < 2 or not any(whole.bgs.level_bits for whole in wholes):
+        return False
+    if len({whole.bgs.level_bits for whole in wholes if whole.bgs.level_bits}) > 1:
+        return True
+    used = [
+        set(code_tables.table_of(w).labels(1).tolist()) if w.bgs.level_bits and w.data.attributes.get(CODE) else {0}
+        for w in wholes
+    ]
+    return len(set().union(*used)) < sum(map(len, used))
+
+
+def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) -> SplatRows:
+    """The rows of the chosen points, bool [N] or None for all, in the order of the points."""
+    cloud, layout = obj.data, obj.bgs.ply_layout
+    if config.codes and cloud.attributes.get(CODE):
+        layout = layout.with_codes()
+    rows = rows_from(lambda name: point_clouds.get_column(cloud, name), layout, len(cloud.points))
+    made = SplatRows(rows, point_clouds.get_column(cloud, ROW), point_clouds.get_column(cloud, CODE))
+    if config.only:
+        table = code_tables.table_of(obj)
+        wanted = np.zeros(len(table.unique), bool)
+        for level, label in config.only:
+            wanted |= table.labels(level) == np.uint32(label)
+        points = wanted[table.inverse] if points is None else points & wanted[table.inverse]
+    if points is not None:
+        made = made.taken(points)
+    change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
+    if change is None or not config.transforms:
+        return made
+    return replace(made, rows=transform_rows(made.rows, moved_origin(change, layout.offset)))

@@ -1,5 +1,6 @@
 """Imports a PLY or a run folder as a point cloud. It keeps every property and turns the splat upright."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -8,8 +9,9 @@ import bpy
 import numpy as np
 from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
 from bgs_engine.core.errors import InputError
+from bgs_engine.core.input_files import is_folder
 from bgs_engine.io.ply import read_ply
-from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run
+from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run, positions_sha256
 from mathutils import Matrix
 
 from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds
@@ -18,8 +20,9 @@ from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, PlyLayout, columns_of
 from ..logic.framing import core_box
+from ..logic.texts import as_text
 from ..logic.transforms import up_matrix
-from . import save_to_run
+from .run_extras import NO_EXTRAS, read_extras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,42 +34,49 @@ class ImportConfig:
     captured_colors: bool = True  # replace the view transforms AgX and Filmic by Standard, to show the file's colours
 
 
-def import_splat(scene: SplatScene, path: Path, config: ImportConfig) -> SplatObject:
+def import_splat(
+    scene: SplatScene, path: Path, config: ImportConfig, warn: Callable[[str], None] = print
+) -> SplatObject:
     """Import a splat PLY, with or without codes, or a run folder into `scene`. Returns the new object, unselected.
+
+    Args:
+        scene: the scene that gets the object.
+        path: a PLY or a run folder.
+        config: the options.
+        warn: gets a sentence for each file of the run that cannot be used, though the codes can.
 
     Raises:
         InputError: the file is not a splat, or the run folder's codes do not fit its PLY. Nothing is imported then.
     """
     path = Path(path)
+    chosen_folder = is_folder(path)
     run_folder = next((p for p in (path, path.parent) if is_run_folder(p)), None)
-    ply_path = path / "scene.ply" if path.is_dir() else path
-    if path.is_dir() and run_folder is None:
+    ply_path = path / "scene.ply" if chosen_folder else path
+    if chosen_folder and run_folder is None:
         raise InputError(f"{path.name} is not a run folder.", "Choose a .ply file or a run folder.")
-    ply = read_ply(ply_path)
-    if run_folder is not None and ply_path.name != "scene.ply" and not path.is_dir():
+    if run_folder is not None and ply_path.name != "scene.ply":
         run_folder = None  # another PLY that happens to be in a run folder
     run = open_run(run_folder) if run_folder else None
-    if run is not None and len(run.codes) != ply.count:
-        raise InputError(
-            f"{run.folder.name} has codes for {len(run.codes):,} Gaussians but {ply.count:,} in scene.ply.",
-            "Run the segmentation again.",
-        )
-    name = run.folder.name if run else ply_path.stem
+    ply = run.ply if run else read_ply(ply_path)
+    extras = read_extras(run) if run else NO_EXTRAS
+    for note in extras.notes:
+        warn(note)
+    name = as_text(run.folder.name if run else ply_path.stem)
     cloud = point_clouds.new_cloud(name, ply.count)
     obj = cast(SplatObject, bpy.data.objects.new(name, cloud))
     try:
         for column in columns_of(ply):
             point_clouds.set_column(cloud, point_clouds.native_column(column))
         _describe(obj, ply_path, PlyLayout.of(ply), config)
+        obj.bgs.source_mark = positions_sha256(ply)
         codes = run.codes if run else point_clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
         if codes is None:
             appearance.refresh(obj)
         else:
-            confidence = save_to_run.confidence_in(run.folder, ply.count) if run else None
-            if confidence is not None:
-                point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", confidence))
+            if extras.confidence is not None:
+                point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", extras.confidence))
             bits = run.layout if run else BitLayout(config.level_bits)
-            labels.attach(obj, codes, bits, run.folder if run else None)
+            labels.attach(obj, codes, bits, run.folder if run else None, extras.names)
     except Exception:
         bpy.data.objects.remove(obj)
         bpy.data.pointclouds.remove(cloud)

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="valid-type"
 """The import and export operators, their menu entries, and drag and drop."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from bgs_engine.core.errors import UsageError
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..cloud.active_splat import make_active, need_splat, selected_splats
-from ..cloud.properties import UP_AXES, BGS_Splat
+from ..cloud.properties import UP_AXES
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsSplat, ReportingOperator
+from ..logic.texts import as_text
 from . import importer
-from .exporter import ExportConfig, export_splats
+from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes
 
 
 class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
@@ -54,7 +56,8 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
             level_bits=BitLayout.parse(self.level_bits).level_bits,
             captured_colors=self.captured_colors,
         )
-        obj = importer.import_splat(context.scene, Path(bpy.path.abspath(self.filepath)), config)
+        path = Path(bpy.path.abspath(self.filepath))
+        obj = importer.import_splat(context.scene, path, config, lambda text: self.report({"WARNING"}, as_text(text)))
         make_active(context, obj)
         if context.screen is not None and not bpy.app.background:
             importer.frame(context.screen, obj)
@@ -87,8 +90,17 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         name="What",
         items=(
             ("SELECTED", "Selected Objects", "The selected splats and label objects"),
-            ("WHOLE", "Whole Splat", "The active splat with all its labels"),
-            ("LABEL", "Chosen Label", "The Gaussians of the label chosen in the list"),
+            (
+                "WHOLE",
+                "Whole Splat",
+                "The active splat with its label objects: moved ones where they are, without the deleted ones",
+            ),
+            ("LABEL", "Chosen Label", "The Gaussians of the label chosen in the list, where their objects are"),
+            (
+                "SOURCE",
+                "Splat as Imported",
+                "All Gaussians of the active splat where its file had them. No moved or deleted object counts",
+            ),
         ),
     )
     plain: bpy.props.BoolProperty(
@@ -103,19 +115,24 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
             self.layout.prop(self, name)
 
     def work(self, context: Context) -> str:
-        whole = need_splat(context)
-        splat: BGS_Splat = whole.bgs
-        only: frozenset[tuple[int, int]] = frozenset()
-        objects = [whole] if self.what != "SELECTED" else selected_splats(context)
-        if self.what == "LABEL":
-            label = splat.active_label()
+        if not self.filepath:
+            raise UsageError("No file is given.", "Choose where to write the .ply.")
+        whole, path = need_splat(context), Path(bpy.path.abspath(self.filepath))
+        context.view_layer.update()
+        config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain)
+        objects = selected_splats(context) if self.what == "SELECTED" else [whole]
+        if self.what == "SELECTED":
+            count = export_splats(objects, path, config)
+        elif self.what == "LABEL":
+            label = whole.bgs.active_label()
             if label is None:
                 raise UsageError("No label is chosen.", "Choose one in the list.")
             only = frozenset({(label.level, label.label)})
-        context.view_layer.update()
-        config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain, only=only)
-        count = export_splats(objects, Path(bpy.path.abspath(self.filepath)), config)
-        return f"{count:,} Gaussians exported"
+            count = export_wholes([whole], path, replace(config, only=only))
+        else:
+            count = export_wholes([whole], path, config, as_imported=self.what == "SOURCE")
+        left_out = config.codes and codes_clash(objects)
+        return f"{count:,} Gaussians exported" + (WITHOUT_CODES if left_out else "")
 
 
 def _import_menu(self: Any, _context: Any) -> None:

@@ -1,29 +1,32 @@
 """Writes changed names and labels to the run folder.
 
 Names are written at once. Labels are written when the user presses Save to Run Folder or saves the .blend, because Undo
-works on the .blend only. The first save copies the engine's result to `codes_engine.npy` and `labels_engine.json`.
+works on the .blend only. The first save keeps the engine's answer as `codes_engine.npy` and `labels_engine.json`.
 """
 
-import shutil
+import os
 from pathlib import Path
 
 import bpy
 import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
-from bgs_engine.core.files import read_json, write_json, writing
-from bgs_engine.core.input_files import is_file
+from bgs_engine.core.input_files import is_folder
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
-from bgs_engine.io.arrays import load_array
 from bgs_engine.io.gaussians import SH_C0
-from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
+from bgs_engine.io.job_lock import only_writer
+from bgs_engine.io.run_folder import Run, is_run_folder, open_run, run_id_of, save_labels
+from bgs_engine.io.run_update import finish_update
 from bpy.app.handlers import persistent
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
+from ..logic.texts import as_text
+from . import source
+from .run_extras import read_extras
 
-BACKUPS = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
+KEPT = "The .blend keeps the labels."
 
 # Run folders that this session has written to. Saving the .blend writes only to these and to the folders of splats with
 # changed labels. Otherwise, saving an old .blend would overwrite the labels that a newer .blend wrote.
@@ -33,58 +36,75 @@ _written: set[Path] = set()
 def save(obj: SplatObject) -> bool:
     """Update codes.npy, labels.json, scene.ply and run.json in the run folder. Returns whether anything was written.
 
-    Each file is replaced as a whole. Gaussians that were deleted in Blender keep their codes in the folder.
+    All files are replaced together, or none. Gaussians that were deleted in Blender keep their codes in the folder.
 
     Raises:
-        UsageError: the cloud has no run folder.
-        InputError: the folder belongs to another splat, or cannot be written.
+        UsageError: the cloud has no run folder, the folder is not there any more, or a job writes to it.
+        InputError: the folder belongs to another splat or was changed by another program, or cannot be written.
     """
-    folder = obj.bgs.run
-    if folder is None:
-        raise UsageError(f"{obj.name} has no run folder.", "The .blend keeps its labels. Segment makes a run folder.")
-    _refuse_another_run(obj, folder)
-    run = open_run(folder)
-    codes = _codes_for(obj, run)
+    folder = _folder_of(obj)
     names = {(row.level, row.label): row.name for row in obj.bgs.labels}
+    with only_writer(folder):
+        finish_update(folder)
+        _refuse_another_run(obj, folder)
+        run = open_run(folder)
+        rows = _rows_in(obj, run)
+        codes = run.codes.copy()
+        codes[rows] = code_tables.codes_of(obj)
+        written = _try_names(folder, names) if np.array_equal(codes, run.codes) else None
+        if written is None:
+            _refuse_other_rows(obj, run, rows)
+            table = _table(obj, run, rows, codes)
+            _name(table, names)
+            save_labels(run, codes, table)
     with without_updates():
         obj.bgs.run_changed = False
     _written.add(folder)
-    if np.array_equal(codes, run.codes):
-        return _write_names(folder, names)
-    for name, backup in BACKUPS:
-        if not (folder / backup).exists() and (folder / name).is_file():
-            _copy(folder / name, folder / backup)
-    table = _table(obj, run, codes)
-    _name(table, names)
-    with writing(folder / "codes.npy") as stream:
-        np.save(stream, codes)
-    write_labels(folder / "labels.json", table)
-    write_json(folder / "run.json", {**read_json(folder / "run.json"), "labels_per_level": [*map(len, table.levels)]})
-    write_coded_ply(folder / "scene.ply", run.ply, codes)
-    return True
-
-
-def confidence_in(run: Path, count: int) -> np.ndarray | None:
-    """The confidence of each row's label, float32 [count] in 0..1, or None if the run folder has none that fits."""
-    file = run / "confidence.npy"
-    try:
-        values = load_array(file, "Segment again.") if is_file(file) else None
-    except InputError:
-        return None  # it is shown only; the labels are whole without it
-    return values if values is not None and values.shape == (count,) and values.dtype == np.float32 else None
+    return written is not False
 
 
 def save_names(obj: SplatObject) -> None:
-    """Write the names to the run folder's labels.json, for other programs. Called when the user changes a name."""
-    folder = (obj.bgs.whole or obj).bgs.run
-    if folder is None or not (folder / "labels.json").is_file():
+    """Write the names to the run folder's labels.json, for other programs. Called when the user changes a name.
+
+    If they cannot be written now, the button Save to Run Folder is highlighted, and saving the .blend tries again.
+    """
+    whole = obj.bgs.whole or obj
+    if not whole.bgs.run_folder:
         return
     try:
-        _refuse_another_run(obj.bgs.whole or obj, folder)
-        _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
+        folder = _folder_of(whole)
+        with only_writer(folder):
+            finish_update(folder)
+            _refuse_another_run(whole, folder)
+            _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
         _written.add(folder)
     except BgsError as error:
-        print(f"Binary Gaussian Segmentation: names were not written to the run folder. {error}")  # noqa: T201
+        with without_updates():
+            whole.bgs.run_changed = True
+        _say(f"names were not written to the run folder. {error}")
+
+
+def _folder_of(obj: SplatObject) -> Path:
+    """The run folder with links resolved, as the engine names its lock.
+
+    Raises:
+        UsageError: there is none.
+    """
+    place = obj.bgs.path_of(obj.bgs.run_folder)
+    if place is None:
+        raise UsageError(f"{obj.name} has no run folder.", f"{KEPT} Segment makes a run folder.")
+    if not is_folder(place):
+        raise UsageError(
+            f"The run folder of {obj.name} is not there any more: {place}.",
+            f"{KEPT} Move the folder back, or press Segment for a new one.",
+        )
+    folder = Path(os.path.realpath(place))
+    if not is_run_folder(folder):
+        raise UsageError(
+            f"{folder} is no run folder any more: it lacks run.json or codes.npy.",
+            f"{KEPT} Put the files back, or press Segment for a new run.",
+        )
+    return folder
 
 
 def _refuse_another_run(obj: SplatObject, folder: Path) -> None:
@@ -92,8 +112,26 @@ def _refuse_another_run(obj: SplatObject, folder: Path) -> None:
     if run_id_of(folder) != obj.bgs.run_id:
         raise InputError(
             f"Another run lies in {folder.name} now: the labels of {obj.name} did not come from it.",
-            "Import that run, segment again, or keep the labels only in the .blend.",
+            f"{KEPT} Import that run, or segment again.",
         )
+
+
+def _refuse_other_rows(obj: SplatObject, run: Run, rows: np.ndarray) -> None:
+    """Raise `InputError` where a run of an older version, which has no mark, has its Gaussians in another order."""
+    known = run.info.get("scene")
+    if not (isinstance(known, dict) and "positions_sha256" in known) and not source.lies_at(obj, run.ply, rows):
+        raise InputError(
+            f"The Gaussians of {obj.name} are not where {run.folder.name} has them.",
+            f"{KEPT} Press Segment for a new run.",
+        )
+
+
+def _try_names(folder: Path, names: dict[tuple[int, int], str]) -> bool | None:
+    """Write the names. Returns whether they were new, or None if labels.json is damaged and has to be made anew."""
+    try:
+        return _write_names(folder, names)
+    except InputError:
+        return None
 
 
 def _write_names(folder: Path, names: dict[tuple[int, int], str]) -> bool:
@@ -114,33 +152,37 @@ def _name(table: LabelTable, names: dict[tuple[int, int], str]) -> bool:
     return changed
 
 
-def _codes_for(obj: SplatObject, run: Run) -> np.ndarray:
-    """The cloud's codes in the order of the run folder's scene.ply, int32 [N]."""
-    rows, codes = point_clouds.get_column(obj.data, at.ROW), code_tables.codes_of(obj)
+def _rows_in(obj: SplatObject, run: Run) -> np.ndarray:
+    """The row of each point in the run folder's scene.ply, int [N]."""
+    rows = point_clouds.get_column(obj.data, at.ROW)
     same_bits = obj.bgs.level_bits == ",".join(map(str, run.layout.level_bits))
-    if rows is None or not same_bits or rows.max(initial=0) >= len(run.codes):
+    fits = rows is not None and same_bits
+    if rows is not None and obj.bgs.run_in_order:  # the engine got the points, sorted by their rows
+        fits = fits and len(rows) == len(run.codes)
+        rank = np.empty(len(rows), np.int64)
+        rank[np.argsort(rows, kind="stable")] = np.arange(len(rows))
+        rows = rank
+    if rows is None or not fits or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(run.codes):
         raise InputError(
             f"{run.folder.name} does not fit {obj.name} any more: it has {len(run.codes):,} Gaussians.",
-            "Segment again, or keep the labels only in the .blend.",
+            f"{KEPT} Press Segment for a new run.",
         )
-    out = run.codes.copy()
-    out[rows] = codes
-    return out
+    return rows
 
 
-def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
+def _table(obj: SplatObject, run: Run, rows: np.ndarray, codes: np.ndarray) -> LabelTable:
     """The label table of the changed codes. Positions and colours come from the cloud's attributes."""
-    rows, position, base = (point_clouds.need_column(obj.data, name) for name in (at.ROW, at.POSITION, at.BASE))
+    position, base = (point_clouds.need_column(obj.data, name) for name in (at.POSITION, at.BASE))
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
-    confidence = confidence_in(run.folder, len(codes))
+    confidence = read_extras(run).confidence
     offset = np.array(obj.bgs.ply_layout.offset)
     return build_label_table(run.layout, codes, means, run.opacities, colors, confidence, offset)
 
 
-def _copy(source: Path, target: Path) -> None:
-    with writing(target) as stream, source.open("rb") as original:
-        shutil.copyfileobj(original, stream)
+def _say(text: str) -> None:
+    """Print a sentence. Blender has no other way while it saves a file."""
+    print(as_text(f"Binary Gaussian Segmentation: {text}"))  # noqa: T201
 
 
 @persistent
@@ -148,13 +190,15 @@ def _before_save(*_: object) -> None:
     for obj in bpy.data.objects:
         if not point_clouds.is_splat(obj) or obj.bgs.whole is not None or not obj.bgs.level_bits:
             continue
-        folder = obj.bgs.run
-        if folder is None or not (obj.bgs.run_changed or folder in _written):
+        place = obj.bgs.path_of(obj.bgs.run_folder)
+        if place is None or not (obj.bgs.run_changed or Path(os.path.realpath(place)) in _written):
             continue
         try:
             save(obj)
         except BgsError as error:
-            print(f"Binary Gaussian Segmentation: {folder.name} was not updated. {error}")  # noqa: T201
+            with without_updates():
+                obj.bgs.run_changed = True  # the button stays highlighted, in the saved file too
+            _say(f"{place.name} was not updated. {error}")
 
 
 def start() -> None:

@@ -1,20 +1,26 @@
 """The command `bgs frames`: Render Splats without a window."""
 
 import argparse
+import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import bpy
-from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.errors import UsageError
 
+from ..cloud import code_tables
 from ..cloud.typed import SplatScene
 from ..engine import segmenting
 from ..engine.blocking import finish, say
 from ..engine.locate import find_engine
+from ..files.blend_file import check_folder, open_blend
 from ..interface.operator_base import counted
 from .shot import PASSES, RenderConfig, frame_range, renderable, start_render, write_shot
+
+MOST_FRAMES = 1_048_574  # Blender's last frame
 
 
 def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -33,30 +39,38 @@ def frames(options: argparse.Namespace) -> None:
     """Render the frames and wait for the engine.
 
     Raises:
-        InputError: the .blend does not exist.
-        UsageError: the frames or passes are not valid, or the scene cannot be rendered (see `write_shot`).
+        InputError: the .blend cannot be opened, or the output folder cannot be written.
+        UsageError: the frames, passes or level are not valid, or the scene cannot be rendered (see `write_shot`).
     """
-    if not options.scene.is_file():
-        raise InputError(f"{options.scene} cannot be read: no such file.", "Check the path.")
-    bpy.ops.wm.open_mainfile(filepath=str(options.scene.resolve()))
+    passes = tuple(dict.fromkeys(options.passes.split(",")))
+    unknown = [name for name in passes if name not in PASSES]
+    if unknown:
+        raise UsageError(f"There is no pass '{unknown[0]}'.", f"Passes are {', '.join(PASSES)}.")
+    chosen = _chosen_frames(options.frames) if options.frames else None
+    open_blend(options.scene)
+    check_folder(options.output)
     scene = cast(SplatScene, bpy.context.scene)
     if options.level is not None:
-        for obj in renderable(scene):
-            (obj.bgs.whole or obj).bgs.level = options.level
-    try:
-        ends = [int(part) for part in options.frames.split("-")] if options.frames else []
-    except ValueError:
-        raise UsageError(f"'{options.frames}' is not a range of frames.", "Write 7 or 1-48.") from None
-    numbers = tuple(range(ends[0], ends[-1] + 1)) if ends else frame_range(scene)
-    unknown = [name for name in options.passes.split(",") if name not in PASSES]
-    if unknown or not numbers:
-        raise UsageError(
-            f"Passes '{options.passes}' of {len(numbers)} frames cannot be rendered.", "See --help for the passes."
-        )
-    config = RenderConfig(passes=tuple(options.passes.split(",")), exr=options.exr, frames=numbers)
+        for whole in {obj.bgs.whole or obj for obj in renderable(scene)}:
+            if whole.bgs.level_bits:
+                code_tables.bit_layout_of(whole).bits_to(options.level)
+            whole.bgs.level = options.level
+    numbers = frame_range(scene) if chosen is None else chosen
+    if not numbers:
+        raise UsageError("The scene's frame range is empty.", "Choose frames with --frames.")
+    config = RenderConfig(passes=passes, exr=options.exr, frames=numbers)
     python = find_engine(options.engine, "") if options.engine else segmenting.engine_python()
     with tempfile.TemporaryDirectory(prefix="bgs-shot-") as folder:
         shot = write_shot(scene, Path(folder), config)
-        job = start_render(shot, options.output.resolve(), config, python, Path(folder) / "frames.log")
-        finish(job)
+        out = Path(os.path.realpath(options.output))
+        finish(start_render(shot, out, config, python, Path(folder) / "frames.log"))
     say(f"{counted(len(numbers), 'frame')} in {options.output}")
+
+
+def _chosen_frames(text: str) -> tuple[int, ...]:
+    """The numbers that `--frames` names: 7, or 1-48."""
+    found = re.fullmatch(r"(\d{1,7})(?:-(\d{1,7}))?", text)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if first > last or last > MOST_FRAMES:
+        raise UsageError(f"'{text}' is not a range of frames.", f"Write 7 or 1-48; the last can be {MOST_FRAMES}.")
+    return tuple(range(first, last + 1))

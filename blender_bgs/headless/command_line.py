@@ -1,10 +1,13 @@
 """The `bgs` command without a window: `blender --command bgs segment SCENE.ply -o OUT.blend`.
 
-`python -m blender_bgs` does the same with the bpy wheel. Exit codes are the engine's: 0 done, 2 usage, 3 bad input,
-4 environment, 5 memory, 130 cancelled.
+`python -m blender_bgs` does the same with the bpy wheel. Exit codes are the engine's: 0 done, 1 a bug, 2 usage, 3 bad
+input, 4 environment, 5 memory, 130 cancelled.
 """
 
 import argparse
+import io
+import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +18,7 @@ from bgs_engine.core.printable import printable
 
 from ..engine.blocking import complain
 from ..engine.segment_config import SegmentConfig
-from . import commands
+from . import commands, exporting, rendering
 
 _handle: object | None = None
 # Functions that add the commands of other folders to the parser. `registration` fills the list.
@@ -58,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
         subparser.add_argument("--engine", default="", help="Python with the engine; default: as the preferences say")
         add_up(subparser)
 
+    def add_splat(subparser: argparse.ArgumentParser) -> None:
+        name = "only the splat of this name; may be repeated; default: all splats of the .blend"
+        subparser.add_argument("--splat", action="append", metavar="NAME", help=name)
+
     def add_up(subparser: argparse.ArgumentParser) -> None:
         subparser.add_argument(
             "--up", default="NEG_Y", choices=("NEG_Y", "Z", "Y"), help="axis of the file that points up"
@@ -86,20 +93,26 @@ def parser() -> argparse.ArgumentParser:
     subparser.add_argument("-o", "--output", type=Path, required=True)
     subparser.add_argument("--level", type=int, default=1)
     subparser.add_argument("--label", type=int, action="append", help="only this label; may be repeated")
+    add_splat(subparser)
     add_up(subparser)
-    subparser = add("export", commands.export, "write one PLY file, or one per label")
+    subparser = add("export", exporting.export, "write the splats as PLY files, as one sees them")
     subparser.add_argument("scene", type=Path, help="a .blend, run folder or PLY with codes")
-    subparser.add_argument("-o", "--output", type=Path, required=True, help="a .ply, or with --level a folder")
+    place = "a .ply for all splats together, or a folder for one file per splat or label"
+    subparser.add_argument("-o", "--output", type=Path, required=True, help=place)
     subparser.add_argument("--level", type=int, help="one file per label of this level")
     subparser.add_argument("--label", type=int, action="append", help="only this label; may be repeated")
     subparser.add_argument("--plain", action="store_true", help="the 62-float PLY layout, no extra properties")
+    untouched = "all Gaussians where the source file had them: no moved or deleted object counts"
+    subparser.add_argument("--as-imported", action="store_true", help=untouched)
+    add_splat(subparser)
     add_up(subparser)
-    subparser = add("render", commands.render, "render a picture with Cycles")
+    subparser = add("render", rendering.render, "render a picture with Cycles")
     subparser.add_argument("scene", type=Path, help="a .blend, run folder or PLY")
     subparser.add_argument("-o", "--output", type=Path, required=True, help="the .png to write")
     subparser.add_argument("--level", type=int, help="show labels of this level; default: the colours")
     subparser.add_argument("--size", default="640x480")
     subparser.add_argument("--samples", type=int, default=16)
+    add_splat(subparser)
     add_up(subparser)
     for extend in extra_commands:
         extend(add)
@@ -112,13 +125,23 @@ def main(arguments: Sequence[str]) -> int:
         options = parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has already printed the help or the error
         return int(stop.code or 0)
+    for stream in (sys.stdout, sys.stderr):  # a file name may hold what a terminal's encoding lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         options.function(options)
     except BgsError as error:
         complain(str(error))
         return int(error.exit_code)
+    except MemoryError:
+        complain("Memory ran out. Close other programs, or use a smaller splat.")
+        return int(ExitCode.OUT_OF_MEMORY)
     except KeyboardInterrupt:
         return int(ExitCode.CANCELLED)
+    except Exception:
+        traceback.print_exc()
+        complain("This is a bug. Report what is printed above.")
+        return int(ExitCode.BUG)
     return int(ExitCode.DONE)
 
 

@@ -15,7 +15,8 @@ from bgs_engine.core.cameras import Camera, look_at
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.io.exr import write_exr
-from bgs_engine.output.frames import FramesConfig, Stage, load_part, moved, render_shot
+from bgs_engine.output.frames import FramesConfig, Stage, load_part, mask_names, moved, render_shot
+from bgs_engine.output.shot import ShotLabel
 from bgs_engine.raster import reference
 from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.cpu.view import ViewBuilder
@@ -220,3 +221,11 @@ def test_exr_of_a_shot(part: Path) -> None:
     assert (depth[alpha > 0.55] < 5).all()  # half the light is caught where depth is given
     both = layers["Splats.Mask Left_side.X"] + layers["Splats.Mask Right.X"]
     assert np.abs(both.astype(np.float32) - alpha).max() < 2e-3  # half floats
+
+
+def test_masks_of_like_names_get_a_folder_each() -> None:
+    """Names that are one on Windows and macOS, and names that those systems do not take."""
+    names = ["Chair", "chair", "a.b", "a/b", "", "CON", "Chair"]
+    labels = [ShotLabel(number, name, (0.0, 0.0, 0.0)) for number, name in enumerate(names)]
+    found = mask_names(labels)
+    assert found == ["Chair", "chair (2)", "a_b", "a_b (2)", "4", "CON_", "Chair (3)"]

@@ -33,7 +33,7 @@ def reopened(coded, tmp_path):
 def test_the_whole_behind_its_objects_is_exported_as_it_came(reopened, tmp_path) -> None:
     _, source, _, _ = reopened
     bpy.context.view_layer.objects.active = None
-    bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="WHOLE")
+    bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what="SOURCE")
     assert (tmp_path / "out.ply").read_bytes() == source.read_bytes()
 
 

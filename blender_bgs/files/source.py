@@ -1,0 +1,73 @@
+"""Tells whether a PLY file still has the Gaussians that a cloud was imported from."""
+
+import hashlib
+
+import numpy as np
+from bgs_engine.core.errors import InputError
+from bgs_engine.core.input_files import is_file
+from bgs_engine.io.ply import SplatPly, read_ply
+from bgs_engine.io.run_folder import positions_sha256
+
+from ..cloud import point_clouds
+from ..cloud.typed import SplatObject
+from ..logic.attributes import POSITION, RAW_POSITION, ROW, clean_position
+
+
+def is_source(obj: SplatObject, ply: SplatPly) -> bool:
+    """Whether `bgs_row` of the cloud's points are rows of this PLY: same Gaussians, same order.
+
+    A cloud of an older version has no mark. Its points must then lie where the rows of the file are.
+
+    Raises:
+        InputError: the file can no longer be read.
+    """
+    rows = point_clouds.get_column(obj.data, ROW)
+    if rows is None or not len(rows) or rows.min() < 0 or rows.max() >= ply.count:
+        return False
+    if obj.bgs.source_mark:
+        return positions_sha256(ply) == obj.bgs.source_mark
+    return lies_at(obj, ply, rows)
+
+
+def lies_at(obj: SplatObject, ply: SplatPly, rows: np.ndarray) -> bool:
+    """Whether every point lies where its row of the PLY does. `rows` are row numbers, int [N]."""
+    there = ply.columns(("x", "y", "z"))[rows]
+    return np.array_equal(there, _raw_positions(obj), equal_nan=True)
+
+
+def why_not_source(obj: SplatObject) -> str:
+    """Why the engine cannot read the cloud's source file instead of its points: a part of a sentence, or ""."""
+    path = obj.bgs.source_file
+    rows = point_clouds.get_column(obj.data, ROW)
+    if path is None:
+        return "it has no source file"
+    if not is_file(path):
+        return f"{path.name} is not where it was imported from"
+    if rows is None or not len(rows) or rows.min() < 0 or len(np.unique(rows)) != len(rows):
+        return "its points are not the rows of a file"
+    try:
+        same = is_source(obj, read_ply(path))
+    except InputError:
+        same = False  # it is no splat any more
+    return "" if same else f"{path.name} has changed since the import"
+
+
+def are_as_imported(obj: SplatObject, rows: np.ndarray) -> bool:
+    """Whether structured PLY rows of the cloud are all rows of its file, in place and order.
+
+    Always true for a cloud of an older version, which has no mark.
+    """
+    if not obj.bgs.source_mark:
+        return True
+    positions = np.stack([rows[name] for name in "xyz"], axis=1).astype("<f8")
+    return hashlib.sha256(positions.tobytes()).hexdigest() == obj.bgs.source_mark
+
+
+def _raw_positions(obj: SplatObject) -> np.ndarray:
+    """Positions as the file had them, float32 [N, 3], with values that are not finite."""
+    position = point_clouds.need_column(obj.data, POSITION)
+    raw = point_clouds.get_column(obj.data, RAW_POSITION)
+    if raw is None:
+        return position
+    edited = (clean_position(raw) != position).any(1, keepdims=True)
+    return np.where(edited, position, raw)

@@ -1,0 +1,122 @@
+"""The headless command `export`: whole splats or labels as PLY files."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from bgs_engine.core.errors import UsageError
+from bgs_engine.core.file_names import safe_names
+
+from ..cloud import code_tables
+from ..cloud.properties import BGS_Label
+from ..cloud.typed import SplatObject
+from ..engine.blocking import say
+from ..files.blend_file import check_folder, check_output, refuse_inputs
+from ..files.exporter import (
+    WITHOUT_CODES,
+    ExportConfig,
+    codes_clash,
+    export_wholes,
+    imported_rows,
+    seen_rows,
+    write_rows,
+)
+from ..files.seen import pieces_of
+from ..interface.operator_base import counted
+from .splats import labelled, open_splats, read_files
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write splats as one sees them: all in one PLY, one PLY each, or with `--level` one PLY for each label.
+
+    Raises:
+        UsageError: the splats or labels do not exist, the output is a file that is read, or the options do not fit.
+        InputError: the scene cannot be read, or the output cannot be written.
+    """
+    if options.label and options.level is None:
+        raise UsageError("--label needs --level.", "Add the level of these labels.")
+    one_file = options.output.suffix.lower() == ".ply"
+    if one_file and options.level is not None:
+        raise UsageError("With --level the output is a folder.", "Give a folder with -o.")
+    wholes = open_splats(options)
+    config = ExportConfig(plain=options.plain, codes=not options.plain)
+    if options.level is not None:
+        _export_labels(labelled(wholes, options.level, options.label), config, options)
+        return
+    there = wholes if options.as_imported else _with_gaussians(wholes)
+    inputs = read_files(options, wholes)
+    if one_file:
+        check_output(options.output, inputs, ".ply")
+        count = export_wholes(there, options.output, config, options.as_imported)
+        say(f"{count:,} Gaussians" + (WITHOUT_CODES if config.codes and codes_clash(there) else ""))
+        return
+    check_folder(options.output)
+    files = [options.output / f"{name}.ply" for name in safe_names([obj.name for obj in there])]
+    for file in files:
+        refuse_inputs(file, inputs)
+    for obj, file in zip(there, files, strict=True):
+        say(f"{export_wholes([obj], file, config, options.as_imported):,} Gaussians in {file}")
+
+
+def _with_gaussians(wholes: Sequence[SplatObject]) -> list[SplatObject]:
+    """The splats of which something is left. The others are named.
+
+    Raises:
+        UsageError: nothing is left of any.
+    """
+    there = [obj for obj in wholes if pieces_of(obj)]
+    gone = ", ".join(obj.name for obj in wholes if obj not in there)
+    if not there:
+        raise UsageError(f"All label objects of {gone} were deleted: nothing is left.", "Add --as-imported.")
+    if gone:
+        say(f"left out, because all label objects were deleted: {gone}")
+    return there
+
+
+def _export_labels(wholes: Sequence[SplatObject], config: ExportConfig, options: argparse.Namespace) -> None:
+    there = wholes if options.as_imported else _with_gaussians(wholes)
+    inputs = read_files(options, wholes)
+    check_folder(options.output)
+    folders = [options.output]
+    if len(there) > 1:
+        folders = [options.output / name for name in safe_names([obj.name for obj in there])]
+    files = 0
+    for obj, folder in zip(there, folders, strict=True):
+        files += _labels_of(obj, folder, config, options, inputs)
+    say(f"{counted(files, 'file')} in {options.output}")
+
+
+def _labels_of(
+    obj: SplatObject, folder: Path, config: ExportConfig, options: argparse.Namespace, inputs: Sequence[Path]
+) -> int:
+    """Write one file for each label of one splat. Returns their number."""
+    chosen = _chosen_labels(obj, options.level, options.label)
+    made = (imported_rows if options.as_imported else seen_rows)(obj, config)
+    codes = made.codes
+    if codes is None:
+        raise UsageError(f"{obj.name} has lost its codes.", "Segment it again.")
+    of_row = code_tables.bit_layout_of(obj).labels(codes, options.level)
+    order = np.argsort(of_row, kind="stable")
+    starts, ends = (np.searchsorted(of_row[order], [row.label for row in chosen], side) for side in ("left", "right"))
+    there = [(row, order[a:b]) for row, a, b in zip(chosen, starts, ends, strict=True) if b > a]
+    gone = [row.name for row, a, b in zip(chosen, starts, ends, strict=True) if b == a]
+    if gone and (options.label or not there):
+        raise UsageError(f"The objects of {', '.join(gone)} were deleted.", "Add --as-imported, or choose others.")
+    if gone:
+        say(f"left out, because their objects were deleted: {', '.join(gone)}")
+    files = [folder / f"{name}.ply" for name in safe_names([row.name for row, _ in there])]
+    for file in files:
+        refuse_inputs(file, inputs)
+    for (_, rows), file in zip(there, files, strict=True):
+        write_rows([made.rows[rows]], [obj], file, config)
+    return len(there)
+
+
+def _chosen_labels(obj: SplatObject, level: int, labels: Sequence[int] | None) -> list[BGS_Label]:
+    rows = [row for row in obj.bgs.labels if row.level == level]
+    known = {row.label for row in rows}
+    missing = [label for label in labels or () if label not in known]
+    if missing:
+        raise UsageError(f"Level {level} has no label {missing[0]}.", "labels.json in the run folder lists them.")
+    return [row for row in rows if not labels or row.label in labels]

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bgs_engine.core.errors import UsageError
+from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 
-from ..cloud import code_tables, point_clouds
+from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.typed import SplatObject
 from ..logic.attributes import CODE, ROW, PlyLayout, rows_from
 from ..logic.label_tree import Key
-from ..logic.transforms import change_since_import, transform_rows
+from ..logic.transforms import change_since_import, is_flat, transform_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class ExportConfig:
     plain: bool = False  # use the 62-float PLY layout of the first 3DGS release, without other properties and codes
     codes: bool = True  # append seg_0..seg_3 if the cloud has codes and its PLY layout has none
     only: frozenset[Key] = frozenset()  # export only these (level, label); empty means all
-    transforms: bool = True  # bake the object's transform since import
+    transforms: bool = True  # bake the object's transform since import; else write the space of the source file
 
 
 def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None = None) -> np.ndarray:
@@ -31,7 +31,9 @@ def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None 
 
     Raises:
         UsageError: `config.only` names labels, but the cloud has none.
+        InputError: the shapes cannot follow an edit of the points, or the object is scaled to nothing.
     """
+    shapes.make_true(obj)
     cloud = obj.data
     layout = layout or obj.bgs.ply_layout
     if config.codes and cloud.attributes.get(CODE):
@@ -47,8 +49,15 @@ def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None 
         rows, numbers = rows[keep], None if numbers is None else numbers[keep]
     if numbers is not None and (np.diff(numbers) < 0).any():
         rows = rows[np.argsort(numbers, kind="stable")]
-    change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
-    return rows if change is None or not config.transforms else transform_rows(rows, change)
+    if config.transforms:
+        change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
+    else:
+        change = change_since_import(np.eye(4), shapes.local_of(obj))
+    if change is None:
+        return rows
+    if is_flat(change):
+        raise InputError(f"{obj.name} is scaled to nothing in a direction.", "Give it a scale that is not 0.")
+    return transform_rows(rows, change)
 
 
 def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:

@@ -16,7 +16,7 @@ from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
 from bpy.app.handlers import persistent
 
-from ..cloud import code_tables, point_clouds
+from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
@@ -125,7 +125,8 @@ def _codes_for(obj: SplatObject, run: Run) -> np.ndarray:
 
 def _table(obj: SplatObject, run: Run, codes: np.ndarray) -> LabelTable:
     """The label table of the changed codes. Positions and colours come from the cloud's attributes."""
-    rows, position, base = (point_clouds.need_column(obj.data, name) for name in (at.ROW, at.POSITION, at.BASE))
+    rows, base = (point_clouds.need_column(obj.data, name) for name in (at.ROW, at.BASE))
+    position = shapes.positions_in_file(obj)
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
     confidence = confidence_in(run.folder, len(codes))

@@ -51,7 +51,7 @@ def local_of(obj: SplatObject) -> np.ndarray:
 
 def _set_local(obj: SplatObject, matrix: np.ndarray) -> None:
     for one in bpy.data.objects:
-        if one.data == obj.data:
+        if point_clouds.is_splat(one) and one.data == obj.data:
             one.bgs.local_matrix = matrix.ravel().tolist()
 
 

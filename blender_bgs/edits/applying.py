@@ -1,3 +1,5 @@
+# mypy: disable-error-code="attr-defined"
+# (The stubs of Blender 5.2 do not know that an override is a context.)
 """Applies the transforms of splat objects to their Gaussians."""
 
 from collections.abc import Sequence

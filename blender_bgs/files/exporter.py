@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from bgs_engine.core.codes import CODE_BYTE_NAMES
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
@@ -63,6 +64,8 @@ def splat_rows(obj: SplatObject, config: ExportConfig, layout: PlyLayout | None 
 def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
     """Write the objects to one PLY in the first object's PLY layout. Returns the number of Gaussians.
 
+    The layout gets as many spherical harmonics as any of the objects has, and codes if any has them.
+
     Raises:
         UsageError: there are no splats, or the chosen labels have no Gaussians.
         InputError: the file cannot be written.
@@ -71,8 +74,8 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
     if not splats:
         raise UsageError("No splat is selected.", "Select the splat objects to export.")
     parts = [splat_rows(obj, config) for obj in splats]
-    dtype = plain_dtype() if config.plain else parts[0].dtype
     layout = splats[0].bgs.ply_layout
+    dtype = plain_dtype() if config.plain else _widest([rows.dtype for rows in parts])
     count = sum(map(len, parts))
     if not count:
         raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")
@@ -85,3 +88,13 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
 
     write_ply(Path(path), dtype, chunks(), count, () if config.plain else layout.comments)
     return count
+
+
+def _widest(dtypes: Sequence[np.dtype]) -> np.dtype:
+    """The type of the first rows, with what other rows have of spherical harmonics and codes."""
+    layouts = [PlyLayout(tuple((name, dtype[name].str) for name in dtype.names or ())) for dtype in dtypes]
+    first, rest = layouts[0], max(layout.rest for layout in layouts)
+    if first.rest < rest:
+        first = first.with_rest(rest)
+    coded = any(CODE_BYTE_NAMES[0] in (dtype.names or ()) for dtype in dtypes)
+    return (first.with_codes() if coded else first).dtype

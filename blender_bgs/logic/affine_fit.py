@@ -198,9 +198,7 @@ def _fixed(matrix: np.ndarray, before: np.ndarray, rows: np.ndarray) -> np.ndarr
     return agrees(matrix, points, points)
 
 
-def _candidates(
-    before: np.ndarray, after: np.ndarray, start: int, hints: Hints
-) -> Iterator[tuple[int, Move | None]]:
+def _candidates(before: np.ndarray, after: np.ndarray, start: int, hints: Hints) -> Iterator[tuple[int, Move | None]]:
     """Moves that explain the points from `start` on, each with the end of what it explains."""
     for move in hints.moves:
         stop = _end_of(move.matrix, before, after, start)

@@ -173,12 +173,13 @@ def separate_codes(codes: np.ndarray, others: np.ndarray, layout: BitLayout) -> 
         UsageError: there are not enough free labels.
     """
     shift = layout.total - layout.bits_to(1)
-    taken = set(np.unique(layout.labels(others, 1)).tolist())
+    theirs = set(np.unique(layout.labels(others, 1)).tolist())
     mine, inverse = np.unique(layout.labels(codes, 1), return_inverse=True)
-    wanted = np.empty(len(mine), np.uint32)
+    taken, wanted = theirs | set(mine.tolist()), mine.copy()
     for place, label in enumerate(mine.tolist()):
-        wanted[place] = free_label(taken, 0, layout, 1) if label in taken else label
-        taken.add(int(wanted[place]))
+        if label in theirs:
+            wanted[place] = free_label(taken, 0, layout, 1)
+            taken.add(int(wanted[place]))
     finer = codes.view(np.uint32) & np.uint32((1 << shift) - 1)
     return ((wanted[inverse.reshape(-1)] << np.uint32(shift)) | finer).view(np.int32)
 

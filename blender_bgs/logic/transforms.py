@@ -102,7 +102,8 @@ class Change:
         if self.even is not None:
             same_size = abs(self.even - 1) <= IDENTITY_TOLERANCE
             turned = _differs(self.rotation)
-            new = multiply_quaternions(matrix_quaternion(self.rotation), quats) if turned else None
+            with np.errstate(invalid="ignore"):  # quaternions that are not finite
+                new = multiply_quaternions(matrix_quaternion(self.rotation), quats) if turned else None
             return None if same_size else logs + np.log(self.even), new
         new_logs, new_quats = np.empty((len(logs), 3), np.float32), np.empty((len(quats), 4), np.float32)
         for start in range(0, len(logs), CHUNK):

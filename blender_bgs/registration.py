@@ -6,6 +6,8 @@ import bpy
 
 from . import preferences
 from .cloud import appearance, code_tables, labels, properties
+from .edits import handlers as edit_handlers
+from .edits import operators as edit_operators
 from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import settings as segment_settings
@@ -37,6 +39,7 @@ CLASSES = (
     *file_operators.CLASSES,
     *label_operators.CLASSES,
     *part_operators.CLASSES,
+    *edit_operators.CLASSES,
     *pick.CLASSES,
     *frame_operators.CLASSES,
     *menu.CLASSES,
@@ -66,6 +69,7 @@ def register() -> None:
     )
     file_operators.add_menus()
     menu.add_menus()
+    edit_handlers.start()  # before the drawing, so that it hears of shapes that followed
     handlers.start()
     save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
@@ -78,6 +82,7 @@ def unregister() -> None:
     command_line.remove_command()
     save_to_run.stop()
     handlers.stop()
+    edit_handlers.stop()
     menu.remove_menus()
     file_operators.remove_menus()
     properties.hooks = properties.Hooks()

@@ -64,6 +64,12 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
     point_clouds.set_column(cloud, at.Column(at.COLOR, "FLOAT_COLOR", colors))
 
 
+def refresh_radii(obj: SplatObject) -> None:
+    """Update the same attributes after scales changed, or after points were added."""
+    obj.data["bgs_radii"] = False
+    refresh_one(obj, (obj.bgs.whole or obj).bgs)
+
+
 def _linear(srgb: np.ndarray) -> np.ndarray:
     """Scene-linear values, float32, of sRGB values 0..1."""
     return _LINEAR[(srgb * 1023 + 0.5).astype(np.uint16)]

@@ -39,6 +39,14 @@ def attach(obj: SplatObject, scene: SplatScene | None = None) -> None:
     _set_inputs(modifier, {"Frame Center": center, "Frame Size": size})
 
 
+def fit_frame(obj: SplatObject) -> None:
+    """Fit the frame in the viewport to the splat's core again, after its points moved."""
+    modifier = obj.modifiers.get(MODIFIER)
+    if modifier is not None and modifier.type == "NODES" and modifier.node_group is not None:
+        center, size = _core(obj)
+        _set_inputs(modifier, {"Frame Center": center, "Frame Size": size})
+
+
 def _core(obj: SplatObject) -> tuple[list[float], list[float]]:
     positions, base = point_clouds.get_column(obj.data, POSITION), point_clouds.get_column(obj.data, BASE)
     if positions is None or base is None or not len(positions):

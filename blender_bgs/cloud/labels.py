@@ -124,8 +124,8 @@ def copy_codes_to_part(whole: SplatObject, part: SplatObject) -> None:
     points = selection.points_in_whole(rows, part)
     if points is None or codes is None:
         return
-    new = codes[points]
     before = point_clouds.get_column(part.data, at.CODE)
+    new = codes[points] if before is None else np.where(points >= 0, codes[points], before)
     if before is None or not np.array_equal(new, before):
         with without_updates():
             part.bgs.level_bits, part.bgs.levels = whole.bgs.level_bits, whole.bgs.levels

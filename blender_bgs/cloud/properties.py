@@ -120,6 +120,10 @@ class BGS_Splat(bpy.types.PropertyGroup):
     run_changed: bpy.props.BoolProperty()  # labels changed since the run folder was read or written
     layout: bpy.props.StringProperty()
     import_matrix: bpy.props.FloatVectorProperty(size=16)
+    # From the space of the source file to that of the points, [4, 4] row by row. Apply changes it, see `shapes`.
+    local_matrix: bpy.props.FloatVectorProperty(size=16, default=np.eye(4).ravel().tolist())
+    source: bpy.props.IntProperty()  # the number of the import, see `added_points`
+    checked_points: bpy.props.IntProperty()  # the number of points when their rows and sources were last checked
     up_axis: bpy.props.EnumProperty(
         name="Up",
         description="Which axis of the file points up",

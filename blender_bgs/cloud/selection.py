@@ -30,19 +30,22 @@ class SelectionReader:
         if not chosen.any():
             return own
         points = points_in_whole(rows, obj)
-        return own if points is None else own | chosen[points]
+        return own if points is None else own | (chosen[points] & (points >= 0))
 
 
 def points_in_whole(rows: np.ndarray | None, part: SplatObject) -> np.ndarray | None:
     """The index in the whole cloud of each point of a label object, int [N].
 
     `rows` is the attribute `bgs_row` of the whole cloud, int [M]. It returns None if either object lacks `bgs_row`.
+    A point that is not in the whole cloud, because it was joined into the label object, has index -1.
     """
     own = point_clouds.get_column(part.data, at.ROW)
     if own is None or rows is None or not len(rows):
         return None
-    points = own if _is_complete(rows) and own.max(initial=0) < len(rows) else np.searchsorted(rows, own)
-    return points.clip(0, len(rows) - 1)
+    if _is_complete(rows) and own.max(initial=0) < len(rows):
+        return own
+    points = np.searchsorted(rows, own).clip(0, len(rows) - 1)
+    return np.where(rows[points] == own, points, -1)
 
 
 def _is_complete(rows: np.ndarray) -> bool:

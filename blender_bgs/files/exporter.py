@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from bgs_engine.core.errors import UsageError
+from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import is_run_folder
 
-from ..cloud import code_tables, point_clouds
+from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.typed import SplatObject
 from ..logic.attributes import CODE, ROW, rows_from
 from ..logic.joined_rows import joined_dtype
 from ..logic.label_tree import Key
-from ..logic.transforms import change_since_import, moved_origin, transform_rows
+from ..logic.transforms import change_since_import, is_flat, moved_origin, transform_rows
 from . import source
 from .seen import pieces_of
 
@@ -29,7 +29,7 @@ class ExportConfig:
     plain: bool = False  # use the 62-float PLY layout of the first 3DGS release, without other properties and codes
     codes: bool = True  # append seg_0..seg_3 if the cloud has codes and its PLY layout has none
     only: frozenset[Key] = frozenset()  # export only these (level, label); empty means all
-    transforms: bool = True  # bake the object's transform since import
+    transforms: bool = True  # bake the object's transform since import; else write the space of the source file
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def object_rows(obj: SplatObject, config: ExportConfig) -> SplatRows:
 
     Raises:
         UsageError: `config.only` names labels, but the cloud has none.
+        InputError: the shapes cannot follow an edit of the points, or the object is scaled to nothing.
     """
     return _rows_of(obj, config, None).in_source_order()
 
@@ -107,6 +108,8 @@ def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
     """Write the objects to one PLY, each object as it is. Returns the number of Gaussians.
+
+    The layout gets as many spherical harmonics as any of the objects has, and codes if any has them.
 
     Raises:
         UsageError: there are no splats, or the chosen labels have no Gaussians.
@@ -176,6 +179,7 @@ def codes_clash(objects: Sequence[SplatObject]) -> bool:
 
 def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) -> SplatRows:
     """The rows of the chosen points, bool [N] or None for all, in the order of the points."""
+    shapes.make_true(obj)
     cloud, layout = obj.data, obj.bgs.ply_layout
     if config.codes and cloud.attributes.get(CODE):
         layout = layout.with_codes()
@@ -189,7 +193,12 @@ def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) 
         points = wanted[table.inverse] if points is None else points & wanted[table.inverse]
     if points is not None:
         made = made.taken(points)
-    change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
-    if change is None or not config.transforms:
+    if config.transforms:
+        change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
+    else:
+        change = change_since_import(np.eye(4), shapes.local_of(obj))
+    if change is None:
         return made
+    if is_flat(change):
+        raise InputError(f"{obj.name} is scaled to nothing in a direction.", "Give it a scale that is not 0.")
     return replace(made, rows=transform_rows(made.rows, moved_origin(change, layout.offset)))

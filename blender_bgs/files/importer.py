@@ -14,7 +14,7 @@ from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run, positions_sha256
 from mathutils import Matrix
 
-from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds
+from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds, shapes
 from ..cloud.material import show_colors_as_captured, splat_material
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject, SplatScene
@@ -67,6 +67,7 @@ def import_splat(
     try:
         for column in columns_of(ply):
             point_clouds.set_column(cloud, point_clouds.native_column(column))
+        shapes.start(obj)
         _describe(obj, ply_path, PlyLayout.of(ply), config)
         obj.bgs.source_mark = positions_sha256(ply)
         codes = run.codes if run else point_clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
@@ -108,7 +109,9 @@ def apply_up_axis(obj: SplatObject) -> None:
     """Apply a changed up axis to a cloud and its label objects. They keep their transforms since import."""
     new = up_matrix(obj.bgs.up_axis)
     for one in (obj, *code_tables.parts_of(obj)):
-        world = point_clouds.world_of(one) @ np.linalg.inv(one.bgs.imported_at) @ new
+        local = shapes.local_of(one)  # Apply may have changed the space of the points
+        file_to_world = point_clouds.world_of(one) @ local @ np.linalg.inv(one.bgs.imported_at) @ new
+        world = file_to_world @ np.linalg.inv(local)
         one.matrix_world = Matrix(world.tolist())
         one.bgs.import_matrix = new.ravel().tolist()
 

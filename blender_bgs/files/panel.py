@@ -2,9 +2,10 @@
 
 import bpy
 
+from ..cloud import shapes
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context
-from ..interface.sidebar import SidebarPanel
+from ..interface.sidebar import SidebarPanel, wrapped_text
 
 
 class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
@@ -24,6 +25,10 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
         column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
         column.label(text=f"{len(obj.data.points):,} Gaussians")
         column.prop(obj.bgs, "up_axis")
+        for problem in shapes.problems_of(obj):
+            box = column.box()
+            wrapped_text(box, problem, context, icon="ERROR", alert=True)
+            box.operator("bgs.keep_shapes")
         if obj.bgs.level_bits:
             # Two columns: the sidebar is too narrow for four words side by side.
             modes = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)

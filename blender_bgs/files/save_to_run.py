@@ -18,7 +18,7 @@ from bgs_engine.io.run_folder import Run, is_run_folder, open_run, run_id_of, sa
 from bgs_engine.io.run_update import finish_update
 from bpy.app.handlers import persistent
 
-from ..cloud import code_tables, point_clouds
+from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
@@ -172,7 +172,8 @@ def _rows_in(obj: SplatObject, run: Run) -> np.ndarray:
 
 def _table(obj: SplatObject, run: Run, rows: np.ndarray, codes: np.ndarray) -> LabelTable:
     """The label table of the changed codes. Positions and colours come from the cloud's attributes."""
-    position, base = (point_clouds.need_column(obj.data, name) for name in (at.POSITION, at.BASE))
+    base = point_clouds.need_column(obj.data, at.BASE)
+    position = shapes.positions_in_file(obj)
     means, colors = np.full((len(codes), 3), np.nan, np.float32), np.full((len(codes), 3), 0.5, np.float32)
     means[rows], colors[rows] = position, base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
     confidence = read_extras(run).confidence

@@ -16,7 +16,7 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 
-from ..cloud import appearance, code_tables, point_clouds
+from ..cloud import appearance, code_tables, point_clouds, shapes
 from ..cloud.typed import SplatObject, SplatScene
 from ..engine import segmenting
 from ..engine.job import Job
@@ -101,7 +101,12 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
 
 
 def write_part(obj: SplatObject, path: Path) -> str:
-    """Write the visible Gaussians of one object in its own space. Returns the file's name, or "" if all are hidden."""
+    """Write the visible Gaussians of one object in its own space. Returns the file's name, or "" if all are hidden.
+
+    Raises:
+        InputError: the shapes cannot follow an edit of the points.
+    """
+    shapes.make_true(obj)
     layout = obj.bgs.ply_layout.in_object_space()
     if obj.data.attributes.get(CODE):
         layout = layout.with_codes()

@@ -26,6 +26,7 @@ MENU = (
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.reassign", "bgs.save_run"),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),
+    ("bgs.apply_transform", "bgs.keep_shapes"),
 )
 
 

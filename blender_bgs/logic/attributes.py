@@ -15,6 +15,8 @@ from bgs_engine.io.gaussians import logit, sigmoid
 from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
 from bgs_engine.io.run_folder import codes_in
 
+from .transforms import TINY_SCALE
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -40,15 +42,15 @@ POSITION, SCALE, ROTATION, BASE = "position", "scale", "rotation", "radiance:bas
 RAW_POSITION, RAW_SCALE, RAW_ROTATION = "bgs_raw_position", "bgs_raw_scale", "bgs_raw_rotation"
 RAW_OPACITY = "bgs_raw_opacity"
 CODE, LABEL, ROW, COLOR, CONFIDENCE = "bgs_code", "bgs_label", "bgs_row", "bgs_color", "bgs_confidence"
+SHAPED_AT = "bgs_shaped_at"  # the position at which a Gaussian's shape is true; see `cloud.shapes`
+SOURCE = "bgs_source"  # the number of the import that a Gaussian came from; 0 on points that are no Gaussians
 RADIUS = "radius"
 INSTANCED = "bgs_instanced"  # 1 on the ellipsoids of a render; the material reads it
 IN_OBJECTS = "bgs_in_objects"  # on a whole cloud: the Gaussians in label objects, if only some labels have one
 SELECTED = ".selection"  # the name that Blender's point-cloud edit mode uses, so Blender's own tools set it too
 OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,
-       CONFIDENCE, IN_OBJECTS)  # fmt: skip
+       CONFIDENCE, IN_OBJECTS, SHAPED_AT, SOURCE)  # fmt: skip
 LONGEST_NAME = 60  # bytes; Blender cuts attribute names at 63
-
-TINY_SCALE = 1e-6  # scene units; replaces a scale that is not finite, so that nothing divides by zero
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,13 @@ class PlyLayout:
         """Spherical-harmonics coefficients above the constant one: 0, 3, 8 or 15."""
         return sum(name.startswith("f_rest_") for name, _ in self.properties) // 3
 
+    def with_rest(self, rest: int) -> "PlyLayout":
+        """The same PLY layout with `rest` spherical-harmonics coefficients above the constant one for each channel."""
+        kept = [(n, t) for n, t in self.properties if not n.startswith("f_rest_")]
+        place = 1 + max((i for i, (n, _) in enumerate(kept) if n.startswith("f_dc_")), default=len(kept) - 1)
+        kept[place:place] = [(f"f_rest_{i}", "<f4") for i in range(3 * rest)]
+        return PlyLayout(tuple(kept), self.comments)
+
     def with_codes(self) -> "PlyLayout":
         """The same PLY layout with seg_0..seg_3 at its end, unless it has codes already."""
         names = {name for name, _ in self.properties}
@@ -135,7 +144,7 @@ def columns_of(ply: SplatPly) -> Iterator[Column]:
         # Channel-major in the file: coefficient k of red, green, blue is at k, rest + k, 2 rest + k.
         block = ply.columns([f"f_rest_{i}" for i in range(3 * rest)])
         for k in range(rest):
-            yield Column(f"radiance:sh_{k}", "FLOAT_VECTOR", np.ascontiguousarray(block[:, k::rest]))
+            yield Column(harmonic(k), "FLOAT_VECTOR", np.ascontiguousarray(block[:, k::rest]))
         del block
     yield from _extra_columns(ply)
     yield Column(ROW, "INT", np.arange(ply.count, dtype=np.int32))
@@ -163,6 +172,11 @@ def _extra_columns(ply: SplatPly) -> Iterator[Column]:
             continue
         data_type, values = pack_scalar(ply.column(name))
         yield Column(extra_name(name, index), data_type, values)
+
+
+def harmonic(k: int) -> str:
+    """The name of the attribute of spherical-harmonics coefficient k above the constant one, counted from 0."""
+    return f"radiance:sh_{k}"
 
 
 def is_standard(name: str) -> bool:
@@ -243,18 +257,17 @@ def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
         if values is not None:
             standard.update({name: values.reshape(count, -1)[:, k] for k, name in enumerate(names)})
 
-    position, scale, rotation, base = get(POSITION), get(SCALE), get(ROTATION), get(BASE)
+    position, base = get(POSITION), get(BASE)
     spread(("x", "y", "z"), _file_positions(get, layout, position))
-    spread(("scale_0", "scale_1", "scale_2"), _restored(scale, get(RAW_SCALE), activate_scale, _log))
-    spread(("rot_0", "rot_1", "rot_2", "rot_3"),
-           _restored(rotation, get(RAW_ROTATION), activate_rotation, lambda v: v))  # fmt: skip
+    spread(("scale_0", "scale_1", "scale_2"), raw_scale(get))
+    spread(("rot_0", "rot_1", "rot_2", "rot_3"), raw_rotation(get))
     if base is not None:
         spread(("f_dc_0", "f_dc_1", "f_dc_2"), base[:, :3])
         spread(("opacity",), _restored(base[:, 3], get(RAW_OPACITY), sigmoid, logit))
     rest = layout.rest
     for k in range(rest):
         names = tuple(f"f_rest_{k + channel * rest}" for channel in range(3))
-        spread(names, get(f"radiance:sh_{k}"))
+        spread(names, get(harmonic(k)))
     codes = get(CODE)
     for index, (name, _) in enumerate(layout.properties):
         dtype = out.dtype[name]
@@ -293,6 +306,16 @@ def _file_positions(get: Getter, layout: PlyLayout, position: np.ndarray | None)
     with np.errstate(over="ignore", invalid="ignore"):
         same = (clean_position((own - offset).astype(np.float32)) == position).all(1, keepdims=True)
     return np.where(same, own, moved)
+
+
+def raw_scale(get: Getter) -> np.ndarray | None:
+    """Logarithmic scales [N, 3]: the file's where `scale` was not edited. None if both attributes are missing."""
+    return _restored(get(SCALE), get(RAW_SCALE), activate_scale, _log)
+
+
+def raw_rotation(get: Getter) -> np.ndarray | None:
+    """Quaternions [N, 4]: the file's where `rotation` was not edited. None if both attributes are missing."""
+    return _restored(get(ROTATION), get(RAW_ROTATION), activate_rotation, lambda v: v)
 
 
 def _restored(

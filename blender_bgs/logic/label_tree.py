@@ -166,6 +166,24 @@ def reassign(codes: np.ndarray, rows: np.ndarray, layout: BitLayout, level: int,
     return new.view(np.int32)
 
 
+def separate_codes(codes: np.ndarray, others: np.ndarray, layout: BitLayout) -> np.ndarray:
+    """New codes, int32 [N], whose labels of level 1 are not in `others`, int32 [M]. Finer bits do not change.
+
+    Raises:
+        UsageError: there are not enough free labels.
+    """
+    shift = layout.total - layout.bits_to(1)
+    theirs = set(np.unique(layout.labels(others, 1)).tolist())
+    mine, inverse = np.unique(layout.labels(codes, 1), return_inverse=True)
+    taken, wanted = theirs | set(mine.tolist()), mine.copy()
+    for place, label in enumerate(mine.tolist()):
+        if label in theirs:
+            wanted[place] = free_label(taken, 0, layout, 1)
+            taken.add(int(wanted[place]))
+    finer = codes.view(np.uint32) & np.uint32((1 << shift) - 1)
+    return ((wanted[inverse.reshape(-1)] << np.uint32(shift)) | finer).view(np.int32)
+
+
 def same_label(codes: np.ndarray, layout: BitLayout, row: int, level: int) -> tuple[int, np.ndarray]:
     """The label of Gaussian `row` at `level`, and which Gaussians have the same label, bool [N]."""
     labels = layout.labels(codes, level)

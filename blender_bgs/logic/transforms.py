@@ -1,8 +1,15 @@
-"""Applies object transforms to splat rows: to positions, rotations, scales, spherical harmonics and normals."""
+"""Applies affine maps to splats: to positions, shapes (rotations and scales), spherical harmonics and normals.
+
+`Change` says what a map does to each of them. `transform_rows` applies it to PLY rows, `logic.following` to attributes.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from .harmonics import rotation_matrix
+from .principal_axes import principal_axes
+from .quaternions import matrices_quaternions, matrix_quaternion, multiply_quaternions, quaternion_matrices
 
 UP_AXES = ("NEG_Y", "Z", "Y")
 # Rotations that bring the named axis of the file to Blender's +Z; the camera's forward (+Z of a capture) becomes +Y.
@@ -11,8 +18,10 @@ _UP_ROTATIONS = {
     "Y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
     "Z": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
 }
-LARGEST_LOG = 88.0  # of a scale; its exponential still fits float32
 IDENTITY_TOLERANCE = 1e-6  # relative; rounding error of float32 object matrices that are multiplied and inverted
+FLAT = 1e-6  # a map that shrinks one direction this much more than another leaves no shape in float32
+TINY_SCALE = 1e-6  # scene units; replaces a scale that is not finite, so that nothing divides by zero
+CHUNK = 1 << 15  # rows that are computed at a time, so that the intermediate arrays stay in the processor's cache
 
 
 def up_matrix(up_axis: str) -> np.ndarray:
@@ -44,103 +53,143 @@ def moved_origin(matrix: np.ndarray, offset: tuple[float, float, float]) -> np.n
     return there @ matrix @ back
 
 
-def transform_rows(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Copies of structured splat rows with the transform `matrix` [4, 4] baked into them.
+def is_flat(matrix: np.ndarray) -> bool:
+    """Whether a map [4, 4] squeezes space into a plane, a line or a point, or is not finite. No shape can follow it."""
+    if not np.isfinite(matrix).all():
+        return True
+    singular = np.linalg.svd(np.asarray(matrix, np.float64)[:3, :3], compute_uv=False)
+    return bool(singular[2] <= FLAT * singular[0])
 
-    A rotation with uniform scale multiplies quaternions and adds to log scales. Non-uniform scale, shear and mirroring
-    use the eigenvectors of the covariance A S A^T. Spherical harmonics and normals follow the rotation nearest to A
-    (its polar part). Rows without a usable shape (a quaternion of length 0, a value that is not finite) keep it.
+
+def polar(linear: np.ndarray) -> np.ndarray:
+    """The orthogonal matrix [3, 3] nearest to a matrix [3, 3]: its rotation, or a reflection if it mirrors."""
+    u, _, vt = np.linalg.svd(linear)
+    return np.asarray(u @ vt)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an affine map does to Gaussians.
+
+    `linear` [3, 3] changes covariances to A S Aᵀ, and `rotation` [3, 3] is its polar part. `even` is the factor if the
+    map is a rotation with uniform scale, else None. Spherical harmonics and normals follow the orthogonal matrix `turn`
+    [3, 3]. It is a reflection if the map mirrors.
+    """
+
+    linear: np.ndarray
+    rotation: np.ndarray
+    even: float | None
+    turn: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, turn: np.ndarray | None = None) -> "Change":
+        """The change by a map [4, 4] that `is_flat` does not refuse. Without `turn`, colours follow the polar part."""
+        linear = np.array(matrix, np.float64)[:3, :3]
+        singular, rotation = np.linalg.svd(linear, compute_uv=False), polar(linear)
+        is_even = singular.max() - singular.min() <= 1e-6 * singular.max() and np.linalg.det(rotation) > 0
+        even = float(singular.mean()) if is_even else None
+        return cls(linear, rotation, even, rotation if turn is None else turn)
+
+    @property
+    def turns_colors(self) -> bool:
+        """Whether spherical harmonics and normals change."""
+        return _differs(self.turn)
+
+    @property
+    def keeps_shapes(self) -> bool:
+        """Whether rotations and scales stay the same: the map moves only."""
+        return self.even is not None and abs(self.even - 1) <= IDENTITY_TOLERANCE and not _differs(self.rotation)
+
+    def shapes(self, logs: np.ndarray, quats: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The logarithmic scales [N, 3] and quaternions [N, 4] after the map; None for what does not change.
+
+        A rotation with uniform scale multiplies quaternions and adds to log scales. Uneven scale, shear and mirroring
+        use the principal axes of the transformed ellipsoid. `logs` and `quats` have to be finite, `quats` not 0.
+        """
+        if self.even is not None:
+            same_size = abs(self.even - 1) <= IDENTITY_TOLERANCE
+            turned = _differs(self.rotation)
+            with np.errstate(invalid="ignore"):  # quaternions that are not finite
+                new = multiply_quaternions(matrix_quaternion(self.rotation), quats) if turned else None
+            return None if same_size else logs + np.log(self.even), new
+        new_logs, new_quats = np.empty((len(logs), 3), np.float32), np.empty((len(quats), 4), np.float32)
+        for start in range(0, len(logs), CHUNK):
+            rows = slice(start, start + CHUNK)
+            axes = quaternion_matrices(quats[rows].astype(np.float64)) * np.exp(logs[rows].astype(np.float64))[:, None]
+            lengths, directions = principal_axes(self.linear @ axes)
+            new_logs[rows] = np.log(np.maximum(lengths, np.finfo(np.float32).tiny))
+            new_quats[rows] = matrices_quaternions(directions)
+        return new_logs, new_quats
+
+    def harmonics(self, rest: int) -> np.ndarray:
+        """The matrix [rest, rest] for a channel's coefficients above the constant one; `rest` is 3, 8 or 15."""
+        return rotation_matrix(self.turn, rest + 1)[1:, 1:]
+
+
+def _differs(orthogonal: np.ndarray) -> bool:
+    """Whether a matrix [3, 3] differs from the identity by more than rounding."""
+    return bool(np.abs(orthogonal - np.eye(3)).max() > IDENTITY_TOLERANCE)
+
+
+def transform_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Positions [N, 3] after the map [4, 4], float64."""
+    matrix = np.asarray(matrix, np.float64)
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def transform_rows(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Copies of structured splat rows with the map `matrix` [4, 4] baked into them. See `Change`.
+
+    A scale or rotation that no renderer can use (not finite, or a zero quaternion) stays as it is under a rotation with
+    uniform scale. Other maps replace it by what is shown instead of it, a tiny ball.
     """
     out = rows.copy()
-    linear = np.asarray(matrix[:3, :3], np.float64)
-    points = _stack(rows, ("x", "y", "z")) @ linear.T + matrix[:3, 3]
-    _unstack(out, ("x", "y", "z"), points)
-    u, singular, vt = np.linalg.svd(linear)
-    turn = u @ vt
+    _unstack(out, ("x", "y", "z"), transform_points(_stack(rows, ("x", "y", "z")), matrix))
+    change = Change.of(matrix)
     scale_names, rot_names = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3")
-    logs, quats = _stack(rows, scale_names), _stack(rows, rot_names)
-    if singular.max() - singular.min() <= 1e-6 * singular.max() and np.linalg.det(turn) > 0:
-        if np.abs(turn - np.eye(3)).max() > IDENTITY_TOLERANCE:
-            _unstack(out, rot_names, multiply_quaternions(matrix_quaternion(turn), quats))
-        if abs(singular.mean() - 1) > IDENTITY_TOLERANCE:
-            _unstack(out, scale_names, logs + np.log(singular.mean()))
-    else:
-        usable = _usable_shapes(logs, quats)
-        logs[usable], quats[usable] = _transform_shapes(logs[usable], quats[usable], linear)
-        _unstack(out, scale_names, logs)
-        _unstack(out, rot_names, quats)
-    if np.abs(turn - np.eye(3)).max() > IDENTITY_TOLERANCE:
-        _turn_colors(rows, out, turn)
+    if not change.keeps_shapes:
+        logs, quats = _stack(rows, scale_names), _stack(rows, rot_names)
+        if change.even is None:
+            logs, quats = usable_shapes(logs, quats)
+        new_logs, new_quats = change.shapes(logs, quats)
+        if new_logs is not None:
+            _unstack(out, scale_names, new_logs)
+        if new_quats is not None:
+            _unstack(out, rot_names, new_quats)
+    if change.turns_colors:
+        _turn_colors(rows, out, change)
         normal_names = ("nx", "ny", "nz")
         if all(name in (rows.dtype.names or ()) for name in normal_names):
-            _unstack(out, normal_names, _stack(rows, normal_names) @ turn.T)
+            normals = _stack(rows, normal_names)
+            if normals.any():
+                _unstack(out, normal_names, normals @ change.turn.T)
     return out
 
 
-def _turn_colors(rows: np.ndarray, out: np.ndarray, turn: np.ndarray) -> None:
+def usable_shapes(logs: np.ndarray, quats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithmic scales [N, 3] and quaternions [N, 4] that are finite and not 0.
+
+    They replace bad values as the import does (`logic.attributes`): a tiny scale, and no rotation.
+    """
+    bad_logs = ~np.isfinite(logs) | (logs > np.log(np.finfo(np.float32).max))
+    flat = np.isneginf(logs)
+    length = np.einsum("ij,ij->i", quats, quats)
+    bad_quats = ~np.isfinite(length) | (length == 0)
+    if bad_logs.any():
+        logs = np.where(bad_logs, np.where(flat, np.log(np.finfo(np.float32).tiny), np.log(TINY_SCALE)), logs)
+    if bad_quats.any():
+        quats = np.where(bad_quats[:, None], np.array((1.0, 0.0, 0.0, 0.0)), quats)
+    return logs, quats
+
+
+def _turn_colors(rows: np.ndarray, out: np.ndarray, change: Change) -> None:
     rest = sum(name.startswith("f_rest_") for name in rows.dtype.names or ()) // 3
     if not rest:
         return
-    matrix = rotation_matrix(turn, rest + 1)[1:, 1:]
+    matrix = change.harmonics(rest)
     for channel in range(3):
         names = tuple(f"f_rest_{channel * rest + k}" for k in range(rest))
         _unstack(out, names, _stack(rows, names) @ matrix.T)
-
-
-def _usable_shapes(logs: np.ndarray, quats: np.ndarray) -> np.ndarray:
-    """Rows whose shape is a Gaussian, bool [N]. A logarithm of -inf is one: a scale of 0."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        lengths = np.linalg.norm(quats, axis=1)
-        return np.isfinite(lengths) & (lengths > 0) & (logs < LARGEST_LOG).all(1)
-
-
-def _transform_shapes(logs: np.ndarray, quats: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    axes = linear @ (quaternion_matrices(quats) * np.exp(logs)[:, None, :])
-    # The SVD of the transformed axes gives the covariance's eigenvectors without squaring the condition number.
-    u, singular, _ = np.linalg.svd(axes)
-    u[np.linalg.det(u) < 0, :, 2] *= -1
-    return np.log(np.maximum(singular, np.finfo(np.float32).tiny)), matrices_quaternions(u)
-
-
-def multiply_quaternions(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Hamilton products [N, 4] of `a` [4] with each of `b` [N, 4], (w, x, y, z): b's rotation comes first."""
-    w, x, y, z = a
-    left = np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
-    return b @ left.T
-
-
-def quaternion_matrices(quats: np.ndarray) -> np.ndarray:
-    """Rotation matrices [N, 3, 3] of quaternions [N, 4] of any length."""
-    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).T
-    return np.stack(
-        [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], 1),
-            np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], 1),
-            np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], 1),
-        ],
-        1,
-    )
-
-
-def matrix_quaternion(matrix: np.ndarray) -> np.ndarray:
-    """The unit quaternion [4], (w, x, y, z), of one rotation matrix [3, 3]."""
-    return matrices_quaternions(matrix[None])[0]
-
-
-def matrices_quaternions(matrices: np.ndarray) -> np.ndarray:
-    """Unit quaternions [N, 4], (w, x, y, z), of rotation matrices [N, 3, 3].
-
-    Bar-Itzhack 2000: the quaternion is the eigenvector of a 4 x 4 matrix with the largest eigenvalue.
-    """
-    m = matrices
-    k = np.empty((len(m), 4, 4))
-    trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
-    k[:, 0, 0] = trace
-    vector = np.stack([m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]], 1)
-    k[:, 0, 1:] = k[:, 1:, 0] = vector
-    k[:, 1:, 1:] = m + m.transpose(0, 2, 1) - trace[:, None, None] * np.eye(3)
-    quats = np.linalg.eigh(k)[1][:, :, -1]
-    return quats * np.where(quats[:, :1] < 0, -1, 1)
 
 
 def _stack(rows: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

@@ -12,12 +12,12 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from mathutils import Matrix
 
-from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds
+from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds, shapes
 from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
 from ..logic.label_tree import Key
-from ..logic.transforms import change_since_import
+from .edited import applied_to
 
 SPLAT_COPIED = (
     "is_splat",
@@ -57,9 +57,11 @@ def make_tree(
 
     Raises:
         UsageError: the cloud has no labels, or none of the chosen labels exists.
+        InputError: the shapes of the whole cloud cannot follow an edit of its points.
     """
     layout = code_tables.bit_layout_of(whole)
     layout.bits_to(level)
+    shapes.make_true(whole)
     labels.promote_orphan(whole)
     groups = code_tables.table_of(whole).groups(level)
     old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in code_tables.parts_of(whole)}
@@ -96,10 +98,17 @@ def make_tree(
         else:
             for material in obj.data.materials:
                 cloud.materials.append(material)
+            applied = applied_to(obj, whole)
+            if applied is not None:  # the new Gaussians are not transformed, so the object is again
+                world_before = point_clouds.world_of(obj) @ applied
+                obj.matrix_world = Matrix(world_before.tolist())
+                shapes.note_world(obj, world_before)
             replace_cloud(obj, cloud)
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
+    for part in parts:
+        shapes.start(part, whole)
     for part in parts:
         geometry_nodes.attach(part)
     whole[LEVEL], whole[MADE] = level, [signed(label) for label in (*groups, *deleted)]
@@ -134,19 +143,6 @@ def deleted_labels(whole: SplatObject, level: int) -> set[int]:
         return set()
     there = {o.bgs.part_key & 0xFFFFFFFF for o in code_tables.parts_of(whole) if o.bgs.part_level == level}
     return {int(key) & 0xFFFFFFFF for key in made} - there
-
-
-def lost_parts(whole: SplatObject) -> list[str]:
-    """Names of parts that the user moved and whose label does not exist any more. `make_tree` would remove them."""
-    table = code_tables.table_of(whole)
-    world = point_clouds.world_of(whole)
-    there = {level: set(table.labels(level).tolist()) for level in range(1, whole.bgs.levels + 1)}
-    return [
-        part.name
-        for part in code_tables.parts_of(whole)
-        if part.bgs.part_key & 0xFFFFFFFF not in there.get(part.bgs.part_level, ())
-        and change_since_import(point_clouds.world_of(part), world) is not None
-    ]
 
 
 def _remember_only(
@@ -241,7 +237,7 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
     order = np.concatenate(groups)
     ends = np.cumsum([len(rows) for rows in groups])
     for column in point_clouds.columns(whole.data):
-        if column.name in (at.SELECTED, at.IN_OBJECTS):
+        if column.name in (at.SELECTED, at.IN_OBJECTS, at.SHAPED_AT, at.SOURCE):
             continue
         values = column.values[order]
         for part, end, rows in zip(parts, ends, groups, strict=True):
@@ -290,25 +286,3 @@ def _drop_empty(collection: bpy.types.Collection) -> None:
         _drop_empty(child)
         if child.get("bgs_label") and not child.objects and not child.children:
             bpy.data.collections.remove(child)
-
-
-def edited_parts(whole: SplatObject) -> list[str]:
-    """Names of parts whose points the user deleted, added or moved. `make_tree` would overwrite these edits."""
-    counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
-    rows = point_clouds.get_column(whole.data, at.ROW)
-    position = point_clouds.get_column(whole.data, at.POSITION)
-    out = []
-    for part in code_tables.parts_of(whole):
-        key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
-        own, where = point_clouds.get_column(part.data, at.ROW), point_clouds.get_column(part.data, at.POSITION)
-        same_count = counts.get(key) == len(part.data.points)
-        if (
-            own is None
-            or where is None
-            or rows is None
-            or position is None
-            or not same_count
-            or not np.array_equal(position[np.searchsorted(rows, own).clip(0, len(rows) - 1)], where)
-        ):
-            out.append(part.name)
-    return out

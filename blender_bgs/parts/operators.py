@@ -7,6 +7,7 @@ from ..cloud.active_splat import chosen_label, need_splat, splat_of
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsLabels, NeedsParts, counted
 from . import label_objects, merging
+from .edited import edited_parts, lost_parts
 
 
 class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
@@ -44,7 +45,7 @@ def _ask_first(operator: bpy.types.Operator, context: Context, event: bpy.types.
     """Run the operator, but ask the user first if it would overwrite edits."""
     obj = need_splat(context)
     warnings = []
-    edited, lost = label_objects.edited_parts(obj), label_objects.lost_parts(obj)
+    edited, lost = edited_parts(obj), lost_parts(obj)
     if edited:
         warnings.append(f"Points of {_named(edited)} were edited. Merge Back keeps such edits; this overwrites them.")
     if lost:

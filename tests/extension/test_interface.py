@@ -12,7 +12,10 @@ OPERATORS = [c for c in registration.CLASSES if issubclass(c, bpy.types.Operator
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda c: c.bl_idname)
 def test_names_and_tooltips_are_there_and_alike(operator: type) -> None:
     assert operator.bl_idname.startswith("bgs.")
-    assert operator.bl_label == operator.bl_label.title().replace(" To ", " to ").replace(" Of ", " of ")
+    title = operator.bl_label.title()
+    for word in ("To", "Of", "As"):
+        title = title.replace(f" {word} ", f" {word.lower()} ")
+    assert operator.bl_label == title
     tooltip = getattr(bpy.ops.bgs, operator.bl_idname[4:]).get_rna_type().description
     assert tooltip and "\n" not in tooltip  # a docstring of several lines would be shown with its indents
 

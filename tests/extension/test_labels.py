@@ -15,6 +15,7 @@ from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.labelling.pick import pick
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
+from blender_bgs.parts.edited import edited_parts
 
 
 def shown(obj) -> np.ndarray:
@@ -249,11 +250,11 @@ def test_edits_are_noticed_before_they_are_overwritten(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
     part = code_tables.parts_of(obj)[2]
-    assert label_objects.edited_parts(obj) == []
+    assert edited_parts(obj) == []
     position = point_clouds.need_column(part.data, at.POSITION)
     position[0] += 1
     point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
-    assert label_objects.edited_parts(obj) == [part.name]
+    assert edited_parts(obj) == [part.name]
 
 
 def test_undo_brings_codes_and_labels_back(coded) -> None:

@@ -7,6 +7,7 @@ import pytest
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
+from blender_bgs.parts.edited import lost_parts
 
 
 def positions(obj) -> np.ndarray:
@@ -49,7 +50,7 @@ def test_merging_moves_only_what_was_moved(reopened) -> None:
 
 def test_new_objects_stand_where_the_whole_does(reopened) -> None:
     whole, _, _, _ = reopened
-    assert len(label_objects.lost_parts(whole)) == 0
+    assert len(lost_parts(whole)) == 0
     for part in label_objects.make_tree(bpy.context.scene, whole, 2):
         assert np.allclose(point_clouds.world_of(part), point_clouds.world_of(whole), atol=1e-6)
 

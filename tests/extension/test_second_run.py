@@ -18,6 +18,7 @@ from blender_bgs.engine import segmenting
 from blender_bgs.files import save_to_run
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
+from blender_bgs.parts.edited import lost_parts
 from tests.helpers import made_splat
 
 
@@ -116,9 +117,9 @@ def test_a_moved_object_whose_label_is_gone_is_named_first(run_import) -> None:
     part = code_tables.parts_of(obj)[0]
     part.location.x += 3
     bpy.context.view_layer.update()
-    assert label_objects.lost_parts(obj) == []
+    assert lost_parts(obj) == []
     segment_again(obj, run, codes * 0 + 77, run.parent / "made.ply")  # everything is one thing now
-    assert label_objects.lost_parts(obj) == [part.name]
+    assert lost_parts(obj) == [part.name]
 
 
 def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_once(run_import) -> None:

@@ -11,10 +11,9 @@ from blender_bgs.logic import attributes as at
 from blender_bgs.logic.framing import core_box, point_radii
 from blender_bgs.logic.harmonics import basis, rotation_matrix
 from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, list_order, reassign
+from blender_bgs.logic.quaternions import matrices_quaternions, quaternion_matrices
 from blender_bgs.logic.transforms import (
     change_since_import,
-    matrices_quaternions,
-    quaternion_matrices,
     transform_rows,
     up_matrix,
 )

@@ -30,7 +30,7 @@ FLOORS = {  # lowest first
         "logic",
         "cloud",
         "interface",
-        "files parts viewport",
+        "edits files parts viewport",
         "engine labelling",
         "frames headless preferences",
         "registration",

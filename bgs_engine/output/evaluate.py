@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from bgs_engine.core.cameras import Camera
+from bgs_engine.core.cameras import Camera, FrameChange
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import SOLID_OPACITY
@@ -55,7 +55,7 @@ def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str,
     scene = RasterScene.from_gaussians(gaussians)
     maps = _RunMaps(run, scene)
     labels = [run.layout.labels(run.codes, level) for level in range(1, run.layout.levels + 1)]
-    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter)
+    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter, run.frame_change)
     result["snapped"] = round(maps.strange / max(maps.covered, 1), 5)
     return result
 
@@ -67,6 +67,7 @@ def score_classes(
     labels: Sequence[np.ndarray],
     truth: Path,
     reporter: Reporter,
+    change: FrameChange | None = None,
 ) -> dict[str, Any]:
     """The scores of any partition of a scene, however its maps are drawn; where it has fewer levels its finest counts.
 
@@ -77,11 +78,12 @@ def score_classes(
         labels: per level int [N], file order, the class of each Gaussian.
         truth: folder of true labels.
         reporter: told after each view.
+        change: moves the truth's cameras into the splat's frame, as the run moved those of its dataset.
 
     Raises:
         InputError: a truth folder that is incomplete or does not fit.
     """
-    cameras = read_views(truth / "transforms_test.json")
+    cameras = [change.moved(c) if change else c for c in read_views(truth / "transforms_test.json")]
     levels = _truth_levels(truth)
     rng = np.random.default_rng(0)
     scores: list[defaultdict[str, list[float]]] = [defaultdict(list) for _ in levels]

@@ -31,6 +31,7 @@ from bgs_engine.train.self_test import usable
 from bgs_engine.train.start import training_start
 from bgs_engine.train.steps import make_steps
 from bgs_engine.train.trainer import Checkpoint, train
+from bgs_engine.views.alignment import aligned
 
 NOT_IN_CHECKPOINT = ("cache_gb", "checkpoint_seconds", "device")  # settings that a resumed run may change
 
@@ -43,6 +44,7 @@ def train_run(
     reporter: Reporter,
     ply: Path | None = None,
     resume: bool = False,
+    trust_cameras: bool = False,
 ) -> Path:
     """`bgs train`: make the run folder `out` from a dataset with masks; returns its path without links.
 
@@ -54,6 +56,7 @@ def train_run(
         reporter: told of everything.
         ply: the splat, if it is not in the dataset folder.
         resume: go on from the checkpoint of a stopped run.
+        trust_cameras: do not compare the photos with the splat.
 
     Raises:
         InputError: the data are wrong, or the output cannot be written.
@@ -68,6 +71,8 @@ def train_run(
         with work_folder(place, reporter, resume) as partial:
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
+            if not trust_cameras:
+                dataset = aligned(dataset, scene.raster, reporter)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 
@@ -82,6 +87,7 @@ def segment_run(
     dataset_folder: Path | None = None,
     view_count: int = SEGMENT_VIEWS,
     resume: bool = False,
+    trust_cameras: bool = False,
 ) -> Path:
     """`bgs segment`: make the run folder `out` from a splat, with photos or without; returns its path.
 
@@ -97,6 +103,7 @@ def segment_run(
         dataset_folder: photos with poses, and masks if there are any; None: views are rendered.
         view_count: the number of views to render.
         resume: go on from the checkpoint of a stopped run.
+        trust_cameras: do not compare the photos with the splat.
 
     Raises:
         As `train_run`.
@@ -108,6 +115,8 @@ def segment_run(
             scene = load_scene(ply, reporter)
             folder = dataset_folder or _rendered_views(partial / "dataset", ply, view_count, config.seed, reporter)
             dataset = open_dataset(folder, ply, reporter)
+            if dataset_folder and not trust_cameras:
+                dataset = aligned(dataset, scene.raster, reporter)
             if not dataset.mask_levels:
                 settings = replace(masks, levels=layout.levels)
                 if settings.device == "auto":
@@ -115,7 +124,7 @@ def segment_run(
                 make_masks(dataset, settings, reporter, scene.raster)
                 if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
                     announce(folder, reporter)
-                dataset = open_dataset(folder, ply)
+                dataset = open_dataset(folder, ply).in_frame(dataset.frame_change)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 
@@ -153,7 +162,7 @@ def _train_into(
     warm_up(reporter)
     device = usable(device, config.device, reporter)
     reporter.metric("device", device.choice)
-    facts = RunFacts(scene, sha256(scene.ply.path), dataset.folder, views, config, device)
+    facts = RunFacts(scene, sha256(scene.ply.path), dataset, views, config, device)
 
     start = training_start(views, config, device, reporter)
     steps = make_steps(device, views, start, config, reporter)

@@ -28,6 +28,10 @@ class Command:
     run: Callable[[argparse.Namespace, Reporter], None]
 
 
+def _add_trust_cameras(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trust-cameras", action="store_true", help="do not compare the photos with the splat")
+
+
 def _add_training(parser: argparse.ArgumentParser) -> None:
     bits = ",".join(map(str, DEFAULT_LEVEL_BITS))
     parser.add_argument("--level-bits", default=bits, help="bits of each level, coarse to fine, at most 32 together")
@@ -54,6 +58,7 @@ def _segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=SEGMENT_VIEWS, help="views to render where there are no photos")
     _add_masks_model(parser, "--masks-model")
     _add_masks_settings(parser)
+    _add_trust_cameras(parser)
     _add_training(parser)
 
 
@@ -71,6 +76,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.dataset,
         arguments.views,
         arguments.resume,
+        arguments.trust_cameras,
     )
 
 
@@ -107,6 +113,7 @@ def _masks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--levels", type=int, default=3, choices=range(1, 5), help="levels, coarse to fine")
     parser.add_argument("--ply", type=Path, help="the splat, where it is not in the dataset folder")
     _add_masks_settings(parser)
+    _add_trust_cameras(parser)
 
 
 def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
@@ -115,12 +122,15 @@ def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.masks.output import announce
     from bgs_engine.masks.pipeline import MasksConfig, make_masks
     from bgs_engine.pipeline.scene import load_scene
+    from bgs_engine.views.alignment import aligned
 
     complete_dataset(arguments.dataset)
     dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter)
     if scene is not None:
         dataset = dataset.moved(scene.gaussians.offset)
+        if not arguments.trust_cameras:
+            dataset = aligned(dataset, scene.raster, reporter)
     config = config_from(arguments, MasksConfig, model=arguments.model, levels=arguments.levels)
     make_masks(dataset, config, reporter, scene.raster if scene else None)
     announce(arguments.dataset, reporter)
@@ -130,6 +140,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="dataset folder with images, poses and masks")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
     parser.add_argument("--ply", type=Path, help="the splat, where it is not in the dataset folder")
+    _add_trust_cameras(parser)
     _add_training(parser)
 
 
@@ -137,7 +148,16 @@ def _train(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.pipeline.runs import train_run
 
     layout, config = BitLayout.parse(arguments.level_bits), config_from(arguments, TrainConfig)
-    train_run(arguments.dataset, arguments.output, layout, config, reporter, arguments.ply, arguments.resume)
+    train_run(
+        arguments.dataset,
+        arguments.output,
+        layout,
+        config,
+        reporter,
+        arguments.ply,
+        arguments.resume,
+        arguments.trust_cameras,
+    )
 
 
 def _render_arguments(parser: argparse.ArgumentParser) -> None:

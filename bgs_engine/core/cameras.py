@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,51 @@ class Camera:
     def opengl_pose(self) -> np.ndarray:
         """Camera → world with OpenGL axes, [4, 4], as transforms.json stores it."""
         return np.linalg.inv(self.viewmat) @ OPENGL_TO_OPENCV
+
+
+@dataclass(frozen=True)
+class FrameChange:
+    """How the cameras of a dataset move into the frame of its splat.
+
+    similarity: float64 [4, 4], from the cameras' frame to the splat's: a rotation, one scale and a shift. other_axes:
+    the poses were written with OpenCV axes where OpenGL axes are the rule, or the reverse.
+    """
+
+    similarity: np.ndarray
+    other_axes: bool = False
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """The rotation alone, [3, 3]."""
+        turn = self.similarity[:3, :3]
+        return turn / np.cbrt(np.linalg.det(turn))
+
+    def moved(self, camera: Camera) -> Camera:
+        """The camera in the splat's frame."""
+        pose = np.linalg.inv(camera.viewmat)
+        if self.other_axes:
+            pose = pose @ OPENGL_TO_OPENCV
+        position = self.similarity @ pose[:, 3]
+        pose[:3, :3] = self.rotation @ pose[:3, :3]
+        pose[:, 3] = position
+        return replace(camera, viewmat=np.linalg.inv(pose))
+
+    def as_json(self) -> dict[str, Any]:
+        """For a run's run.json; `frame_change_from` reads it."""
+        return {"similarity": self.similarity.tolist(), "other_axes": self.other_axes}
+
+
+def frame_change_from(data: Any) -> FrameChange | None:
+    """The frame change that `FrameChange.as_json` wrote; None for anything else."""
+    if not isinstance(data, dict):
+        return None
+    try:
+        similarity = np.array(data["similarity"], np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if similarity.shape != (4, 4) or not np.isfinite(similarity).all() or np.linalg.det(similarity) <= 0:
+        return None
+    return FrameChange(similarity, data.get("other_axes") is True)
 
 
 def viewmat_from_opengl(pose: np.ndarray) -> np.ndarray:

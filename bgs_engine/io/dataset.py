@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bgs_engine.core.cameras import Camera
+from bgs_engine.core.cameras import Camera, FrameChange
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.input_files import is_file, is_folder, open_file, short
@@ -36,7 +36,7 @@ class Dataset:
     """An opened dataset.
 
     cameras: with the sizes and intrinsics of the images on disk. mask_levels: level folders, coarse to fine. ply: the
-    splat. up: the up axis [3].
+    splat. up: the up axis [3]. frame_change: how the cameras were moved since the dataset was read, None: not at all.
     """
 
     folder: Path
@@ -44,6 +44,7 @@ class Dataset:
     mask_levels: tuple[Path, ...] = ()
     ply: Path | None = None
     up: np.ndarray | None = None
+    frame_change: FrameChange | None = None
 
     def moved(self, offset: np.ndarray) -> "Dataset":
         """The same dataset seen from another origin: `offset` [3], in scene units, becomes (0, 0, 0).
@@ -62,6 +63,17 @@ class Dataset:
         if self.ply is None:
             raise InputError(f"{self.folder} has no scene.ply.", "Give the splat with --ply SCENE.ply.")
         return self.ply
+
+    def in_frame(self, change: FrameChange | None) -> "Dataset":
+        """The dataset with its cameras and its up axis moved; None moves nothing."""
+        if change is None:
+            return self
+        return replace(
+            self,
+            cameras=tuple(change.moved(camera) for camera in self.cameras),
+            up=None if self.up is None else change.rotation @ self.up,
+            frame_change=change,
+        )
 
 
 def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | None = None) -> Dataset:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bgs_engine.core.cameras import FrameChange, frame_change_from
 from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME, MAX_BITS, BitLayout, code_bytes, codes_from_bytes
 from bgs_engine.core.errors import InputError, OutputError, UsageError
 from bgs_engine.core.file_set import files_below
@@ -46,6 +47,11 @@ class Run:
     def ply(self) -> SplatPly:
         """The source rows with the code bytes appended."""
         return read_ply(self.folder / "scene.ply")
+
+    @property
+    def frame_change(self) -> FrameChange | None:
+        """How the run moved the cameras of its dataset into the splat's frame; None: not at all."""
+        return frame_change_from(self.info.get("frame_change"))
 
     def labels(self) -> LabelTable:
         """The label table with the names people gave."""

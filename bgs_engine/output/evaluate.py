@@ -58,7 +58,12 @@ def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str,
     scene = RasterScene.from_gaussians(gaussians)
     maps = _RunMaps(run, scene)
     labels = [run.layout.labels(run.codes, level) for level in range(1, run.layout.levels + 1)]
-    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter, gaussians.offset)
+
+    def in_scene(camera: Camera) -> Camera:
+        camera = camera.moved(gaussians.offset)
+        return run.frame_change.moved(camera) if run.frame_change else camera
+
+    result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter, in_scene)
     result["snapped"] = round(maps.strange / max(maps.covered, 1), 5)
     return result
 
@@ -70,7 +75,7 @@ def score_classes(
     labels: Sequence[np.ndarray],
     truth: Path,
     reporter: Reporter,
-    offset: np.ndarray | None = None,
+    in_scene: Callable[[Camera], Camera] = lambda camera: camera,
 ) -> dict[str, Any]:
     """The scores of any partition of a scene, however its maps are drawn; where it has fewer levels its finest counts.
 
@@ -81,14 +86,12 @@ def score_classes(
         labels: per level int [N], file order, the class of each Gaussian.
         truth: folder of true labels.
         reporter: told after each view.
-        offset: [3], where the scene's origin lies in the world of the truth's cameras (`Gaussians.offset`).
+        in_scene: moves a camera of the truth into the frame of the scene.
 
     Raises:
         InputError: a truth folder that is incomplete or does not fit.
     """
-    cameras = read_views(truth / "transforms_test.json")
-    if offset is not None:
-        cameras = [camera.moved(offset) for camera in cameras]
+    cameras = [in_scene(camera) for camera in read_views(truth / "transforms_test.json")]
     levels = _truth_levels(truth)
     rng = np.random.default_rng(0)
     scores: list[defaultdict[str, list[float]]] = [defaultdict(list) for _ in levels]

@@ -38,6 +38,7 @@ from bgs_engine.train.start import training_start
 from bgs_engine.train.steps import make_steps
 from bgs_engine.train.trainer import Checkpoint, save_checkpoint, train
 from bgs_engine.views import ViewsConfig
+from bgs_engine.views.alignment import aligned
 
 NOT_IN_CHECKPOINT = ("cache_gb", "checkpoint_seconds", "device")  # settings that a resumed run may change
 
@@ -50,6 +51,7 @@ def train_run(
     reporter: Reporter,
     ply: Path | None = None,
     resume: bool = False,
+    trust_cameras: bool = False,
 ) -> Path:
     """`bgs train`: make the run folder `out` from a dataset with masks; returns its path without links.
 
@@ -61,6 +63,7 @@ def train_run(
         reporter: told of everything.
         ply: the splat, if it is not in the dataset folder.
         resume: go on from the checkpoint of a stopped run.
+        trust_cameras: do not compare the photos with the splat.
 
     Raises:
         InputError: the data are wrong.
@@ -80,6 +83,8 @@ def train_run(
             dataset = dataset.moved(scene.gaussians.offset)
             check_room(partial, room_for_run(scene.ply, layout))
             device = _ready(device, config, reporter)
+            if not trust_cameras:
+                dataset = aligned(dataset, scene.raster, reporter)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 
@@ -94,6 +99,7 @@ def segment_run(
     dataset_folder: Path | None = None,
     view_count: int = SEGMENT_VIEWS,
     resume: bool = False,
+    trust_cameras: bool = False,
 ) -> Path:
     """`bgs segment`: make the run folder `out` from a splat, with photos or without; returns its path.
 
@@ -109,6 +115,7 @@ def segment_run(
         dataset_folder: photos with poses, and masks if there are any; None: views are rendered.
         view_count: the number of views to render.
         resume: go on from the checkpoint of a stopped run.
+        trust_cameras: do not compare the photos with the splat.
 
     Raises:
         As `train_run`.
@@ -131,11 +138,13 @@ def segment_run(
             if dataset_folder is None:
                 render_views(folder, ply, views, resume, reporter)
             dataset = open_dataset(folder, ply, reporter).moved(scene.gaussians.offset)
+            if dataset_folder and not trust_cameras:
+                dataset = aligned(dataset, scene.raster, reporter)
             if not dataset.mask_levels:
                 make_masks(dataset, settings, reporter, scene.raster, proposer)
                 if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
                     announce(folder, reporter)
-                dataset = open_dataset(folder, ply).moved(scene.gaussians.offset)
+                dataset = open_dataset(folder, ply).moved(scene.gaussians.offset).in_frame(dataset.frame_change)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
 
@@ -181,7 +190,7 @@ def _train_into(
 ) -> None:
     """Associate, train and write: from a dataset with masks to the files of a run in `folder`."""
     views = _masked_views(scene, dataset, layout, reporter)
-    facts = RunFacts(scene, sha256(scene.ply.path), dataset.folder, views, config, device)
+    facts = RunFacts(scene, sha256(scene.ply.path), dataset, views, config, device)
 
     start = training_start(views, config, device, reporter)
     steps = make_steps(device, views, start, config, reporter)

@@ -12,6 +12,7 @@ from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import build_label_table
 from bgs_engine.devices.choice import Device
+from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.output_place import RUN_INFO
 from bgs_engine.io.run_folder import open_run, write_run
 from bgs_engine.output.previews import write_previews
@@ -29,7 +30,7 @@ class RunFacts:
 
     scene: Scene
     source_sha256: str
-    dataset: Path
+    dataset: Dataset
     views: MaskedViews
     config: TrainConfig
     device: Device
@@ -63,8 +64,9 @@ def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, repo
         "source": {"path": str(scene.ply.path), "sha256": facts.source_sha256, "gaussians": scene.ply.count},
         "offset": scene.gaussians.offset.tolist(),
         "left_out": int((~scene.gaussians.valid).sum()),
-        "dataset": _dataset_place(facts.dataset, folder),
+        "dataset": _dataset_place(facts.dataset.folder, folder),
         "views": len(views.cameras),
+        "frame_change": facts.dataset.frame_change and facts.dataset.frame_change.as_json(),
         "configuration": asdict(facts.config),
         "seed": facts.config.seed,
         "device": facts.device.choice,

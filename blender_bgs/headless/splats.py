@@ -1,7 +1,7 @@
 """Opens the splats that a headless command works on."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -48,9 +48,25 @@ def open_splats(options: argparse.Namespace) -> list[SplatObject]:
         open_blend(path)
         bpy.context.view_layer.update()
         wholes = wholes_of_file()
+        if not options.splat:
+            _refuse_missing(path, bpy.data.objects)
     if not wholes:
         raise InputError(f"{path.name} has no splat.", "Import a splat first.")
-    return chosen(wholes, options.splat or (), path)
+    found = chosen(wholes, options.splat or (), path)
+    _refuse_missing(path, found)
+    return found
+
+
+def _refuse_missing(path: Path, objects: Iterable[bpy.types.Object]) -> None:
+    """Raise `InputError` where objects or their points are in another .blend that is not there: it may be a splat."""
+    for obj in objects:
+        lost = next((one for one in (obj, obj.data) if one is not None and one.is_missing), None)
+        if lost is not None:
+            place = lost.library.filepath if lost.library else "another file"
+            raise InputError(
+                f"{path.name} has {obj.name} from {place}, which cannot be read.",
+                "Put that file back, or choose splats with --splat.",
+            )
 
 
 def wholes_of_file() -> list[SplatObject]:

@@ -384,3 +384,38 @@ def test_names_of_bytes_that_are_no_text(call: Call, splat: Path, tmp_path: Path
     assert call("import", odd, "-o", tmp_path / "odd.blend")[0] == 0
     assert call("export", tmp_path / "odd.blend", "-o", tmp_path / "out")[0] == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["odd-?.ply".replace("?", "_")]
+
+
+@pytest.mark.parametrize("override", [False, True])
+def test_splats_of_another_file(call: Call, two, splat: Path, tmp_path: Path, override: bool) -> None:
+    """Linked objects count like others. If their file is gone, they are not left out without a word."""
+    blend, rows = two
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.bgs.import_splat(filepath=str(splat))
+    with bpy.data.libraries.load(str(blend), link=True) as (_, wanted):
+        wanted.objects = ["chair"]
+    chair = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(chair)
+    if override:
+        chair.override_create(remap_local_usages=True)
+    user = tmp_path / "user.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(user))
+    assert call("export", user, "-o", tmp_path / "out")[0] == 0
+    assert made_splat.body(tmp_path / "out" / "chair.ply") == rows["chair"].tobytes()
+    assert (tmp_path / "out" / "small.ply").is_file()
+    assert call("collections", user, "-o", tmp_path / "made.blend", "--splat", "chair")[0] == 0
+    blend.rename(tmp_path / "elsewhere.blend")
+    code, text = call("export", user, "-o", tmp_path / "all.ply")
+    assert code == 3 and "chair" in text and "two.blend" in text and not (tmp_path / "all.ply").exists()
+    assert call("export", user, "-o", tmp_path / "all.ply", "--splat", "small")[0] == 0
+
+
+def test_splats_of_all_scenes_count(call: Call, two, tmp_path: Path) -> None:
+    blend, _ = two
+    other = bpy.data.scenes.new("other")
+    lamp = bpy.data.objects["lamp"]
+    bpy.context.scene.collection.objects.unlink(lamp)
+    other.collection.objects.link(lamp)
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    code, text = call("export", blend, "-o", tmp_path / "all.ply")
+    assert code == 0 and "2,000 Gaussians" in text

@@ -138,6 +138,8 @@ def _reassign(
 
     A mask takes the segment with which it has the largest IoU within its view, or -1 below the least fit.
     """
+    if not segments:  # every mask holds too few Gaussians
+        return np.full(masks.shape[1], -1, np.int32), np.zeros(masks.shape[1], bool)
     shared = np.asarray((members_by_group(labels, segments) @ masks).todense())  # [segments, masks], pixels
     in_view = np.asarray(shared @ one_hot(mask_view))[
         :, mask_view

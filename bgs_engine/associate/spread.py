@@ -37,9 +37,11 @@ class Neighbours:
         """means: float [N, 3]; sizes: float [N], the typical standard deviation of each Gaussian; scene units."""
         n = len(means)
         count = min(config.neighbours + 1, n)
-        _, found = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
-        self.near = np.asarray(found, np.int32).reshape(n, count - 1)
-        del found  # twice as large, and not needed any more
+        self.near = np.zeros((n, 0), np.int32)  # a Gaussian alone has no neighbours
+        if count > 1:
+            _, found = cKDTree(means).query(means, k=[*range(2, count + 1)], workers=-1)
+            self.near = np.asarray(found, np.int32).reshape(n, count - 1)
+            del found  # twice as large, and not needed any more
         self.likeness = _likeness(sizes.astype(np.float32), self.near)
         self.means = means
         self.config = config

@@ -109,6 +109,8 @@ def _settle_levels(
         above, sure = neighbours.spread(levels[-1], above)
         labels.append(above)
         confidence.append(sure)
+        if level == 1 and not len(levels[-1].parent):
+            reporter.warning("The masks hold too few Gaussians to tell things apart: all Gaussians get one label.")
         reporter.metric(f"segments_level_{level}", len(levels[-1].parent))
         for when, share in zip(("before", "after"), levels[-1].agreement, strict=True):
             reporter.metric(f"agreement_level_{level}_{when}", round(share, 4))

@@ -10,6 +10,7 @@ from bgs_engine.io.gaussians import Gaussians
 SAMPLES = 20_000  # enough for percentiles to 1 %
 TAIL = 0.02  # share of the opaque mass left out at each end of each axis
 MATTER_OPACITY = 0.3  # what counts as opaque matter; haze is fainter
+SIGMAS = 3.0  # standard deviations to which a Gaussian is drawn, about
 DRAWN_OPACITY = 1 / 255  # fainter Gaussians are not drawn at all (raster.semantics)
 
 
@@ -40,4 +41,9 @@ def find_bulk(gaussians: Gaussians, seed: int = 0) -> Bulk:
     inside = ((points >= low) & (points <= high)).all(1)
     center = (low + high) / 2
     radius = max(float(np.linalg.norm(high - low)) / 2, 1e-6)
+    size = float(np.median(gaussians.scales[rows].max(1)))
+    if radius < size:  # one Gaussian, or all in one place: the corners of a cube that holds them stand for them
+        radius = SIGMAS * size
+        corners = np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, 8).T
+        return Bulk(center + corners * radius / np.sqrt(3), center, radius)
     return Bulk(points[inside], center, radius)

@@ -81,9 +81,11 @@ def free_places(bulk: Bulk, up: Up, occupied: np.ndarray, count: int) -> np.ndar
     """Positions [P, 3] away from matter, between a quarter and three quarters of the bulk's height, well spread."""
     low, high = bulk.points.min(0), bulk.points.max(0)
     cell = float((high - low).max()) / GRID
+    if cell == 0:  # all matter is in one place
+        return np.zeros((0, 3))
     shape = np.ceil((high - low) / cell).astype(int) + 1
-    index = np.floor((occupied - low) / cell).astype(int)
-    index = index[((index >= 0) & (index < shape)).all(1)]
+    cells_in_use = np.floor((occupied - low) / cell)  # as floats: outliers do not fit integers
+    index = cells_in_use[((cells_in_use >= 0) & (cells_in_use < shape)).all(1)].astype(int)
     full = np.zeros(shape, bool)
     full[tuple(index.T)] = True
     distance = ndimage.distance_transform_edt(np.pad(~full, 1, constant_values=True))[1:-1, 1:-1, 1:-1]

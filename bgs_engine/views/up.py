@@ -96,6 +96,8 @@ def _ground_score(points: np.ndarray, normal: np.ndarray) -> float:
 
 def _spread(points: np.ndarray, normal: np.ndarray) -> tuple[float, float]:
     """Standard deviations of points [K, 3] across `normal`, larger first."""
+    if len(points) < 2:
+        return 0.0, 0.0
     across = points - np.outer(points @ normal, normal)
     values = np.linalg.svd(across - across.mean(0), compute_uv=False) / np.sqrt(len(points))
     return float(values[0]), float(values[1])

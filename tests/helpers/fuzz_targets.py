@@ -86,7 +86,7 @@ def _splats() -> Iterator[Target]:
     far["x"] += 543210
     kinds = {"binary": binary, "text": text, "big endian": big, "list": listed + row * 3, "far": ply_bytes(far)}
     for kind, data in kinds.items():
-        weight = 6 if kind in ("binary", "far") else 2
+        weight = 8 if kind in ("binary", "far") else 4
         yield Target(f"splat, {kind}", {"a.ply": data}, ("a.ply",), _read_splat, weight)
         yield Target(f"splat in Blender, {kind}", {"a.ply": data}, ("a.ply",), _read_in_blender, max(1, weight // 2))
 
@@ -124,12 +124,12 @@ def _pictures() -> Iterator[Target]:
     maps = {"16 bits": noise.astype(np.uint16), "8 bits": grey}
     for kind, pixels in maps.items():
         data = {"a.png": _png(Image.fromarray(pixels))}
-        yield Target(f"label map, {kind}", data, ("a.png",), lambda f: read_label_png(f / "a.png", (WIDTH, HEIGHT)))
+        yield Target(f"label map, {kind}", data, ("a.png",), lambda f: read_label_png(f / "a.png", (WIDTH, HEIGHT)), 3)
     pictures = {"PNG": colors, "JPEG": colors[..., :3], "WEBP": colors, "TIFF": colors, "BMP": colors[..., :3]}
     for form, pixels in pictures.items():
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, form)
-        yield Target(f"picture, {form}", {"a": buffer.getvalue()}, ("a",), lambda folder: read_image(folder / "a"))
+        yield Target(f"picture, {form}", {"a": buffer.getvalue()}, ("a",), lambda folder: read_image(folder / "a"), 3)
     dataset = {
         **{f"images/{n}": _png(Image.new("L", (WIDTH, HEIGHT))) for n in ("a.png", "b.png")},
         "transforms.json": json.dumps(transforms()).encode(),
@@ -238,10 +238,10 @@ def _others() -> Iterator[Target]:
     )
     checkpoint = {"checkpoint.npz": files["checkpoint.npz"]}
     yield Target("checkpoint", checkpoint, tuple(checkpoint), _read_checkpoint, 2)
-    yield Target("true labels", {"labels.npz": files["labels.npz"]}, ("labels.npz",), lambda f: true_labels(f, ROWS))
-    yield Target("first codes", {"codes.npy": files["codes.npy"]}, ("codes.npy",), lambda f: read_codes(f / "codes.npy", ROWS))
-    yield Target("shot", {"a.json": json.dumps(shot).encode()}, ("a.json",), lambda f: read_shot(f / "a.json"))
-    yield Target("events in Blender", {"a.txt": events.encode()}, ("a.txt",), _read_events, 2)
+    yield Target("true labels", {"labels.npz": files["labels.npz"]}, ("labels.npz",), lambda f: true_labels(f, ROWS), 3)
+    yield Target("first codes", {"codes.npy": files["codes.npy"]}, ("codes.npy",), lambda f: read_codes(f / "codes.npy", ROWS), 3)
+    yield Target("shot", {"a.json": json.dumps(shot).encode()}, ("a.json",), lambda f: read_shot(f / "a.json"), 4)
+    yield Target("events in Blender", {"a.txt": events.encode()}, ("a.txt",), _read_events, 4)
 
 
 def _read_checkpoint(folder: Path) -> None:

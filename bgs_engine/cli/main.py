@@ -53,7 +53,7 @@ def _main(argv: Sequence[str] | None) -> int:
             if is_out_of_memory(error):
                 failure = MemoryExhaustedError(
                     f"Memory ran out: {str(error).strip().splitlines()[0].rstrip('.')}.",
-                    "Close other programs, make views smaller and --cache-gb lower, or use --device cpu if it was a card's.",
+                    "Close other programs, make views smaller and --cache-gb lower, or use --device cpu.",
                 )
                 return _fail(failure, reporter, arguments.debug)
             if arguments.debug:

@@ -71,8 +71,9 @@ def operations(material: Path, names: list[str], log: Log) -> None:
             tried = min(SAMPLED.get(name, bench.operations), bench.operations)
             errors = ERRORS if name not in SAMPLED else None
             try:
-                said = check_failures(bench, tried, errors)
-                check_kills(bench, tried)
+                most = None if tried == bench.operations else tried
+                said = check_failures(bench, most, errors)
+                check_kills(bench, most)
                 ends = Counter(line.split(":")[0] for line in said)
                 result = f"{len(said)} failures ({', '.join(f'exit code {c}: {n}' for c, n in sorted(ends.items()))})"
                 result += f", {tried} kills: nothing lost"

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import signal
 import sys
@@ -129,7 +130,19 @@ def _signals(reporter: Reporter) -> Iterator[None]:
 
 
 def _fail(error: BgsError, reporter: Reporter, debug: bool) -> int:
+    if _lacked_memory(error):
+        error = MemoryExhaustedError(error.message, "Memory ran out: close other programs, or make views smaller.")
     if debug:
         traceback.print_exception(error)
     reporter.error(error)
     return int(error.exit_code)
+
+
+def _lacked_memory(error: BaseException) -> bool:
+    """Whether a file could not be read or written because the system had no memory for it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno == errno.ENOMEM:
+            return True
+        found = found.__cause__ or found.__context__
+    return False

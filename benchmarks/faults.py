@@ -1,7 +1,7 @@
 # ruff: noqa: E402 - the repository is put on the path first
 """Is anything lost when a disk fails or a job is killed? All operations of all commands, and real kills.
 
-    python benchmarks/faults.py [--save] [--only NAME ...] [--kills 200] [--seed 0] [--blender PYTHON] [--budget MINUTES]
+    python benchmarks/faults.py [--save] [--only NAME ...] [--kills 200] [--seed 0] [--blender PYTHON]
 
 Three parts. It uses one thread, and needs a system that can fork:
 
@@ -55,6 +55,7 @@ class Log:
     failures: int = 0
 
     def __call__(self, line: str) -> None:
+        """Add a line."""
         print(line, flush=True)
         self.lines.append(line)
         if self.file is not None:
@@ -70,8 +71,9 @@ def operations(material: Path, names: list[str], log: Log) -> None:
             tried = min(SAMPLED.get(name, bench.operations), bench.operations)
             errors = ERRORS if name not in SAMPLED else None
             try:
-                said = check_failures(bench, tried, errors)
-                check_kills(bench, tried)
+                most = None if tried == bench.operations else tried
+                said = check_failures(bench, most, errors)
+                check_kills(bench, most)
                 ends = Counter(line.split(":")[0] for line in said)
                 result = f"{len(said)} failures ({', '.join(f'exit code {c}: {n}' for c, n in sorted(ends.items()))})"
                 result += f", {tried} kills: nothing lost"
@@ -83,50 +85,55 @@ def operations(material: Path, names: list[str], log: Log) -> None:
 
 
 def kills(material: Path, names: list[str], count: int, seed: int, minutes: float, log: Log) -> None:
-    """Signals at random moments of real processes."""
+    """Signals at random moments of real processes, until `count` of them met a running job or the time is over."""
     rng, end = random.Random(seed), time.monotonic() + 60 * minutes
     shares = [name for name in names for _ in range(SHARES[name])]
-    plan = Counter(rng.choice(shares) for _ in range(count))
-    for name in names:
-        if plan[name]:
-            with tempfile.TemporaryDirectory(prefix="bgs-faults-") as folder:
-                _kill_job(material, name, plan[name], rng, end, Path(folder), log)
+    ends: dict[str, Counter[str]] = {name: Counter() for name in names}
+    with tempfile.TemporaryDirectory(prefix="bgs-faults-") as folder:
+        benches: dict[str, tuple[Bench, float]] = {}
+        hits = 0
+        while hits < count and time.monotonic() < end:
+            name = rng.choice(shares)
+            if name not in benches:
+                bench = Bench(jobs(material)[name], Path(folder) / name)
+                started = time.monotonic()
+                assert _end_of(_forked(bench, bench.fresh()), WAIT_SECONDS) == 0
+                benches[name] = bench, time.monotonic() - started
+            end_of_it = _kill_once(*benches[name], rng, log)
+            hits += end_of_it != "over before"
+            ends[name][end_of_it] += 1
+    for name, counts in ends.items():
+        said = ", ".join(f"{end}: {n}" for end, n in sorted(counts.items()))
+        length = f"runs of {benches[name][1]:.1f} s" if name in benches else "never drawn"
+        log(f"  {name:12} {counts.total() - counts['over before']:4} signals, {length}  ({said})")
+    log(f"  all          {hits:4} signals met a running job")
 
 
-def _kill_job(material: Path, name: str, count: int, rng: random.Random, end: float, folder: Path, log: Log) -> None:
-    bench = Bench(jobs(material)[name], folder / "b")
-    started = time.monotonic()
-    assert _end_of(_forked(bench, bench.fresh()), WAIT_SECONDS) == 0
-    length = time.monotonic() - started
-    ends: Counter[str] = Counter()
-    done = 0
-    for number in range(count):
-        if time.monotonic() > end:
-            break
-        work = bench.fresh()
-        process = _forked(bench, work)
-        moment = rng.uniform(0, length) if number % 2 else rng.uniform(max(0.0, length - 1.0), length)
-        what = rng.choice(SIGNALS)
-        code = _end_of(process, moment)
-        if code is None:
-            os.kill(process, what)
-            code = _end_of(process, WAIT_SECONDS)
-        ends[f"{what.name} {code}"] += 1
-        try:
-            assert code in (0, -what, 130), f"exit code {code} after {what.name}"
-            bench.look(work, f"{name}, {what.name} after {moment:.2f} s of {length:.2f} s: ", True, True)
-            again = _end_of(_forked(bench, work, resume=True), WAIT_SECONDS)
-            assert again == 0, f"the next run ends with {again}"
-            found = contents(work)
-            wrong = [file for file in found.keys() | bench.after.keys() if found.get(file) != bench.after.get(file)]
-            assert not wrong, f"after the next run these differ: {sorted(wrong)}"
-            assert leftovers(work) == [], f"leftovers: {leftovers(work)}"
-        except AssertionError as error:
-            log.failures += 1
-            log(f"  {name}: LOST SOMETHING, {what.name} after {moment:.3f} s of {length:.2f} s: {error}")
-        done += 1
-    said = ", ".join(f"{end}: {n}" for end, n in sorted(ends.items()))
-    log(f"  {name:12} {done:4} of {count} signals in runs of {length:.1f} s  ({said})")
+def _kill_once(bench: Bench, length: float, rng: random.Random, log: Log) -> str:
+    """One job, one signal, and a look at what is left; returns how the job ended."""
+    work = bench.fresh()
+    process = _forked(bench, work)
+    moment = rng.uniform(0, length) if rng.random() < 0.5 else rng.uniform(max(0.0, length - 1.0), length)
+    what = rng.choice(SIGNALS)
+    code, how = _end_of(process, moment), "over before"
+    if code is None:
+        os.kill(process, what)
+        code = _end_of(process, WAIT_SECONDS)
+        how = f"{what.name} → {code}"
+    where = f"{bench.job.name}, {what.name} after {moment:.3f} s of {length:.2f} s: "
+    try:
+        assert code in (0, -what, 130), f"{where}exit code {code}"
+        bench.look(work, where, killed=True, failed=True)
+        again = _end_of(_forked(bench, work, resume=True), WAIT_SECONDS)
+        assert again == 0, f"{where}the next run ends with {again}"
+        found = contents(work)
+        wrong = [file for file in found.keys() | bench.after.keys() if found.get(file) != bench.after.get(file)]
+        assert not wrong, f"{where}after the next run these differ: {sorted(wrong)}"
+        assert leftovers(work) == [], f"{where}leftovers: {leftovers(work)}"
+    except AssertionError as error:
+        log.failures += 1
+        log(f"  LOST SOMETHING: {error}")
+    return how
 
 
 def _forked(bench: Bench, work: Path, resume: bool = False) -> int:
@@ -198,9 +205,8 @@ def cost(log: Log) -> None:
                 times["pictures"].append(time.monotonic() - started)
         best = {name: min(values) for name, values in times.items()}
         how = "with fsync" if synced else "without"
-        log(
-            f"  {how:11} run folder of 300,000 Gaussians (79 MB) {best['run']:.2f} s, 100 label maps {best['pictures']:.2f} s"
-        )
+        pictures = f"100 label maps {best['pictures']:.2f} s"
+        log(f"  {how:11} run folder of 300,000 Gaussians (79 MB) {best['run']:.2f} s, {pictures}")
     disk.NewFile.sync, disk.sync_folder = sync_file, sync_folder  # type: ignore[method-assign]
 
 

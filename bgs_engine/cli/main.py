@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import sys
 import traceback
@@ -58,6 +59,8 @@ def _main(argv: Sequence[str] | None, enforce: bool) -> int:
 def _as_failure(error: BaseException) -> BgsError:
     """What to tell the user about an exception. A plain `BgsError` stands for a bug."""
     if isinstance(error, BgsError):
+        if _lacked_memory(error):
+            return MemoryExhaustedError(error.message, "Memory ran out: close other programs, or make views smaller.")
         return error
     failure: BgsError = BgsError(
         f"The engine failed: {type(error).__name__}: {error}.",
@@ -130,3 +133,13 @@ def _reporter(arguments: argparse.Namespace) -> Iterator[Reporter]:
 
     with terminal_sink() as sink:
         yield Reporter([sink])
+
+
+def _lacked_memory(error: BaseException) -> bool:
+    """Whether a file could not be read or written because the system had no memory for it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno == errno.ENOMEM:
+            return True
+        found = found.__cause__ or found.__context__
+    return False

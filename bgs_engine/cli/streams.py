@@ -62,7 +62,7 @@ def write_answer(text: str, stream: TextIO) -> None:
         ) from None
 
 
-def _drop_rest(stream: TextIO) -> None:
+def _drop_rest(stream: TextIO | io.TextIOBase) -> None:
     """Flush a stream. If that fails, let the rest go nowhere: Python would try again at its exit, and complain."""
     try:
         stream.flush()

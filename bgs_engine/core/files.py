@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from bgs_engine.core import disk
 from bgs_engine.core.errors import InputError, OutputError
@@ -37,7 +37,7 @@ MOST_JSON_BYTES = 1 << 28  # a label table of a million labels has about this ma
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[disk.NewFile]:
+def writing(path: Path) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` at the end of the block, when it is whole and on the disk.
 
     It is a hidden file beside `path` until then. It is removed on any failure, and the earlier file stays.
@@ -51,7 +51,7 @@ def writing(path: Path) -> Iterator[disk.NewFile]:
         disk.make_folder(path.parent)
         stream = disk.NewFile(partial)
         try:
-            yield stream
+            yield cast(IO[bytes], stream)
             stream.sync()
             stream.close()
             disk.move(partial, path)

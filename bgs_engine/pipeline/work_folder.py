@@ -23,8 +23,9 @@ def work_folder(
 ) -> Iterator[Path]:
     """The partial folder of a run, with the log of what happens inside the block.
 
-    It is emptied first, unless the job resumes; only what is `useful` stays. The folder stays if the job fails, is cancelled or is killed after it has made
-    something: views, masks or a checkpoint. `--resume` goes on with that. It is removed if there is nothing in it.
+    It is emptied first, unless the job resumes; only what is `useful` stays. The folder stays if the job fails, is
+    cancelled or is killed after it has made something: views, masks or a checkpoint. `--resume` goes on with that. It
+    is removed if there is nothing in it.
 
     Args:
         out: the place of the run, as `output_place.checked_run_place` gives it.

@@ -36,7 +36,7 @@ class CpuModel:
     @property
     def fixed_nbytes(self) -> int:
         """Memory held apart from the views, bytes."""
-        return sum(array.nbytes for array in (*self.state().values(), self.opacities))
+        return sum(array.nbytes for array in self.state().values())
 
     def forward(self, number: int, px: np.ndarray, py: np.ndarray) -> np.ndarray:
         """Rendered features, float32 [P, D], of pixels px, py (int32 [P]) of camera `number`."""
@@ -60,11 +60,18 @@ class CpuModel:
         )  # fmt: skip
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything a checkpoint needs."""
-        return {name: getattr(self, name) for name in STATE}
+        """Everything a checkpoint needs.
+
+        The opacities are among it. Computed anew from the logits they differ in the last bit: rows that no step has
+        touched keep the splat's own.
+        """
+        return {name: getattr(self, name) for name in (*STATE, "opacities")}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from a checkpoint's arrays."""
         for name in STATE:
             getattr(self, name)[...] = state[name]
-        self.opacities[...] = 1 / (1 + np.exp(-self.logits))
+        if "opacities" in state:
+            self.opacities[...] = state["opacities"]
+        else:  # a card's state
+            self.opacities[...] = 1 / (1 + np.exp(-self.logits))

@@ -23,7 +23,8 @@ from bgs_engine.core.events import Reporter
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS)
 NEEDS_ROOM = ("create", "write", "sync", "close", "make folder")  # operations that a full disk refuses
-VOLATILE = ("id", "created", "timings", "metrics", "configuration", "versions")  # of run.json: each run has its own
+# Of run.json: each run has its own. Warnings: a resumed run does not say again what the stages before it said.
+VOLATILE = ("id", "created", "timings", "metrics", "configuration", "versions", "warnings")
 LOGS = ("engine.log", "events.jsonl")
 LEFT = (".partial", ".bgs-partial", ".ready", ".old", ".lock", ".owner.json")
 FOREIGN = "mine.txt"
@@ -201,24 +202,26 @@ class Bench:
 
 
 def some(count: int, most: int | None) -> Iterable[int]:
-    """Numbers 1 to count, or `most` of them, spread evenly with the first and the last."""
+    """Numbers 1 to count, or `most` of them from the middles of equal parts."""
     if most is None or most >= count:
         return range(1, count + 1)
-    return sorted({1 + round(k * (count - 1) / (most - 1)) for k in range(most)})
+    return [1 + int((k + 0.5) * count / most) for k in range(most)]
 
 
 def check_failures(bench: Bench, most: int | None = None, errors: Sequence[int] | None = None) -> list[str]:
-    """Each operation fails once, then from each on the disk is full; returns what was said.
+    """Each operation fails once, and from each on the disk is full; returns what was said.
 
     Args:
-        most: operations to try, spread evenly; None: all.
+        most: operations to try, spread evenly; None: all. Of some, every second finds a full disk instead of failing.
         errors: tried at each operation; None: one after the other, in turn.
     """
     said = []
-    for at in some(bench.operations, most):
-        for error in errors or (ERRORS[at % len(ERRORS)],):
-            said.append(bench.check(Fault(at, error)))
-        said.append(bench.check(Fault(at, errno.ENOSPC, full=True)))
+    for number, at in enumerate(some(bench.operations, most)):
+        if most is None or number % 2 == 0:
+            for error in errors or (ERRORS[at % len(ERRORS)],):
+                said.append(bench.check(Fault(at, error)))
+        if most is None or number % 2:
+            said.append(bench.check(Fault(at, errno.ENOSPC, full=True)))
     return said
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.files import read_json, write_json, writing
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
+from bgs_engine.core.printable import printable
 from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.run_folder import Run, open_run, run_id_of, write_coded_ply
 from bpy.app.handlers import persistent
@@ -79,7 +80,7 @@ def save_names(obj: SplatObject) -> None:
         _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
         _written.add(folder)
     except BgsError as error:
-        print(f"Binary Gaussian Segmentation: names were not written to the run folder. {error}")  # noqa: T201
+        print(printable(f"Binary Gaussian Segmentation: names were not written to the run folder. {error}"))  # noqa: T201
 
 
 def _refuse_another_run(obj: SplatObject, folder: Path) -> None:
@@ -148,7 +149,7 @@ def _before_save(*_: object) -> None:
         try:
             save(obj)
         except BgsError as error:
-            print(f"Binary Gaussian Segmentation: {folder.name} was not updated. {error}")  # noqa: T201
+            print(printable(f"Binary Gaussian Segmentation: {folder.name} was not updated. {error}"))  # noqa: T201
 
 
 def start() -> None:

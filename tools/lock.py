@@ -107,7 +107,8 @@ def _resolve(
     if done.returncode:
         raise SystemExit("uv could not resolve the packages; it has said why.")
     own = canonical(_project()["name"])
-    return [package for package in parse(done.stdout) if package.name != own and "emscripten" not in package.marker]
+    browser = "sys_platform == 'emscripten'"  # uv knows that system too
+    return [package for package in parse(done.stdout) if package.name != own and browser not in package.marker]
 
 
 def _write(path: Path, packages: Iterable[Locked], sources: str, stamp: str) -> None:

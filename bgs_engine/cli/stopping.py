@@ -73,10 +73,11 @@ class _Stopper:
             _interrupt(self._main)
         if self._is_over_at(asked + HARD_SECONDS):
             return
-        while self._reporter.is_saving and time.monotonic() < asked + SAVING_SECONDS:
-            if self.over:
+        if self._reporter.is_saving:
+            while self._reporter.is_saving and time.monotonic() < asked + SAVING_SECONDS:
+                time.sleep(LOOK_SECONDS)
+            if self._is_over_at(time.monotonic() + SOFT_SECONDS):
                 return
-            time.sleep(LOOK_SECONDS)
         self._reporter.error(CancelledError())
         end_at_once(int(ExitCode.CANCELLED))
 

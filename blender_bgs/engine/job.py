@@ -142,7 +142,7 @@ class Job:
             pass  # the process has ended or closed its input; the signals below stop it
         ended = self._ends_within(CANCEL_GRACE)
         while not ended and self.progress.saving and time.monotonic() < asked + SAVING_SECONDS:
-            ended = self._ends_within(0.1)
+            ended = self._ends_within(0.1) or (not self.progress.saving and self._ends_within(CANCEL_GRACE))
         if not ended and os.name != "nt":
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGTERM)

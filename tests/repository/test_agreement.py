@@ -35,6 +35,7 @@ def test_one_version() -> None:
 
 
 def test_torch_is_pinned_in_one_place() -> None:
+    """The lock file is made from it."""
     version = pins()["torch"]
     assert len(re.findall(r"^torch==", _text("constraints.txt"), re.MULTILINE)) == 1
     sources = _tracked("*.py", "*.toml", "*.yml", "*.yaml", "*.ini")

@@ -8,7 +8,7 @@ import pytest
 from tools import package
 from tools.environments import ROOT
 
-BESIDE_THE_SOURCES = {"blender_manifest.toml", "LICENSE", "constraints.txt", "wheels/made-1.0-py3-none-any.whl"}
+BESIDE_THE_SOURCES = {"blender_manifest.toml", "LICENSE", "locks/engine.txt", "wheels/made-1.0-py3-none-any.whl"}
 FOR_DEVELOPERS = {"mypy.ini", "ruff.toml"}  # settings of checkers: users have no use for them
 
 

@@ -39,14 +39,15 @@ class MaskSource:
 
     `open` takes the text behind the colon and the settings. It raises `UsageError` if the text makes no sense,
     `InputError` if a file or folder cannot be read, and `EnvironmentLacksError` if a package is missing.
-    `fetch` brings what the source needs onto this machine, for sources that need no name of a model.
+    `fetch` brings what the source needs onto this machine, for sources that need no name of a model. Its argument says
+    whether it may go online.
     """
 
     name: str
     open: Callable[[str, SourceSettings], MaskProposer]
     argument: str = ""
     note: str = ""
-    fetch: Callable[[], object] | None = None
+    fetch: Callable[[bool], object] | None = None
 
     @property
     def usage(self) -> str:

@@ -42,16 +42,20 @@ def model_from_text(
     return source_of(text).open(argument, settings)
 
 
-def fetch_model(text: str) -> None:
+def fetch_model(text: str, allowed: bool = True) -> None:
     """Bring what a source needs onto this machine now, for work without a network later.
+
+    Args:
+        text: the name of a source.
+        allowed: False: nothing is fetched; it is an error if something is missing.
 
     Raises:
         UsageError: the text names no source.
-        InputError, EnvironmentLacksError: the source cannot be fetched.
+        InputError, EnvironmentLacksError: the source cannot be fetched, or must not.
     """
     fetch = source_of(text).fetch
     if fetch is not None:
-        fetch()
+        fetch(allowed)
 
 
 def source_of(text: str) -> MaskSource:

@@ -41,7 +41,7 @@ REASONS = (
     (
         r"No matching distribution found|is not a supported wheel|has no wheels|No solution found",
         "A package has no build for this Python on this system.",
-        "Set Base Python to a Python from 3.11 to 3.13, or tick Untested Versions in the preferences.",
+        "Set Base Python to a Python from 3.11 to 3.14, or tick Untested Versions in the preferences.",
     ),
     (
         r"Permission denied|Errno 13|Read-only file system|Errno 30|Access is denied",

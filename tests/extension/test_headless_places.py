@@ -181,7 +181,9 @@ def test_render_shows_all_splats_or_the_chosen_one(call: Call, two, tmp_path: Pa
         code, text = call("render", blend, "-o", path, "--size", "64x48", "--samples", 4, *more)
         assert code == 0, text
         image = bpy.data.images.load(str(path))
-        alpha = np.array(image.pixels[:]).reshape(48, 64, 4)[..., 3]
+        pixels = np.empty(48 * 64 * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        alpha = pixels.reshape(48, 64, 4)[..., 3]
         bpy.data.images.remove(image)
         return bool(alpha[:, :32].max() > 0.5), bool(alpha[:, 32:].max() > 0.5)
 

@@ -33,7 +33,7 @@ def ends_before(number: int, work: Callable[[], object]) -> bool:
 
         real = os.fsync
 
-        def fsync(descriptor: int) -> None:
+        def fsync(descriptor: Any) -> None:
             operation()
             real(descriptor)
 

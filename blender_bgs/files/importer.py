@@ -1,5 +1,6 @@
 """Imports a PLY or a run folder as a point cloud. It keeps every property and turns the splat upright."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def import_splat(
         raise InputError(f"{path.name} is not a run folder.", "Choose a .ply file or a run folder.")
     if run_folder is not None and ply_path.name != "scene.ply":
         run_folder = None  # another PLY that happens to be in a run folder
-    run = open_run(run_folder) if run_folder else None
+    run = open_run(Path(os.path.realpath(run_folder))) if run_folder else None  # the .blend keeps this path
     ply = run.ply if run else read_ply(ply_path)
     extras = read_extras(run) if run else NO_EXTRAS
     for note in extras.notes:

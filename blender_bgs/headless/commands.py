@@ -67,8 +67,8 @@ def _segment_one(path: Path, blend: Path, run: Path | None, options: argparse.Na
     if options.level is not None:
         bits.bits_to(options.level)
     python = find_engine(options.engine, "") if options.engine else segmenting.engine_python()
-    run = run or blend.with_name(f"{blend.stem}_bgs")
-    if os.path.realpath(run) == os.path.realpath(blend):
+    run = Path(os.path.realpath(run or blend.with_name(f"{blend.stem}_bgs")))  # the .blend keeps this path
+    if str(run) == os.path.realpath(blend):
         raise UsageError(f"{run} cannot be both the .blend and the run folder.", "Give --run another name.")
     obj = fresh(path, importer.ImportConfig(up_axis=options.up))
     check_output(blend, [path, *([obj.bgs.source_file] if obj.bgs.source_file else [])], ".blend")
@@ -83,7 +83,7 @@ def _segment_one(path: Path, blend: Path, run: Path | None, options: argparse.Na
         fetch=bpy.app.online_access,
     )
     log = blend.with_name(f"{blend.stem}_bgs.log")
-    job, given = segmenting.start_segment(obj, Path(os.path.realpath(run)), config, log, python)
+    job, given = segmenting.start_segment(obj, run, config, log, python)
     identity = segmenting.delivered_identity(finish(job), run)
     answer = segmenting.read_answer(run, segmenting.snapshot_of(obj, given.in_order, given.mark), identity)
     found = segmenting.apply_answer(obj, answer)

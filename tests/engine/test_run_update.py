@@ -58,7 +58,8 @@ def state(folder: Path) -> bytes:
     """The codes of a run as every program finds them. All files must agree, and nothing else lies about."""
     opened = open_run(folder)
     table = opened.labels()
-    assert np.array_equal(codes_in(opened.ply), opened.codes)
+    beside = codes_in(opened.ply)
+    assert beside is not None and np.array_equal(beside, opened.codes)
     for level in (1, 2):
         ids, counts = np.unique(LAYOUT.labels(opened.codes, level), return_counts=True)
         want = dict(zip(ids.tolist(), counts.tolist(), strict=True))

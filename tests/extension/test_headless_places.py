@@ -181,7 +181,9 @@ def test_render_shows_all_splats_or_the_chosen_one(call: Call, two, tmp_path: Pa
         code, text = call("render", blend, "-o", path, "--size", "64x48", "--samples", 4, *more)
         assert code == 0, text
         image = bpy.data.images.load(str(path))
-        alpha = np.array(image.pixels[:]).reshape(48, 64, 4)[..., 3]
+        pixels = np.empty(48 * 64 * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        alpha = pixels.reshape(48, 64, 4)[..., 3]
         bpy.data.images.remove(image)
         return bool(alpha[:, :32].max() > 0.5), bool(alpha[:, 32:].max() > 0.5)
 
@@ -419,3 +421,18 @@ def test_splats_of_all_scenes_count(call: Call, two, tmp_path: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     code, text = call("export", blend, "-o", tmp_path / "all.ply")
     assert code == 0 and "2,000 Gaussians" in text
+
+
+def test_paths_in_a_blend_do_not_depend_on_where_the_command_ran(
+    call: Call, splat: Path, engine: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("segment", splat.name, "-o", "a.blend", "--engine", engine)[0] == 0
+    monkeypatch.chdir(tmp_path / "a_bgs")
+    assert call("import", ".", "-o", tmp_path / "b.blend")[0] == 0
+    monkeypatch.chdir("/")
+    for blend in ("a", "b"):
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / f"{blend}.blend"))
+        obj = next(o for o in bpy.data.objects if point_clouds.is_splat(o))
+        assert Path(obj.bgs.run_folder) == (tmp_path / "a_bgs").resolve() and obj.bgs.source_file.is_file()
+        assert obj.name == {"a": "small", "b": "a_bgs"}[blend]

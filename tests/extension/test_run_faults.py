@@ -86,7 +86,8 @@ def test_a_blender_that_is_killed_while_it_saves(run, tmp_path) -> None:
     obj = import_(run)
     before = open_run(run).codes
     new = reassign_first_ball(obj)
-    kept, were_new, died = shutil.copytree(run, tmp_path / "kept"), [], True
+    kept, died = shutil.copytree(run, tmp_path / "kept"), True
+    were_new: list[bool] = []
     while died:
         died = ends_before(len(were_new), lambda: save_to_run.save(obj))
         opened = open_run(run)

@@ -33,9 +33,9 @@ def ends_before(number: int, work: Callable[[], object]) -> bool:
 
         real = os.fsync
 
-        def fsync(descriptor: int) -> None:
+        def fsync(fd: Any) -> None:
             operation()
-            real(descriptor)
+            real(fd)
 
         os.fsync = fsync  # no audit event tells of it
         code = FAILED

@@ -38,24 +38,23 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
     first = load_checkpoint(steps, checkpoint)
     saved = time.monotonic()
     total = config.steps(views)
-    for step in range(first, total):
-        try:
-            reporter.progress(step, total)
-        except CancelledError:
-            with reporter.saving("checkpoint"):
+    with reporter.saving("training"):  # steps are short, and the last one writes the checkpoint
+        for step in range(first, total):
+            try:
+                reporter.progress(step, total)
+            except CancelledError:
                 save_checkpoint(steps, step, checkpoint)
-            raise
-        rng = np.random.default_rng((config.seed, step))
-        feature_rate = config.first_feature_rate * 0.1 ** (step / total)
-        steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
-        if (step + 1) % REPORT_EVERY == 0:
-            loss = steps.loss()
-            if loss is not None:
-                reporter.metric("loss", round(loss, 6))
-        if time.monotonic() - saved > checkpoint.seconds:
-            with reporter.saving("checkpoint"):
+                raise
+            rng = np.random.default_rng((config.seed, step))
+            feature_rate = config.first_feature_rate * 0.1 ** (step / total)
+            steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
+            if (step + 1) % REPORT_EVERY == 0:
+                loss = steps.loss()
+                if loss is not None:
+                    reporter.metric("loss", round(loss, 6))
+            if time.monotonic() - saved > checkpoint.seconds:
                 save_checkpoint(steps, step + 1, checkpoint)
-            saved = time.monotonic()
+                saved = time.monotonic()
     reporter.progress(total, total)
 
 

@@ -13,6 +13,7 @@ SYSTEM = (
     "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "USERNAME", "HOMEDRIVE", "HOMEPATH",
     "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432", "PUBLIC", "OS",
     "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE", "PROCESSOR_IDENTIFIER", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE",
+    "PYENV_*", "LD_LIBRARY_PATH", "DYLD_*",
 )  # fmt: skip
 # The way to the network, as the user has set it up.
 NETWORK = (
@@ -21,9 +22,9 @@ NETWORK = (
 )  # fmt: skip
 PACKAGE_INDEX = ("PIP_*", "UV_*")
 NPM_REGISTRY = ("NPM_CONFIG_*",)
-# Where libraries are, and the settings of the libraries that compute.
+# The settings of the libraries that compute.
 COMPUTE = (
-    "BGS_*", "LD_LIBRARY_PATH", "DYLD_*", "CUDA_*", "NVIDIA_*", "NUMBA_*", "WARP_*", "OMP_*", "MKL_*", "OPENBLAS_*",
+    "BGS_*", "CUDA_*", "NVIDIA_*", "NUMBA_*", "WARP_*", "OMP_*", "MKL_*", "OPENBLAS_*",
     "KMP_*", "TORCH_*", "PYTORCH_*", "HF_*", "TRANSFORMERS_*", "CC", "CXX", "MAX_JOBS", "INCLUDE", "LIB", "LIBPATH",
 )  # fmt: skip
 

@@ -81,9 +81,8 @@ class Reporter:
 
     @contextmanager
     def saving(self, name: str) -> Iterator[None]:
-        """A block that must not be broken off: it writes a checkpoint, or moves a result into place.
-
-        Who stops the job waits for its end, up to `SAVING_SECONDS`.
+        """A block that must not be broken off: training, which stops at its next step and writes its checkpoint, or
+        the move of a result into place. Who stops the job waits for its end, up to `SAVING_SECONDS`.
         """
         self._saving += 1
         self.send("saving", name=name)

@@ -41,27 +41,26 @@ def train(steps: Steps, views: int, config: TrainConfig, checkpoint: Checkpoint,
     first = load_checkpoint(steps, checkpoint)
     saved = time.monotonic()
     total = config.steps(views)
-    for step in range(first, total):
-        try:
-            reporter.progress(step, total)
-        except CancelledError:
-            with reporter.saving("checkpoint"):
-                save_checkpoint(steps, step, checkpoint)
-            raise
-        rng = np.random.default_rng((config.seed, step))
-        feature_rate = config.first_feature_rate * 0.1 ** (step / total)
-        steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
-        if (step + 1) % REPORT_EVERY == 0:
-            loss = steps.loss()
-            if loss is not None:
-                reporter.metric("loss", round(loss, 6))
-        if time.monotonic() - saved > checkpoint.seconds:
+    with reporter.saving("training"):  # steps are short, and the last one writes the checkpoint
+        for step in range(first, total):
             try:
-                with reporter.saving("checkpoint"):
+                reporter.progress(step, total)
+            except CancelledError:
+                save_checkpoint(steps, step, checkpoint)
+                raise
+            rng = np.random.default_rng((config.seed, step))
+            feature_rate = config.first_feature_rate * 0.1 ** (step / total)
+            steps.take(view_of_step(step, views, config.seed), rng, feature_rate, config.opacity_rate)
+            if (step + 1) % REPORT_EVERY == 0:
+                loss = steps.loss()
+                if loss is not None:
+                    reporter.metric("loss", round(loss, 6))
+            if time.monotonic() - saved > checkpoint.seconds:
+                try:
                     save_checkpoint(steps, step + 1, checkpoint)
-            except OutputError as error:  # there may be room for the result, or at the next time
-                reporter.warning(f"The checkpoint was not written, and training goes on. {error}")
-            saved = time.monotonic()
+                except OutputError as error:  # there may be room for the result, or at the next time
+                    reporter.warning(f"The checkpoint was not written, and training goes on. {error}")
+                saved = time.monotonic()
     reporter.progress(total, total)
 
 

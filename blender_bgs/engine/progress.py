@@ -34,7 +34,7 @@ class Progress:
     artifacts: Mapping[str, str] = field(default_factory=dict)
     error: tuple[str, str] | None = None
     cancelling: bool = False
-    saving: bool = False  # the engine writes something that must not be broken off
+    saving: bool = False  # the engine does something that must not be broken off
     completed: bool = False  # the engine said `done`
     delivered: tuple[str, str] | None = None  # the run that `done` named: its folder, its identity
     finished: bool = False

@@ -176,3 +176,23 @@ def test_cancel_from_another_thread() -> None:
     with pytest.raises(CancelledError):
         while True:
             reporter.progress(0, 1)
+
+
+def test_done_names_the_run_that_was_made() -> None:
+    events: list[dict[str, Any]] = []
+    reporter = Reporter([events.append])
+    reporter.deliver(Path("/tmp/run"), "0123")
+    reporter.done()
+    assert events[-1].keys() == {"event", "seconds", "run", "id"}
+    assert events[-1]["run"] == str(Path("/tmp/run")) and events[-1]["id"] == "0123"
+
+
+def test_who_stops_a_job_knows_when_it_must_wait() -> None:
+    events: list[dict[str, Any]] = []
+    reporter = Reporter([events.append])
+    reporter.cancel()
+    with pytest.raises(CancelledError), reporter.saving("training"):
+        assert reporter.is_saving and not reporter.stopping
+        reporter.check()
+    assert not reporter.is_saving and reporter.stopping
+    assert events == [{"event": "saving", "name": "training"}, {"event": "saved"}]

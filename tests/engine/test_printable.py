@@ -101,7 +101,8 @@ def test_the_log_takes_every_name(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_a_file_name_that_is_no_text_ends_in_a_sentence(tmp_path: Path, options: list[str]) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m.ply"
     Path(os.fsdecode(name)).write_text("no splat")
-    command = [sys.executable, "-m", "bgs_engine", "segment", name, "-o", os.fsencode(tmp_path) + b"/r\xff", *options]
+    place = os.fsencode(tmp_path) + b"/r\xff"
+    command = [sys.executable, "-m", "bgs_engine", "segment", os.fsdecode(name), "-o", os.fsdecode(place), *options]
     run = subprocess.run(
         command, capture_output=True, check=False, cwd=ROOT, stdin=subprocess.PIPE if options else None
     )

@@ -33,7 +33,9 @@ def job(masks: MasksConfig, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     ply = splat(folder / "figure.ply", figure(), 0.02)
     events: list[dict] = []
     out = folder / "run"
-    segment_run(ply, out, LAYOUT, TrainConfig(device="cpu"), masks, Reporter([events.append]), view_count=VIEWS)
+    reporter = Reporter([events.append])
+    segment_run(ply, out, LAYOUT, TrainConfig(device="cpu"), masks, reporter, view_count=VIEWS)
+    reporter.done()
     return out, events
 
 
@@ -55,6 +57,7 @@ def test_what_it_says_it_wrote_is_there(job: tuple[Path, list[dict]]) -> None:
     assert out in paths and out / "dataset" / "preview" / "views.png" in paths
     assert all(path.exists() for path in paths)
     assert open_run(out).info["dataset"] == "dataset"
+    assert (events[-1]["event"], events[-1]["run"], events[-1]["id"]) == ("done", str(out), open_run(out).info["id"])
     assert not (out.parent / ".run.partial").exists()
 
 

@@ -124,7 +124,7 @@ def _read(count: int) -> object:
     ids=["torch", "numpy", "python", "numba", "system"],
 )
 def test_every_library_says_in_its_own_words_that_memory_ran_out(take) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(Exception) as caught:  # noqa: PT011, B017 - of which type is what is asked
+    with pytest.raises(Exception) as caught:
         take()
     assert is_out_of_memory(caught.value), caught.value
     assert not is_out_of_memory(ValueError("a matrix of another size"))

@@ -1,4 +1,3 @@
-# ruff: noqa: E402 - the repository is put on the path first
 """Saves changed labels to a run folder, in Blender or a bpy wheel; `faults.py` kills it meanwhile.
 
     PYTHON_WITH_BPY benchmarks/faults_in_blender.py RUN

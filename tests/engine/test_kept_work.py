@@ -80,7 +80,7 @@ def test_another_splat_does_not_go_on_with_the_views_of_a_stopped_job(ply: Path,
 def test_too_little_room_is_said_before_the_work(tmp_path: Path) -> None:
     check_room(tmp_path, 1)
     (tmp_path / "run").mkdir()
-    with pytest.raises(OutputError, match="needs about 1,000,000,000.0 GB more in .*, and .* are free") as caught:
+    with pytest.raises(OutputError, match=r"needs about 1,000,000,000\.0 GB more in .*, and .* are free") as caught:
         check_room(tmp_path / "run", 10**18)
     assert "Free some disk space" in caught.value.hint
     with (tmp_path / "run" / "checkpoint.npz").open("wb") as stream:  # sparse: what is written needs no room again

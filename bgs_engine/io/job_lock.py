@@ -21,8 +21,12 @@ OWNER_SUFFIX = ".owner.json"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, called: Path | None = None) -> Iterator[None]:
     """Hold the lock on writing to `folder`; the lock file is a hidden one beside it.
+
+    Args:
+        folder: the folder.
+        called: what messages call it, if it is another name.
 
     Raises:
         UsageError: another job writes there.
@@ -41,7 +45,8 @@ def only_writer(folder: Path) -> Iterator[None]:
             lock.acquire()
     except Timeout:
         raise UsageError(
-            f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
+            f"Another job writes to {called or folder}{_owner(owner_file)}.",
+            "Wait for it, stop it, or choose another folder.",
         ) from None
     except OSError as error:
         raise cannot_write(folder.parent, error) from None

@@ -21,5 +21,5 @@ def complete_dataset(folder: Path) -> None:
     """
     for name in (VIEWS, MASKS):
         if is_ready(folder, name):
-            with only_writer(folder / name):
+            with only_writer(folder / name, called=folder):
                 complete(folder, name)

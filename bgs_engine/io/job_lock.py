@@ -22,12 +22,13 @@ OWNER_SUFFIX = ".owner.json"
 
 
 @contextmanager
-def only_writer(folder: Path, wait: float = 0.0) -> Iterator[None]:
+def only_writer(folder: Path, wait: float = 0.0, called: Path | None = None) -> Iterator[None]:
     """Hold the lock on writing to `folder`; the lock file is a hidden one beside it.
 
     Args:
         folder: the folder, with links resolved.
         wait: seconds to wait for another job that writes there.
+        called: what messages call it, if it is another name.
 
     Raises:
         UsageError: another job writes there.
@@ -42,7 +43,8 @@ def only_writer(folder: Path, wait: float = 0.0) -> Iterator[None]:
         raise cannot_write(folder.parent, error) from None
     if lock is None:
         raise UsageError(
-            f"Another job writes to {folder}{_owner(owner_file)}.", "Wait for it, stop it, or choose another folder."
+            f"Another job writes to {called or folder}{_owner(owner_file)}.",
+            "Wait for it, stop it, or choose another folder.",
         )
     try:
         with suppress(OSError), disk.NewFile(owner_file) as stream:  # it only serves the sentence above

@@ -27,7 +27,7 @@ def only_writer_into(out: Path, *subfolders: str) -> Iterator[None]:
     out = Path(out)
     made = not out.exists()
     try:
-        with only_writer(out / "bgs"):
+        with only_writer(out / "bgs", called=out):
             try:
                 check_writable(out)
                 left = [*out.glob(f".*{PARTIAL_SUFFIX}")]

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import OutputError
+from bgs_engine.core.file_set import files_below
 from bgs_engine.io.ply import SplatPly
 from bgs_engine.views.make import ViewsConfig
 
 CODE_BYTES, OTHER_BYTES = 4, 12  # of a Gaussian: in scene.ply; in codes.npy, opacity.npy and confidence.npy
 STATES = 3  # arrays of a checkpoint as large as the features: themselves and Adam's two means
 PICTURE_BYTES = 0.2  # a pixel: a JPEG, label maps and cached masks, measured on made rooms and rounded down
-GIGA = 1e9
+GIGA, MEGA = 1e9, 1e6
 
 
 def room_for_run(ply: SplatPly, layout: BitLayout) -> int:
@@ -26,14 +27,19 @@ def room_for_views(config: ViewsConfig) -> int:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Check that the disk of a folder has so many bytes free.
+    """Check that the disk has room for a job that writes so many bytes into a folder. What is in it counts as written.
 
     Raises:
-        OutputError: it has fewer.
+        OutputError: it has less.
     """
+    needed -= sum((folder / name).lstat().st_size for name in files_below(folder))
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OutputError(
-            f"This job needs about {needed / GIGA:.2g} GB in {folder.parent}, and {free / GIGA:.2g} GB are free.",
+            f"This job needs about {_in_words(needed)} more in {folder.parent}, and {_in_words(free)} are free.",
             "Free some disk space, or choose a folder on another disk.",
         )
+
+
+def _in_words(count: int) -> str:
+    return f"{count / GIGA:,.1f} GB" if count >= GIGA else f"{count / MEGA:.1f} MB"

@@ -125,19 +125,22 @@ def segment_run(
     views = ViewsConfig(count=view_count, seed=config.seed)
     with only_writer(place):
         with work_folder(place, reporter, resume, lambda partial: useful_views(partial, ply, views)) as partial:
+            folder = dataset_folder or partial / VIEWS_FOLDER
+            complete_dataset(folder)
+            dataset = open_dataset(folder, ply, reporter) if dataset_folder else None
             scene = load_scene(ply, reporter)
             # What the job needs is checked before the views are rendered and the masks are made, which take minutes.
             device = _ready(device, config, reporter)
             settings = replace(masks, levels=layout.levels)
             if settings.device == "auto":
                 settings = replace(settings, device=device.for_torch)
-            folder = dataset_folder or partial / VIEWS_FOLDER
-            proposer = None if _has_masks(folder) else open_mask_model(settings, reporter)
+            proposer = None if find_levels(folder) else open_mask_model(settings, reporter)
             pictures = 0 if dataset_folder else room_for_views(views)
             check_room(partial, room_for_run(scene.ply, layout) + pictures)
-            if dataset_folder is None:
+            if dataset is None:
                 render_views(folder, ply, views, resume, reporter)
-            dataset = open_dataset(folder, ply, reporter).moved(scene.gaussians.offset)
+                dataset = open_dataset(folder, ply, reporter)
+            dataset = dataset.moved(scene.gaussians.offset)
             if dataset_folder and not trust_cameras:
                 dataset = aligned(dataset, scene.raster, reporter)
             if not dataset.mask_levels:
@@ -147,12 +150,6 @@ def segment_run(
                 dataset = open_dataset(folder, ply).moved(scene.gaussians.offset).in_frame(dataset.frame_change)
             _train_into(partial, scene, dataset, layout, config, device, reporter)
         return _deliver(place, reporter)
-
-
-def _has_masks(folder: Path) -> bool:
-    """Whether a dataset has masks. It may not be there yet."""
-    complete_dataset(folder)
-    return bool(find_levels(folder))
 
 
 def _ready(device: Device, config: TrainConfig, reporter: Reporter) -> Device:

@@ -111,7 +111,7 @@ class DeviceModel:
 
     def state(self) -> dict[str, np.ndarray]:
         """The arrays of a checkpoint, equal to those of `CpuModel`: each can continue the other's."""
-        return {name: array.numpy() for name, array in self._state.items()}
+        return {name: array.numpy() for name, array in self._state.items()} | {"opacities": self.opacities}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from a checkpoint's arrays."""

@@ -165,7 +165,7 @@ class GsplatModel:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything a checkpoint needs; the same arrays as `CpuModel`'s."""
-        return {name: tensor.cpu().numpy() for name, tensor in self._state.items()}
+        return {name: tensor.cpu().numpy() for name, tensor in self._state.items()} | {"opacities": self.opacities}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from a checkpoint's arrays."""

@@ -69,9 +69,5 @@ class CpuModel:
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from a checkpoint's arrays."""
-        for name in STATE:
+        for name in self.state():
             getattr(self, name)[...] = state[name]
-        if "opacities" in state:
-            self.opacities[...] = state["opacities"]
-        else:  # a card's state
-            self.opacities[...] = 1 / (1 + np.exp(-self.logits))

@@ -89,7 +89,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     refuse_foreign_dataset(out_folder)
     check_writable(out_folder)
     check_places(out_folder, ("images", "preview"))
-    with only_writer(out_folder / VIEWS):
+    with only_writer(out_folder / VIEWS, called=out_folder):
         return _make_views(Path(ply_path), out_folder, config, reporter)
 
 

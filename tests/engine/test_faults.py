@@ -95,8 +95,8 @@ def test_results_are_on_the_disk_before_they_get_their_names(material: Path, tmp
             synced = max(k for k in range(number) if seen[k] == ("sync", source))
             assert ("write", source) not in seen[synced:number]
     whole = seen.index(("move", work / "run"))
-    synced = [path for operation, path in seen[:whole] if operation == "sync folder"]
-    assert work / ".run.partial" in synced
+    folders = [path for operation, path in seen[:whole] if operation == "sync folder"]
+    assert work / ".run.partial" in folders
     assert seen[whole + 1] == ("sync folder", work)
 
 

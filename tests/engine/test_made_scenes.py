@@ -1,11 +1,12 @@
 """Made scenes: complete, true, nested, repeatable."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
@@ -87,9 +88,20 @@ def test_crowded_scene_holds_more_than_sixty_objects(tmp_path: Path):
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path):
     (tmp_path / "letter.txt").write_text("keep me")
-    with pytest.raises(InputError, match="no made scene"):
+    with pytest.raises(UsageError, match="no made scene"):
         make_scene(tmp_path, TINY, Reporter())
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_scene_replaces_its_own_files_alone(tmp_path: Path):
+    folder = tmp_path / "scene"
+    make_scene(folder, TINY, Reporter())
+    (folder / "images" / "mine.txt").write_text("keep me")
+    first = (folder / "scene.ply").read_bytes()
+    make_scene(folder, replace(TINY, seed=1, views=1), Reporter())
+    assert (folder / "images" / "mine.txt").read_text() == "keep me"
+    assert (folder / "scene.ply").read_bytes() != first and not (folder / "images" / "train_001.jpg").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["scene"]
 
 
 @pytest.mark.parametrize("bad", [{"kind": "garden"}, {"gaussians": 10}, {"views": 0}, {"noise": 4}, {"sh_degree": 3}])

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,7 @@ def test_a_splat_for_which_there_is_no_memory(tmp_path: Path) -> None:
 
 
 @njit
-def _take(count):  # type: ignore[no-untyped-def]
+def _take(count):
     return np.empty(count, np.uint8)
 
 
@@ -123,8 +123,8 @@ def _read(count: int) -> object:
     ],
     ids=["torch", "numpy", "python", "numba", "system"],
 )
-def test_every_library_says_in_its_own_words_that_memory_ran_out(take) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(Exception) as caught:  # noqa: PT011, B017 - of which type is what is asked
+def test_every_library_says_in_its_own_words_that_memory_ran_out(take: Callable[[], object]) -> None:
+    with pytest.raises(Exception) as caught:
         take()
     assert is_out_of_memory(caught.value), caught.value
     assert not is_out_of_memory(ValueError("a matrix of another size"))

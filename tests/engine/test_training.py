@@ -80,6 +80,7 @@ def test_a_cancelled_run_resumes_to_the_same_codes(small_scene: Path, trained: P
     assert not out.exists() and (partial_folder(out) / "checkpoint.npz").is_file()
     train_run(small_scene, out, LAYOUT, QUICK, Reporter(), resume=True)
     assert (codes_of(out) == codes_of(trained)).all()
+    assert (out / "opacity.npy").read_bytes() == (trained / "opacity.npy").read_bytes()
     assert not partial_folder(out).exists()
 
 

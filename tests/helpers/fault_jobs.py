@@ -49,8 +49,9 @@ def make_material(folder: Path) -> Path:
     }
     frames = [{"name": f"000{k}", "camera": camera, "transforms": [np.eye(4).ravel().tolist()]} for k in (1, 2)]
     label = open_run(folder / "run").labels().levels[0][0].label
+    listed = [{"label": label, "name": "One", "color": [1, 0, 0]}]
     shot = {"format": 1, "size": [48, 36], "parts": ["run/scene.ply"], "level_bits": "12,10,10", "level": 1,
-            "labels": [{"label": label, "name": "One", "color": [1, 0, 0]}], "depth_far": 10.0, "frames": frames}  # fmt: skip
+            "labels": listed, "depth_far": 10.0, "frames": frames}  # fmt: skip
     (folder / "shot.json").write_text(json.dumps(shot))
     (folder / "models").mkdir()
     write_models(folder / "models")

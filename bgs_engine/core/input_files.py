@@ -72,7 +72,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT, hint: str = "Check the path.")
         stream.seek(0)
         try:
             parts = []
-            while part := stream.read(most):
+            while part := stream.read(size + 1):  # a raw stream reserves what it is asked for, and may give less
                 parts.append(part)
         except OSError as error:
             raise InputError(f"{short(path)} cannot be read: {error.strerror}.", hint) from None

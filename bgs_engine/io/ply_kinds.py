@@ -35,7 +35,9 @@ def no_ply(name: str, head: bytes) -> InputError:
     return InputError(f"{name} is not a PLY file.", CHOOSE)
 
 
-def no_splat(name: str, properties: Collection[str], missing: str, is_mesh: bool, elements: Collection[str]) -> InputError:
+def no_splat(
+    name: str, properties: Collection[str], missing: str, is_mesh: bool, elements: Collection[str]
+) -> InputError:
     """The error for a PLY whose vertices lack the property `missing` of a splat. `properties` are those that it has."""
     have = set(properties)
     shape = {"opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3"} <= have

@@ -44,7 +44,9 @@ class ForestCache:
         try:
             with open_arrays(self._forest(key), AGAIN) as archive:
                 forest = Forest(
-                    archive.read("node_map", 2 * pixels), archive.read("parents", 8 * nodes), archive.read("scores", 8 * nodes)
+                    archive.read("node_map", 2 * pixels),
+                    archive.read("parents", 8 * nodes),
+                    archive.read("scores", 8 * nodes),
                 )
         except InputError:
             return None

@@ -109,12 +109,12 @@ def score_classes(
         }
         for k in range(len(levels))
     }
-    true_labels = true_labels(truth, len(opacities))
-    if true_labels is not None:
+    known = true_labels(truth, len(opacities))
+    if known is not None:
         solid = seen & (opacities >= SOLID_OPACITY)
-        for k in range(min(len(levels), true_labels.shape[1])):
+        for k in range(min(len(levels), known.shape[1])):
             own = labels[min(k, len(labels) - 1)]
-            result[f"level_{k + 1}"]["gaussians"] = round(_gaussian_iou(own[solid], true_labels[solid, k]), 4)
+            result[f"level_{k + 1}"]["gaussians"] = round(_gaussian_iou(own[solid], known[solid, k]), 4)
     return result
 
 
@@ -160,7 +160,11 @@ def _truth_levels(truth: Path) -> list[Path]:
 
 
 def true_labels(truth: Path, count: int) -> np.ndarray | None:
-    """True labels int [N, L], or None where they are not known."""
+    """True labels int [N, L] of `count` Gaussians, or None where they are not known.
+
+    Raises:
+        InputError: the file is damaged or of another scene.
+    """
     path = truth / "labels.npz"
     if not is_file(path):
         return None

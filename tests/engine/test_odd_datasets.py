@@ -13,7 +13,16 @@ from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.image_names import ImageFinder, view_name
 from bgs_engine.io.masks import load_level_maps, masked_cameras
 from bgs_engine.masks.imported import ImportedMasks
-from tests.helpers.made_datasets import HEIGHT, NAMES, VIEWMATS, WIDTH, colmap_text, transforms, write_files, write_images
+from tests.helpers.made_datasets import (
+    HEIGHT,
+    NAMES,
+    VIEWMATS,
+    WIDTH,
+    colmap_text,
+    transforms,
+    write_files,
+    write_images,
+)
 
 
 def text_model(folder: Path, images: str) -> Path:
@@ -106,7 +115,17 @@ def test_images_that_are_others_are_not_taken(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "left" / "view.jpg")
     picture(tmp_path / "images" / "._other.jpg")
     (tmp_path / "images" / "other.txt").write_text("x")
-    for name in ("right/view.jpg", "view.jpg", "other.jpg", "..", "/", "", "../images/left/nothing.jpg", "a" * 9000, "\0"):
+    for name in (
+        "right/view.jpg",
+        "view.jpg",
+        "other.jpg",
+        "..",
+        "/",
+        "",
+        "../images/left/nothing.jpg",
+        "a" * 9000,
+        "\0",
+    ):
         assert ImageFinder(tmp_path).find(name) is None
     exact = picture(tmp_path / "images" / "twin.png")
     picture(tmp_path / "images" / "TWIN.jpg")
@@ -116,8 +135,9 @@ def test_images_that_are_others_are_not_taken(tmp_path: Path) -> None:
 
 def test_names_of_views() -> None:
     names = {
-        "images_4/left/0001.jpg": "left/0001", "scan.tif": "scan", "scan.TIFF": "scan", "a.jpg.png": "a", "v1.2.JPG": "v1.2",
-        "/abs/images/left/x.png": "left/x", "/abs/x.png": "x", "C:\\data\\x.bmp": "x", "Images/x.webp": "x",
+        "images_4/left/0001.jpg": "left/0001", "scan.tif": "scan", "scan.TIFF": "scan", "a.jpg.png": "a",
+        "v1.2.JPG": "v1.2", "/abs/images/left/x.png": "left/x", "/abs/x.png": "x", "C:\\data\\x.bmp": "x",
+        "Images/x.webp": "x",
     }  # fmt: skip
     for file, name in names.items():
         assert view_name(file) == name

@@ -63,7 +63,7 @@ def test_only_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     with socket.socket(socket.AF_UNIX) as server:
-        where = os.getcwd()
+        where = Path.cwd()
         os.chdir(tmp_path)  # a socket's path has at most some 100 bytes
         try:
             server.bind("socket")
@@ -283,8 +283,9 @@ def test_a_shot_cannot_write_elsewhere_or_ask_for_a_vast_picture(tmp_path: Path)
     path = tmp_path / "shot.json"
     path.write_text(json.dumps(shot))
     assert len(read_shot(path).frames) == 1
-    for change in ({"size": [10**9, 10**9]}, {"size": [10**400, 6]}, {"size": [float("inf"), 6]},
-                   {"frames": [{**frame, "name": "../../outside"}]}, {"frames": [{**frame, "name": "/outside"}]}):  # fmt: skip
+    sizes = ([10**9, 10**9], [10**400, 6], [float("inf"), 6])
+    names = ("../../outside", "/outside", "con")
+    for change in (*({"size": size} for size in sizes), *({"frames": [{**frame, "name": name}]} for name in names)):
         path.write_text(json.dumps({**shot, **change}))
         with pytest.raises(InputError, match="damaged"):
             read_shot(path)

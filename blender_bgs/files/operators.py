@@ -58,7 +58,9 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
         make_active(context, obj)
         if context.screen is not None and not bpy.app.background:
             importer.frame(context.screen, obj)
-        return f"{len(obj.data.points):,} Gaussians imported"
+        offset = obj.bgs.ply_layout.offset
+        where = f". (0, 0, 0) of the object is {offset} in the file" if any(offset) else ""
+        return f"{len(obj.data.points):,} Gaussians imported{where}"
 
 
 class BGS_FH_ply(bpy.types.FileHandler):
@@ -115,7 +117,9 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         context.view_layer.update()
         config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain, only=only)
         count = export_splats(objects, Path(bpy.path.abspath(self.filepath)), config)
-        return f"{count:,} Gaussians exported"
+        rounded = self.plain and any(any(obj.bgs.ply_layout.offset) for obj in objects)
+        note = ". Positions are rounded: the plain layout has 32-bit numbers" if rounded else ""
+        return f"{count:,} Gaussians exported{note}"
 
 
 def _import_menu(self: Any, _context: Any) -> None:

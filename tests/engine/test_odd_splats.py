@@ -187,5 +187,10 @@ def test_a_few_gaussians_are_segmented_or_refused_plainly(tmp_path: Path, small_
         rows[name] = np.log(0.05)
     rows["opacity"] = logit(np.array([0.9]))[0]
     write_splat(tmp_path / "round.ply", rows)
-    result = make_views(tmp_path / "round.ply", tmp_path / "views", ViewsConfig(count=3, size=(64, 48)), Reporter())
-    assert len(result.cameras) == 3 and result.covered > 0
+    config = ViewsConfig(count=6, size=(64, 48))  # five views of a Gaussian are wanted, so three would cover nothing
+    try:
+        result = make_views(tmp_path / "round.ply", tmp_path / "views", config, Reporter())
+    except InputError as error:  # two specks at opposite ends of a room fill no picture
+        assert kind == "2" and "No place was found" in error.message
+    else:
+        assert len(result.cameras) == 6 and result.covered > 0

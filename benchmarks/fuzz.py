@@ -4,15 +4,14 @@
 
 Each input is a small valid file with one to three mutations: bits flipped, parts cut, repeated, removed or inserted,
 numbers replaced by extremes, lines moved. A reader may return or raise a BgsError. Everything else is a failure:
-another exception, more than 10 s, more than 2 GB, also where the reader turned that into a BgsError. Input number N of a
-target is the same in every run with the same seed. The files of a failure are kept in the folder of failures; the exit
+another exception, more than 10 s, more than 2 GB, also where the reader turned that into a BgsError. Input N of a
+reader is the same in every run with the same seed. The files of a failure are kept in the folder of failures; the exit
 code is 1 if there is one.
 
 Everything runs in one process with a limit on its memory and a timer. Linux and macOS only.
 """
 
 import argparse
-import os
 import platform
 import random
 import resource
@@ -31,9 +30,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bgs_engine.core.errors import BgsError  # noqa: E402
-from tests.helpers.fuzz_damage import damaged  # noqa: E402
-from tests.helpers.fuzz_targets import Target, targets  # noqa: E402
+from bgs_engine.core.errors import BgsError
+from tests.helpers.fuzz_damage import damaged
+from tests.helpers.fuzz_targets import Target, targets
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.txt"
 SECONDS = 10.0  # the longest that a reader may take with a small file
@@ -52,7 +51,7 @@ def ring(_signal: int, _frame: FrameType | None) -> None:
 
 def limit_memory() -> None:
     """Let this process ask for no more than MEMORY beyond what it has now."""
-    with open("/proc/self/statm", encoding="ascii") as stream:
+    with Path("/proc/self/statm").open(encoding="ascii") as stream:
         have = int(stream.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (have + MEMORY, have + MEMORY))
 
@@ -146,7 +145,7 @@ def main() -> int:
     print("\n".join(lines), flush=True)
     all_found: list[str] = []
     done = 0
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as scratch:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as scratch:
         for target in chosen:
             count = -(-arguments.inputs * target.weight // total)
             begun = time.perf_counter()

@@ -99,7 +99,7 @@ def write_text(path: Path, text: str) -> None:
 def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with open_file(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def check_writable(folder: Path) -> None:

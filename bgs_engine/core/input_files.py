@@ -50,7 +50,7 @@ def open_file(path: Path, hint: str = "Check the path.") -> BinaryIO:
         raise InputError(f"{short(path)} cannot be read: {error.strerror}.", hint) from None
     except ValueError:  # a null byte
         raise InputError(f"{short(path)} is no path of a file.", hint) from None
-    return stream  # type: ignore[return-value]
+    return stream
 
 
 def file_size(path: Path, hint: str = "Check the path.") -> int:
@@ -72,7 +72,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT, hint: str = "Check the path.")
         stream.seek(0)
         try:
             parts = []
-            while part := stream.read(most):
+            while part := stream.read(size + 1):  # a raw stream reserves what it is asked for, and may give less
                 parts.append(part)
         except OSError as error:
             raise InputError(f"{short(path)} cannot be read: {error.strerror}.", hint) from None
@@ -113,7 +113,7 @@ class _Bounded(BufferedReader):
 
 def open_buffered(path: Path, hint: str = "Check the path.") -> BinaryIO:
     """As `open_file`, with a buffer. No read reserves more memory than the file has bytes."""
-    return _Bounded(open_file(path, hint))  # type: ignore[arg-type, return-value]
+    return _Bounded(open_file(path, hint))  # type: ignore[arg-type]
 
 
 def encoding_of(start: bytes) -> str:

@@ -122,6 +122,8 @@ def _opened(path: Path, formats: tuple[str, ...], most: int = MAX_PIXELS) -> Ite
                 yield image
     except InputError:
         raise
+    except Image.DecompressionBombError:
+        raise InputError(f"{path.name} claims more pixels than any camera has.", "Write it again.") from None
     except MemoryError:
         raise InputError(f"{path.name} does not fit into memory.", "Use smaller images (images_2, images_4).") from None
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files, SyntaxError among them

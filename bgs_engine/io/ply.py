@@ -145,7 +145,7 @@ class SplatPly:
             for start in range(0, self.count, BLOCK_ROWS):
                 yield start, self._table[start : start + BLOCK_ROWS]
             return
-        buffer = np.empty(BLOCK_ROWS, self.dtype)
+        buffer = np.empty(min(BLOCK_ROWS, self.count), self.dtype)
         raw = buffer.view(np.uint8).data
         try:
             with open_file(self.path) as stream:
@@ -202,8 +202,9 @@ def read_ply(path: Path) -> SplatPly:
     path = Path(path)
     with open_file(path, "Check the path and its permissions.") as stream:
         try:
-            head = stream.read(MAX_HEADER_BYTES)
             size = stream.seek(0, 2)
+            stream.seek(0)
+            head = stream.read(min(size, MAX_HEADER_BYTES))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the disk.") from None
     header = parse_header(head, path.name)

@@ -163,7 +163,11 @@ def _truth_levels(truth: Path) -> list[Path]:
 
 
 def true_labels(truth: Path, count: int) -> np.ndarray | None:
-    """True labels int [N, L], or None where they are not known."""
+    """True labels int [N, L] of `count` Gaussians, or None where they are not known.
+
+    Raises:
+        InputError: the file is damaged or of another scene.
+    """
     path = truth / "labels.npz"
     if not is_file(path):
         return None

@@ -47,6 +47,12 @@ def export_run(
     # The number tells labels of one name apart; without a name it stands alone.
     files = safe_names([f"{safe_name(names[label])}_{label}" if names.get(label) else str(label) for label in chosen])
     ply = run.ply
+    if plain and ply.offset.any():
+        step = float(np.spacing(np.float32(np.abs(ply.offset).max())))
+        reporter.warning(
+            f"The plain layout has 32-bit positions, which are {step:.3g} units apart so far from the origin. Export "
+            "without --plain to keep them exact."
+        )
     reporter.stage("Exporting")
     paths = []
     with only_writer_into(out):

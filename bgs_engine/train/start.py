@@ -75,6 +75,11 @@ def _vote_collector(device: Device) -> VoteCollector:
 
 
 def read_codes(path: Path, count: int) -> np.ndarray:
+    """First codes from a .npy file, int32 [count], file order.
+
+    Raises:
+        InputError: the file cannot be read or belongs to another scene.
+    """
     codes = load_array(path, "Give --init random or a codes.npy.")
     if codes.shape != (count,) or codes.dtype not in (np.int32, np.uint32):
         raise InputError(

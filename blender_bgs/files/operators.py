@@ -61,7 +61,9 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
         make_active(context, obj)
         if context.screen is not None and not bpy.app.background:
             importer.frame(context.screen, obj)
-        return f"{len(obj.data.points):,} Gaussians imported"
+        offset = obj.bgs.ply_layout.offset
+        where = f". (0, 0, 0) of the object is {offset} in the file" if any(offset) else ""
+        return f"{len(obj.data.points):,} Gaussians imported{where}"
 
 
 class BGS_FH_ply(bpy.types.FileHandler):
@@ -132,7 +134,10 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         else:
             count = export_wholes([whole], path, config, as_imported=self.what == "SOURCE")
         left_out = config.codes and codes_clash(objects)
-        return f"{count:,} Gaussians exported" + (WITHOUT_CODES if left_out else "")
+        rounded = self.plain and any(any(obj.bgs.ply_layout.offset) for obj in objects)
+        notes = [WITHOUT_CODES] if left_out else []
+        notes += [". Positions are rounded: the plain layout has 32-bit numbers"] if rounded else []
+        return f"{count:,} Gaussians exported{''.join(notes)}"
 
 
 def _import_menu(self: Any, _context: Any) -> None:

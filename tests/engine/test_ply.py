@@ -129,7 +129,7 @@ def test_meshes_point_clouds_and_empty_files_are_named(tmp_path: Path) -> None:
         assert gone in refused(path, ply_bytes(splat_rows(3, np.dtype([(n, "<f4") for n in names]))))
     with pytest.raises(InputError, match="cannot be read"):
         read_ply(tmp_path / "missing.ply")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder, not a file"):
         read_ply(tmp_path)
 
 

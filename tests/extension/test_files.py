@@ -167,3 +167,59 @@ def test_an_ascii_file_comes_in_too(tmp_path) -> None:
     obj = import_(tmp_path / "a.ply")
     x = point_clouds.need_column(obj.data, at.POSITION)[:, 0]
     assert np.array_equal(x, rows["x"])
+
+
+def far_rows() -> np.ndarray:
+    """A made splat with codes at a place in UTM, positions as doubles, and some rows without a usable shape."""
+    rows, codes = made_splat.made_splat(per_object=60, rest=9)
+    coded = made_splat.with_codes(rows, codes)
+    kinds = [(name, "<f8" if name in ("x", "y", "z") else coded.dtype[name].str) for name in coded.dtype.names]
+    out = np.empty(len(coded), np.dtype(kinds))
+    for name, _ in kinds:
+        out[name] = coded[name]
+    out["x"] += 543210
+    out["y"] += 5832100
+    for k in range(4):
+        out[f"rot_{k}"][3], out[f"rot_{k}"][4] = 0, np.nan
+    return out
+
+
+def test_a_far_splat_is_near_in_blender_and_comes_back_exactly(tmp_path) -> None:
+    rows = far_rows()
+    source = made_splat.write(tmp_path / "far.ply", rows)
+    obj = import_(source)
+    assert np.abs(point_clouds.need_column(obj.data, at.POSITION)).max() < 100
+    out = tmp_path / "out.ply"
+    bpy.ops.bgs.export_splat(filepath=str(out), what="WHOLE")
+    assert out.read_bytes() == source.read_bytes()
+    obj.scale = (1, 2, -1)  # uneven and mirrored, about the origin of the object
+    bpy.context.view_layer.update()
+    bpy.ops.bgs.export_splat(filepath=str(out), what="WHOLE")
+    offset = np.array(obj.bgs.ply_layout.offset)
+    before, after = (
+        np.stack([table[axis] for axis in "xyz"], 1) - offset
+        for table in (rows, read_ply(out).take(np.arange(len(rows))))
+    )
+    # Blender scales an object along its own axes, which are the file's. Only the float32 of `position` rounds.
+    assert np.allclose(after, before * (1, 2, -1), atol=1e-5)
+    shape = read_ply(out).columns([f"rot_{k}" for k in range(4)])
+    assert (shape[3] == 0).all() and np.isnan(shape[4]).all() and np.isfinite(np.delete(shape, 4, 0)).all()
+
+
+def test_label_objects_of_a_far_splat_merge_back(tmp_path) -> None:
+    rows = far_rows()
+    obj = import_(made_splat.write(tmp_path / "far.ply", rows))
+    bpy.ops.bgs.make_collections()
+    part = next(o for o in bpy.data.objects if o.bgs.is_splat and o.bgs.whole is not None)
+    part.scale = (1, 2, 1)  # with broken rows in it this used to fail
+    part.location.x += 5
+    bpy.context.view_layer.update()
+    moved = np.sort(point_clouds.need_column(part.data, at.ROW))
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.bgs.merge_back()
+    out = tmp_path / "out.ply"
+    bpy.ops.bgs.export_splat(filepath=str(out), what="WHOLE")
+    after = read_ply(out).take(np.arange(len(rows)))
+    others = np.setdiff1d(np.arange(len(rows)), moved)
+    assert after[others].tobytes() == rows[others].tobytes()
+    assert np.allclose(after["x"][moved], rows["x"][moved] + 5, atol=1e-5)

@@ -6,9 +6,12 @@ import struct
 
 EXTREMES = ("0", "-1", "1e30", "nan", "inf", "-inf", "2147483648", "9223372036854775808", "18446744073709551615",
             "1e400", "0.5", "65536", "1" * 400, "")  # fmt: skip
-TOKENS = (b"\0", b"\n", b"\r\n", b" ", b"null", b"{", b"}", b"[", b"]", b'"', b",", b":", b"../", b"\xff\xfe", b"\xef\xbb\xbf",
-          b"\xf0\x9f\x92\xa9", b"end_header\n", b"element vertex 3\n", b"property float x\n", b"property list uchar int q\n",
-          b"#", b"true", b"A" * 5000, b"[" * 3000, b"%s%n", b"(1000000,1000000,1000000)", b"'descr': '|O'")  # fmt: skip
+TOKENS = (
+    b"\0", b"\n", b"\r\n", b" ", b"null", b"{", b"}", b"[", b"]", b'"', b",", b":", b"../", b"\xff\xfe",
+    b"\xef\xbb\xbf", b"\xf0\x9f\x92\xa9", b"end_header\n", b"element vertex 3\n", b"property float x\n",
+    b"property list uchar int q\n", b"#", b"true", b"A" * 5000, b"[" * 3000, b"%s%n",
+    b"(1000000,1000000,1000000)", b"'descr': '|O'",
+)  # fmt: skip
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _PACKED = (
     *(struct.pack("<i", n) for n in (0, -1, 1, 65536, 2**31 - 1, -(2**31))),

@@ -239,7 +239,9 @@ def _others() -> Iterator[Target]:
     checkpoint = {"checkpoint.npz": files["checkpoint.npz"]}
     yield Target("checkpoint", checkpoint, tuple(checkpoint), _read_checkpoint, 2)
     yield Target("true labels", {"labels.npz": files["labels.npz"]}, ("labels.npz",), lambda f: true_labels(f, ROWS), 3)
-    yield Target("first codes", {"codes.npy": files["codes.npy"]}, ("codes.npy",), lambda f: read_codes(f / "codes.npy", ROWS), 3)
+    yield Target(
+        "first codes", {"codes.npy": files["codes.npy"]}, ("codes.npy",), lambda f: read_codes(f / "codes.npy", ROWS), 3
+    )
     yield Target("shot", {"a.json": json.dumps(shot).encode()}, ("a.json",), lambda f: read_shot(f / "a.json"), 4)
     yield Target("events in Blender", {"a.txt": events.encode()}, ("a.txt",), _read_events, 4)
 

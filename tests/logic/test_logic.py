@@ -1,5 +1,7 @@
 """Transforms, colours of labels, lists, picking, framing."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, l
 from blender_bgs.logic.quaternions import matrices_quaternions, quaternion_matrices
 from blender_bgs.logic.transforms import (
     change_since_import,
+    moved_origin,
     transform_rows,
     up_matrix,
 )
@@ -183,3 +186,70 @@ def test_floaters_do_not_count_for_framing() -> None:
     assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 1.6).all()
     radii = point_radii(np.full((5, 3), 0.5, np.float32), np.array([1, 1, 0.05, 1, 1], np.float32))
     assert radii.tolist() == [0.5, 0.5, 0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("linear", [np.diag((1.0, 2.0, 0.3)), np.diag((-1.0, 1.0, 1.0)), np.diag((2.0, 2.0, 2.0))])
+def test_rows_without_a_usable_shape_do_not_spoil_the_others(linear: np.ndarray) -> None:
+    from tests.helpers import made_splat
+
+    rows, _ = made_splat.made_splat(per_object=5)
+    broken = rows.copy()
+    for k in range(4):
+        broken[f"rot_{k}"][1] = 0
+        broken[f"rot_{k}"][2] = np.nan
+        broken[f"rot_{k}"][3] = np.inf
+    broken["scale_1"][4], broken["scale_1"][5], broken["scale_1"][6] = np.nan, np.inf, -np.inf
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    out, whole = transform_rows(broken, matrix), transform_rows(rows, matrix)
+    sound = np.r_[0, 7 : len(rows)]
+    assert out[sound].tobytes() == whole[sound].tobytes()
+    for axis in "xyz":
+        assert np.array_equal(out[axis], whole[axis])
+    shape = [f"rot_{k}" for k in range(4)]
+    assert all(out[name][1] == 0 and not np.isfinite(out[name][2:4]).any() for name in shape)
+    assert np.isnan(out["scale_1"][4]) and np.isinf(out["scale_1"][5])
+    # A scale of 0 (its logarithm is -inf) is a flat Gaussian, and stays one.
+    assert np.isfinite([out[name][6] for name in shape]).all()
+    assert min(out[f"scale_{k}"][6] for k in range(3)) < -80
+
+
+@pytest.mark.parametrize("kinds", ["<f8<f8<f8", "<f4<f4<f4", "<f8<f8<f4"])
+def test_far_positions_are_near_in_blender_and_come_back_bit_for_bit(tmp_path: Path, kinds: str) -> None:
+    from tests.helpers.made_files import all_rows, splat_dtype, splat_rows, write_splat
+
+    kind = dict(zip("xyz", (kinds[:3], kinds[3:6], kinds[6:]), strict=True))
+    rows = splat_rows(300, np.dtype([(n, kind.get(n, "<f4")) for n in splat_dtype(9).names or ()]))
+    for axis, place in zip("xyz", (543210.0, -5832100.0, 120.0), strict=True):
+        rows[axis] += place
+    rows["x"][5], rows["y"][6], rows["z"][7] = 0.123, np.nan, np.inf  # an outlier, and rows that are no place
+    ply = write_splat(tmp_path / "a.ply", rows)
+    columns = {column.name: column.values for column in at.columns_of(ply)}
+    layout = at.PlyLayout.parse(at.PlyLayout.of(ply).to_text())
+    assert layout.offset[2] == 0 and abs(layout.offset[0] - 543210) < 2
+    position = columns[at.POSITION]
+    assert position.dtype == np.float32 and np.abs(np.median(position, 0)).max() < 200
+    assert at.rows_from(columns.get, layout, 300).tobytes() == all_rows(ply).tobytes()
+    columns[at.POSITION] = position.copy()
+    columns[at.POSITION][9] += (1, 2, 3)
+    edited = at.rows_from(columns.get, layout, 300)
+    others = np.arange(300) != 9
+    assert edited[others].tobytes() == all_rows(ply)[others].tobytes()
+    step = 1e-4 if kinds.startswith("<f8") else 0.5  # of the numbers of the file
+    assert edited["x"][9] == pytest.approx(rows["x"][9] + 1, abs=step)
+    # Rows in the space of the object are those that the engine draws for Blender.
+    near = at.rows_from(columns.get, layout.in_object_space(), 300)
+    assert np.allclose(near["x"][others][10:], position[others][10:, 0])
+
+
+def test_a_transform_of_a_far_object_turns_it_about_its_own_origin() -> None:
+    turn = np.eye(4)
+    turn[:2, :2] = ((0, -1), (1, 0))
+    moved = moved_origin(turn, (1000.0, 2000.0, 0.0))
+    assert np.allclose(moved @ (1000, 2000, 0, 1), (1000, 2000, 0, 1))
+    assert np.allclose(moved @ (1001, 2000, 0, 1), (1000, 2001, 0, 1))
+
+
+def test_layouts_of_older_blend_files_have_no_offset() -> None:
+    layout = at.PlyLayout.parse('{"properties": [["x", "<f4"]], "comments": []}')
+    assert layout.offset == (0, 0, 0) and layout.properties == (("x", "<f4"),)

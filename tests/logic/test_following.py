@@ -97,11 +97,17 @@ def test_bad_values_of_a_file_do_no_harm(kind: str) -> None:
         assert all(np.isfinite(out[name]).all() for name in names_of(rows))
 
 
+def axes_of(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths [N, 3] and directions [N, 3, 3] (columns) of the axes of matrices [N, 3, 3]."""
+    lengths, directions = principal_axes([matrices[:, :, k].T for k in range(3)])
+    return lengths.T, np.stack(directions, 2).transpose(1, 0, 2)
+
+
 def test_principal_axes_are_those_of_the_svd() -> None:
     rng = np.random.default_rng(0)
     matrices = rng.normal(size=(2000, 3, 3)) * np.exp(rng.normal(size=(2000, 1, 3)) * 4)
     matrices[:5], matrices[5], matrices[6, :, 0], matrices[7] = np.eye(3), 0, 0, np.diag((1e-30, 1, 1e30))
-    lengths, directions = principal_axes(matrices)
+    lengths, directions = axes_of(matrices)
     assert np.allclose(np.linalg.det(directions), 1, atol=1e-9)
     assert np.allclose(directions.transpose(0, 2, 1) @ directions, np.eye(3), atol=1e-9)
     axes = directions * lengths[:, None]
@@ -113,7 +119,7 @@ def test_principal_axes_are_those_of_the_svd() -> None:
 def test_thin_ellipsoids_keep_their_thickness() -> None:
     """Scales of 1, 0.1 and 1e-7: eigenvectors of the covariance would lose the last, being 1e-14 of the first."""
     rotations = quaternion_matrices(np.random.default_rng(2).normal(size=(300, 4)))
-    lengths, _ = principal_axes(rotations @ np.diag((1.0, 0.1, 1e-7)) @ rotations.transpose(0, 2, 1))
+    lengths, _ = axes_of(rotations @ np.diag((1.0, 0.1, 1e-7)) @ rotations.transpose(0, 2, 1))
     assert np.allclose(np.sort(lengths, 1), (1e-7, 0.1, 1), rtol=1e-7)
 
 

@@ -108,9 +108,9 @@ class Change:
         new_logs, new_quats = np.empty((len(logs), 3), np.float32), np.empty((len(quats), 4), np.float32)
         for start in range(0, len(logs), CHUNK):
             rows = slice(start, start + CHUNK)
-            scales, turned = np.exp(logs[rows].T.astype(np.float64)), quaternion_columns(quats[rows])
-            axes = [self.linear @ (column * scale) for column, scale in zip(turned, scales, strict=True)]
-            lengths, directions = principal_axes(axes)
+            scales, axes = np.exp(logs[rows].T.astype(np.float64)), quaternion_columns(quats[rows])
+            columns = [self.linear @ (axis * scale) for axis, scale in zip(axes, scales, strict=True)]
+            lengths, directions = principal_axes(columns)
             new_logs[rows] = np.log(np.maximum(lengths, np.finfo(np.float32).tiny)).T
             new_quats[rows] = column_quaternions(directions)
         return new_logs, new_quats

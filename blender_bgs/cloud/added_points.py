@@ -74,6 +74,7 @@ def adopt(obj: SplatObject) -> None:
         if obj.bgs.level_bits and obj.bgs.whole is None:
             labels.list_labels(obj)
         appearance.refresh_radii(obj)
+        appearance.refresh_one(obj, (obj.bgs.whole or obj).bgs)
 
 
 def repeated(rows: np.ndarray) -> np.ndarray:

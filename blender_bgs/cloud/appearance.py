@@ -65,9 +65,17 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
 
 
 def refresh_radii(obj: SplatObject) -> None:
-    """Update the same attributes after scales changed, or after points were added."""
+    """Update `radius` after scales changed."""
+    base, splat = point_clouds.get_column(obj.data, at.BASE), (obj.bgs.whole or obj).bgs
+    if base is None:
+        return
     obj.data["bgs_radii"] = False
-    refresh_one(obj, (obj.bgs.whole or obj).bgs)
+    hidden_rows = None
+    if splat.level_bits and obj.data.attributes.get(at.CODE):
+        table = table_of(obj)
+        hidden = hidden_codes(splat, table)
+        hidden_rows = hidden[table.inverse] if hidden.any() else None
+    _show_radii(obj.data, base, hidden_rows)
 
 
 def _linear(srgb: np.ndarray) -> np.ndarray:

@@ -129,21 +129,42 @@ def follow_fixed(obj: SplatObject) -> None:
 
 
 def follow(obj: SplatObject, moves: list[Move]) -> None:
-    """Let the shapes follow moves that the points have made already, and declare them true."""
+    """Let the shapes follow moves that the points have made already, and declare them true.
+
+    All is computed before anything is written, so shapes never follow twice.
+    """
     cloud = obj.data
-    resized = False
+    whole: dict[str, np.ndarray | None] = {}  # the attributes that were read, with the changes so far
+    kinds: dict[str, str] = {}  # the data types of the changed ones
+
+    def read(name: str) -> np.ndarray | None:
+        if name not in whole:
+            whole[name] = point_clouds.get_column(cloud, name)
+        return whole[name]
+
     for move in moves:
-        columns = followed(
-            lambda name: point_clouds.get_column(cloud, name), move.matrix, move.rows, turn=move.turn, points=False
-        )
-        for column in columns:
-            point_clouds.set_column(cloud, column)
-        resized |= any(column.name == at.SCALE for column in columns)
-        if move.rows is None or len(move.rows) == len(cloud.points):
-            _set_local(obj, move.matrix @ local_of(obj))
+        rows = slice(None) if move.rows is None else move.rows
+
+        def get(name: str, rows: np.ndarray | slice = rows) -> np.ndarray | None:
+            values = read(name)
+            return None if values is None else values[rows]
+
+        for column in followed(get, move.matrix, turn=move.turn, points=False):
+            kinds[column.name] = column.data_type
+            values = read(column.name)
+            if values is None:
+                values = np.zeros((len(cloud.points), *column.values.shape[1:]), column.values.dtype)
+            values[rows] = column.values
+            whole[column.name] = values
+    for name, kind in kinds.items():
+        values = whole[name]
+        assert values is not None
+        point_clouds.set_column(cloud, at.Column(name, kind, values))
     keep(obj)
+    if len(moves) == 1 and (moves[0].rows is None or len(moves[0].rows) == len(cloud.points)):
+        _set_local(obj, moves[0].matrix @ local_of(obj))
     geometry_nodes.fit_frame(obj)
-    if resized:
+    if at.SCALE in kinds:
         appearance.refresh_radii(obj)
 
 

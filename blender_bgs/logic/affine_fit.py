@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .transforms import IDENTITY_TOLERANCE, is_flat, polar, transform_points
+from .transforms import CHUNK, IDENTITY_TOLERANCE, is_flat, polar
 
 ROUNDING = 16 * 2.0**-23  # relative to the numbers that are added; Blender's own transforms stay below 3 x 2^-23
 PROVEN = 5  # points in general position; four always have an affine map
@@ -63,17 +63,17 @@ def find_moves(before: np.ndarray, after: np.ndarray, hints: Hints) -> list[Move
     one map, it moved all. Else the selection says whether it moved such a point, and without a selection None is
     returned.
     """
-    moved = (before != after).any(1)
+    moved = (before[:, 0] != after[:, 0]) | (before[:, 1] != after[:, 1]) | (before[:, 2] != after[:, 2])
     if not np.isfinite(after).all():
         return None
     rows = np.flatnonzero(moved)
     if not len(rows):
         return []
-    here, there = before[rows].astype(np.float64), after[rows].astype(np.float64)
+    here, there = (before, after) if len(rows) == len(before) else (before[rows], after[rows])
     move = next((one for one in hints.moves if agrees(one.matrix, here, there).all()), None)
     matrix = move.matrix if move is not None else fit(here, there, hints)
     if matrix is None and len(rows) < len(before):  # the points that stayed may prove what the others do not
-        matrix = fit(before.astype(np.float64), after.astype(np.float64), hints)
+        matrix = fit(before, after, hints)
     if matrix is None:
         # Objects are not joined in edit mode.
         blocks = _blocks(rows, here, there, hints) if hints.selected is None else None
@@ -100,14 +100,20 @@ def _with_fixed_points(move: Move, moved: np.ndarray, before: np.ndarray, hints:
 
 
 def agrees(matrix: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Which points the map moves from `before` to `after` (float64 [N, 3]) up to rounding, bool [N]."""
-    reach = np.abs(matrix[:3, :3]).sum(1).max()
-    sizes = reach * np.abs(before).max(1) + np.abs(matrix[:3, 3]).max() + np.abs(after).max(1)
-    return np.abs(transform_points(before, matrix) - after).max(1) <= ROUNDING * sizes
+    """Which points the map moves from `before` to `after` (both [N, 3]) up to rounding, bool [N]."""
+    reach, shift = np.abs(matrix[:3, :3]).sum(1).max(), np.abs(matrix[:3, 3]).max()
+    out = np.empty(len(before), bool)
+    for start in range(0, len(before), CHUNK):
+        rows = slice(start, start + CHUNK)
+        # Coordinates in rows: NumPy reduces the three of each point much faster so.
+        here, there = before[rows].T.astype(np.float64), after[rows].T.astype(np.float64)
+        wrong = np.abs(matrix[:3, :3] @ here + matrix[:3, 3:] - there).max(0)
+        out[rows] = wrong <= ROUNDING * (reach * np.abs(here).max(0) + shift + np.abs(there).max(0))
+    return out
 
 
 def fit(before: np.ndarray, after: np.ndarray, hints: Hints) -> np.ndarray | None:
-    """The map [4, 4] from `before` to `after` (float64 [N, 3]), or None if none is proven.
+    """The map [4, 4] from `before` to `after` (both [N, 3]), or None if none is proven.
 
     The simplest map that explains all points counts: a translation, then for points in general position an affine
     map. A flat set of points proves a rotation with uniform scale only. Points on a line prove a translation only,
@@ -119,6 +125,7 @@ def fit(before: np.ndarray, after: np.ndarray, hints: Hints) -> np.ndarray | Non
         matrix = fit(before[some], after[some], hints)
         if matrix is not None and agrees(matrix, before, after).all():
             return matrix
+    before, after = before.astype(np.float64), after.astype(np.float64)
     shift = np.eye(4)
     # Far points have large rounding errors, so they weigh less.
     sizes = np.abs(before).max(1) + np.abs(after).max(1)
@@ -194,8 +201,7 @@ def _closed(blocks: list[Move], moved: np.ndarray, before: np.ndarray) -> list[M
 
 def _fixed(matrix: np.ndarray, before: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Which of the points a map leaves where they are, bool [K]."""
-    points = before[rows].astype(np.float64)
-    return agrees(matrix, points, points)
+    return agrees(matrix, before[rows], before[rows])
 
 
 def _candidates(before: np.ndarray, after: np.ndarray, start: int, hints: Hints) -> Iterator[tuple[int, Move | None]]:

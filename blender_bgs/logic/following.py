@@ -1,6 +1,4 @@
-"""Lets the attributes of a cloud follow an affine map of its points, so that shapes and colours stay true."""
-
-from collections.abc import Iterator
+"""Lets the attributes of Gaussians follow an affine map of their points, so that shapes and colours stay true."""
 
 import numpy as np
 
@@ -11,70 +9,50 @@ NORMALS = ("nx", "ny", "nz")
 
 
 def followed(
-    get: at.Getter,
-    matrix: np.ndarray,
-    rows: np.ndarray | None = None,
-    *,
-    turn: np.ndarray | None = None,
-    points: bool = True,
+    get: at.Getter, matrix: np.ndarray, *, turn: np.ndarray | None = None, points: bool = True
 ) -> list[at.Column]:
-    """The attributes that the map `matrix` [4, 4] changes, complete, with the Gaussians `rows` transformed.
+    """The attributes that the map `matrix` [4, 4] changes, with their new values.
 
     Args:
         get: returns an array of an attribute's values, [N] or [N, width], or None. The array may be changed.
         matrix: a map that `transforms.is_flat` does not refuse.
-        rows: which Gaussians the map moves, int [K]; None means all.
         turn: the orthogonal matrix [3, 3] that colours and normals follow; None means the map's polar part.
         points: whether the positions have to be transformed; False if they were already.
     """
     out: list[at.Column] = []
     position = get(at.POSITION)
     if points and position is not None:
-        out.append(at.Column(at.POSITION, "FLOAT_VECTOR", _put(position, rows, transform_points(
-            _take(position, rows).astype(np.float64), matrix))))  # fmt: skip
+        moved = transform_points(position.astype(np.float64), matrix).astype(np.float32)
+        out.append(at.Column(at.POSITION, "FLOAT_VECTOR", moved))
     change = Change.of(matrix, turn)
     if not change.keeps_shapes:
-        out += _shapes(get, change, rows)
+        out += _shapes(get, change)
     if change.turns_colors:
-        out += _colors(get, change, rows)
-        out += _normals(get, change, rows)
+        out += _colors(get, change)
+        out += _normals(get, change)
     return out
 
 
-def _take(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-    return values if rows is None else values[rows]
-
-
-def _put(values: np.ndarray, rows: np.ndarray | None, new: np.ndarray) -> np.ndarray:
-    """A copy of the values with those of `rows` replaced."""
-    if rows is None:
-        return new.astype(values.dtype)
-    out = values.copy()
-    out[rows] = new
-    return out
-
-
-def _shapes(get: at.Getter, change: Change, rows: np.ndarray | None) -> list[at.Column]:
-    raw_scale, raw_rotation = at.raw_scale(get), at.raw_rotation(get)
-    if raw_scale is None or raw_rotation is None:
+def _shapes(get: at.Getter, change: Change) -> list[at.Column]:
+    logs, quats = at.raw_scale(get), at.raw_rotation(get)
+    if logs is None or quats is None:
         return []
-    logs, quats = _take(raw_scale, rows), _take(raw_rotation, rows)
     if change.even is None:
         logs, quats = usable_shapes(logs, quats)
     new_logs, new_quats = change.shapes(logs, quats)
     out = []
     if new_logs is not None:
-        raw_scale = _put(raw_scale, rows, new_logs)
+        raw_scale = new_logs.astype(np.float32)
         out.append(at.Column(at.RAW_SCALE, "FLOAT_VECTOR", raw_scale))
         out.append(at.Column(at.SCALE, "FLOAT_VECTOR", at.activate_scale(raw_scale)))
     if new_quats is not None:
-        raw_rotation = _put(raw_rotation, rows, new_quats)
+        raw_rotation = new_quats.astype(np.float32)
         out.append(at.Column(at.RAW_ROTATION, "FLOAT_COLOR", raw_rotation))
         out.append(at.Column(at.ROTATION, "QUATERNION", at.activate_rotation(raw_rotation)))
     return out
 
 
-def _colors(get: at.Getter, change: Change, rows: np.ndarray | None) -> list[at.Column]:
+def _colors(get: at.Getter, change: Change) -> list[at.Column]:
     """The coefficients that depend on the direction. Bands do not mix, so a band's coefficients change together."""
     rest = next((n for n in (15, 8, 3) if get(at.harmonic(n - 1)) is not None), 0)
     matrix = change.harmonics(rest).astype(np.float32)
@@ -86,30 +64,23 @@ def _colors(get: at.Getter, change: Change, rows: np.ndarray | None) -> list[at.
         found = [get(name) for name in names]
         count = next(len(values) for values in found if values is not None)
         values_of = [np.zeros((count, 3), np.float32) if values is None else values for values in found]
-        for place in _places(rows, count):
-            table = np.stack([values[place] for values in values_of])  # [coefficients, K, 3]
+        for start in range(0, count, CHUNK):
+            rows = slice(start, start + CHUNK)
+            table = np.stack([values[rows] for values in values_of])  # [coefficients, K, 3]
             table = (matrix[band, band] @ table.reshape(len(table), -1)).reshape(table.shape)
             for values, new in zip(values_of, table, strict=True):
-                values[place] = new
+                values[rows] = new
         out += [at.Column(name, "FLOAT_VECTOR", values) for name, values in zip(names, values_of, strict=True)]
     return out
 
 
-def _places(rows: np.ndarray | None, count: int) -> Iterator[np.ndarray | slice]:
-    """The rows in pieces of `CHUNK`."""
-    for start in range(0, count if rows is None else len(rows), CHUNK):
-        piece = slice(start, start + CHUNK)
-        yield piece if rows is None else rows[piece]
-
-
-def _normals(get: at.Getter, change: Change, rows: np.ndarray | None) -> list[at.Column]:
+def _normals(get: at.Getter, change: Change) -> list[at.Column]:
     columns = [get(name) for name in NORMALS]
     found = [column for column in columns if column is not None and column.dtype == np.float32]
     if len(found) < 3:
         return []
     normals = np.stack(found, 1)
-    old = _take(normals, rows)
-    if not old.any():
+    if not normals.any():
         return []  # most trainers write zeros
-    normals = _put(normals, rows, old @ change.turn.T)
+    normals = (normals @ change.turn.T).astype(np.float32)
     return [at.Column(name, "FLOAT", np.ascontiguousarray(normals[:, k])) for k, name in enumerate(NORMALS)]

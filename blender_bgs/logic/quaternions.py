@@ -1,5 +1,7 @@
 """Quaternions (w, x, y, z) and rotation matrices, many at a time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -10,17 +12,20 @@ def multiply_quaternions(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return b @ left.T.astype(b.dtype)  # a product of mixed types is several times slower
 
 
+def quaternion_columns(quats: np.ndarray) -> list[np.ndarray]:
+    """The three columns, float64 [3, N] each, of the rotation matrices of quaternions [N, 4] of any length."""
+    quats = quats.T.astype(np.float64)
+    w, x, y, z = quats / np.sqrt((quats * quats).sum(0))
+    return [
+        np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)]),
+        np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)]),
+        np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)]),
+    ]
+
+
 def quaternion_matrices(quats: np.ndarray) -> np.ndarray:
     """Rotation matrices [N, 3, 3] of quaternions [N, 4] of any length."""
-    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).T
-    return np.stack(
-        [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], 1),
-            np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], 1),
-            np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], 1),
-        ],
-        1,
-    )
+    return np.stack(quaternion_columns(quats), 2).transpose(1, 0, 2)
 
 
 def matrix_quaternion(matrix: np.ndarray) -> np.ndarray:
@@ -29,20 +34,22 @@ def matrix_quaternion(matrix: np.ndarray) -> np.ndarray:
 
 
 def matrices_quaternions(matrices: np.ndarray) -> np.ndarray:
-    """Unit quaternions [N, 4], (w, x, y, z), w >= 0, of rotation matrices [N, 3, 3].
+    """Unit quaternions [N, 4], (w, x, y, z), w >= 0, of rotation matrices [N, 3, 3]."""
+    return column_quaternions([matrices[:, :, k].T for k in range(3)])
+
+
+def column_quaternions(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Unit quaternions [N, 4], (w, x, y, z), w >= 0, of rotation matrices that are given as three columns [3, N].
 
     Shepperd 1978: the largest of w², x², y² and z² is computed first, and the others from it, so that no digit is lost.
     """
-    m = matrices
-    a, b, c = m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]
-    squares = np.stack([1 + a + b + c, 1 + a - b - c, 1 - a + b - c, 1 - a - b + c], 1)  # 4 w², 4 x², 4 y², 4 z²
-    products = np.empty((len(m), 4, 4))  # 4 times the product of each two components
-    products[:, range(4), range(4)] = squares
-    for i, j, value in (
-        (0, 1, m[:, 2, 1] - m[:, 1, 2]), (0, 2, m[:, 0, 2] - m[:, 2, 0]), (0, 3, m[:, 1, 0] - m[:, 0, 1]),
-        (1, 2, m[:, 1, 0] + m[:, 0, 1]), (1, 3, m[:, 0, 2] + m[:, 2, 0]), (2, 3, m[:, 2, 1] + m[:, 1, 2]),
-    ):  # fmt: skip
-        products[:, i, j] = products[:, j, i] = value
-    quats = products[np.arange(len(m)), squares.argmax(1)]
-    quats /= np.linalg.norm(quats, axis=1, keepdims=True)
-    return quats * np.where(quats[:, :1] < 0, -1, 1)
+    (a, d, g), (b, e, h), (c, f, i) = columns  # rows of the matrices: a b c, d e f, g h i
+    squares = np.stack([1 + a + e + i, 1 + a - e - i, 1 - a + e - i, 1 - a - e + i])  # 4 w², 4 x², 4 y², 4 z²
+    wx, wy, wz, xy, xz, yz = h - f, c - g, d - b, b + d, c + g, f + h  # 4 times the product of each two components
+    largest = squares.argmax(0)
+    quats = np.stack([
+        np.choose(largest, (squares[0], wx, wy, wz)), np.choose(largest, (wx, squares[1], xy, xz)),
+        np.choose(largest, (wy, xy, squares[2], yz)), np.choose(largest, (wz, xz, yz, squares[3])),
+    ])  # fmt: skip
+    quats *= np.where(quats[0] < 0, -1, 1) / np.sqrt((quats * quats).sum(0))
+    return quats.T

@@ -9,7 +9,7 @@ import numpy as np
 
 from .harmonics import rotation_matrix
 from .principal_axes import principal_axes
-from .quaternions import matrices_quaternions, matrix_quaternion, multiply_quaternions, quaternion_matrices
+from .quaternions import column_quaternions, matrix_quaternion, multiply_quaternions, quaternion_columns
 
 UP_AXES = ("NEG_Y", "Z", "Y")
 # Rotations that bring the named axis of the file to Blender's +Z; the camera's forward (+Z of a capture) becomes +Y.
@@ -115,10 +115,11 @@ class Change:
         new_logs, new_quats = np.empty((len(logs), 3), np.float32), np.empty((len(quats), 4), np.float32)
         for start in range(0, len(logs), CHUNK):
             rows = slice(start, start + CHUNK)
-            axes = quaternion_matrices(quats[rows].astype(np.float64)) * np.exp(logs[rows].astype(np.float64))[:, None]
-            lengths, directions = principal_axes(self.linear @ axes)
-            new_logs[rows] = np.log(np.maximum(lengths, np.finfo(np.float32).tiny))
-            new_quats[rows] = matrices_quaternions(directions)
+            scales, axes = np.exp(logs[rows].T.astype(np.float64)), quaternion_columns(quats[rows])
+            columns = [self.linear @ (axis * scale) for axis, scale in zip(axes, scales, strict=True)]
+            lengths, directions = principal_axes(columns)
+            new_logs[rows] = np.log(np.maximum(lengths, np.finfo(np.float32).tiny)).T
+            new_quats[rows] = column_quaternions(directions)
         return new_logs, new_quats
 
     def harmonics(self, rest: int) -> np.ndarray:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_bgs.logic.transforms import quaternion_matrices, transform_rows
+from blender_bgs.logic.quaternions import quaternion_matrices
+from blender_bgs.logic.transforms import transform_rows
 from tests.helpers import made_splat
 
 if importlib.util.find_spec("numba") is None:

@@ -6,6 +6,7 @@ Started by test_edits_in_window.py as `blender -P edits.py -- SPLAT`; /mnt/out/e
 import json
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mathutils import Euler
 
 OUT = Path("/mnt/out")
 SPLAT = Path(sys.argv[sys.argv.index("--") + 1])
+LIMIT = 60  # seconds for one step on a busy machine
 NAMES = {"position": ("vector", 3), "bgs_raw_scale": ("vector", 3), "bgs_raw_rotation": ("color", 4),
          "radiance:sh_3": ("vector", 3)}  # fmt: skip
 facts: dict[str, Any] = {"edit_mode": hasattr(bpy.types, "VIEW3D_MT_edit_pointcloud")}
@@ -61,7 +63,11 @@ def keys(*names):
     command = ["xdotool", "mousemove", *map(str, middle)]
     for name in names:
         command += ["sleep", "0.3", "key", name]
-    subprocess.Popen(command)
+    state["typing"] = subprocess.Popen(command)
+
+
+def is_dragging():
+    return any(one.bl_idname.startswith("TRANSFORM_OT") for one in window().modal_operators)
 
 
 def step_import():
@@ -134,18 +140,51 @@ def step_cancelled():
     note("cancelled")
 
 
-EDITING = (step_drag, step_dragging, step_dragged, step_drag_undone, step_cancelled)
-steps = [step_import, step_transform, step_before, step_applied, step_undone, step_redone]
-steps += EDITING if facts["edit_mode"] else ()
+def is_applied():
+    return splat().scale[0] == 1
+
+
+# (what to do, what has to be true before, because the key before did it)
+EDITING = (
+    (step_drag, lambda: splat().mode == "EDIT"),
+    (step_dragging, is_dragging),
+    (step_dragged, lambda: not is_dragging()),
+    (step_drag_undone, lambda: True),
+    (step_cancelled, lambda: not is_dragging()),
+)
+steps = [
+    (step_import, lambda: True),
+    (step_transform, lambda: True),
+    (step_before, lambda: True),
+    (step_applied, is_applied),
+    (step_undone, lambda: not is_applied()),
+    (step_redone, is_applied),
+    *(EDITING if facts["edit_mode"] else ()),
+]
+state: dict[str, Any] = {"typing": None, "settled": False, "since": time.monotonic()}
 
 
 def run():
+    """The steps from a timer, because a window draws only between two of its ticks."""
     try:
         if not steps:
             return end()
-        steps.pop(0)()
+        work, is_ready = steps[0]
+        typing = state["typing"]
+        late = time.monotonic() - state["since"] > LIMIT
+        if ((typing is not None and typing.poll() is None) or not is_ready()) and not late:
+            state["settled"] = False
+            return 0.2
+        if not state["settled"]:  # the window still has to draw, and to let the shapes follow
+            state["settled"] = True
+            area().tag_redraw()
+            return 2.0
+        assert not late, f"{work.__name__} waited for {LIMIT} s"
+        steps.pop(0)
+        work()
+        state.update(settled=False, since=time.monotonic())
         area().tag_redraw()
-        return 3.0
+        return 0.2
     except Exception:
         facts["error"] = traceback.format_exc()
         return end()

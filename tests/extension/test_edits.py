@@ -649,6 +649,18 @@ def test_separated_points_are_a_splat_with_true_shapes(tmp_path) -> None:
     assert_is(found, source, matrix)
 
 
+@pytest.mark.parametrize("rests", [(9, 45), (45, 9)])
+def test_an_export_of_two_splats_keeps_the_colours_of_both(tmp_path, rests) -> None:
+    one, two = (make(tmp_path / f"{n}.ply", 10, seed=n, rest=rest) for n, rest in enumerate(rests))
+    activate(one, two)
+    bpy.ops.bgs.export_splat(filepath=str(tmp_path / "both.ply"), what="SELECTED")
+    found = Splat.of(tmp_path / "both.ply")
+    for n, rest in enumerate(rests):
+        mine = found.rest[40 * n : 40 * (n + 1)]
+        assert np.array_equal(mine[:, : rest // 3], Splat.of(tmp_path / f"{n}.ply").rest)
+        assert not mine[:, rest // 3 :].any()
+
+
 def transform_by_nodes(obj, matrix_inputs) -> None:
     """Apply a geometry-nodes modifier that transforms the points, before the extension's own."""
     group = bpy.data.node_groups.new("turn", "GeometryNodeTree")

@@ -20,7 +20,7 @@ SPLAT = Path(sys.argv[sys.argv.index("--") + 1])
 LIMIT = 60  # seconds for one step on a busy machine
 NAMES = {"position": ("vector", 3), "bgs_raw_scale": ("vector", 3), "bgs_raw_rotation": ("color", 4),
          "radiance:sh_3": ("vector", 3)}  # fmt: skip
-facts: dict[str, Any] = {"edit_mode": hasattr(bpy.types, "VIEW3D_MT_edit_pointcloud")}
+facts: dict[str, Any] = {"edit_mode": "select_all" in dir(bpy.ops.pointcloud)}
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.system.use_region_overlap = False
 

@@ -1,6 +1,6 @@
 """A folder into which a job writes single files, such as pictures or exports. Other files there stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,22 +25,58 @@ def only_writer_into(out: Path, *subfolders: str) -> Iterator[None]:
         OutputError: the folder cannot be written.
     """
     out = Path(out)
+    with _removed_if_empty(out), only_writer(lock_of(out), called=out), _plain_errors(out):
+        check_writable(out)
+        left = [*out.glob(f".*{PARTIAL_SUFFIX}")]
+        for name in subfolders:
+            left += (out / name).rglob(f".*{PARTIAL_SUFFIX}")
+        for path in sorted(left):
+            disk.remove_file(path)
+        yield
+        _sync(out, subfolders)
+
+
+@contextmanager
+def one_writer_into(out: Path, *subfolders: str) -> Iterator[None]:
+    """As `only_writer_into`, but other jobs may write other files there at the same time: farms render so.
+
+    Unfinished files of other jobs stay, because they may be at work.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    out = Path(out)
+    with _removed_if_empty(out), _plain_errors(out):
+        check_writable(out)
+        yield
+        _sync(out, subfolders)
+
+
+def lock_of(out: Path) -> Path:
+    """What to lock to write alone into `out`, see `job_lock.only_writer`."""
+    return Path(out) / "bgs"
+
+
+def _sync(out: Path, subfolders: Iterable[str]) -> None:
+    for name in filter(lambda name: (out / name).is_dir(), subfolders):
+        disk.sync_folders(out / name)
+    disk.sync_folder(out)
+
+
+@contextmanager
+def _plain_errors(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(out, error) from None
+
+
+@contextmanager
+def _removed_if_empty(out: Path) -> Iterator[None]:
+    """Remove the folder at the end if the block has made it and left nothing in it."""
     made = not out.exists()
     try:
-        with only_writer(out / "bgs", called=out):
-            try:
-                check_writable(out)
-                left = [*out.glob(f".*{PARTIAL_SUFFIX}")]
-                for name in subfolders:
-                    left += (out / name).rglob(f".*{PARTIAL_SUFFIX}")
-                for path in sorted(left):
-                    disk.remove_file(path)
-                yield
-                for name in filter(lambda name: (out / name).is_dir(), subfolders):
-                    disk.sync_folders(out / name)
-                disk.sync_folder(out)
-            except OSError as error:
-                raise cannot_write(out, error) from None
+        yield
     finally:
         if made and out.is_dir() and not any(out.iterdir()):
             with suppress(OSError):

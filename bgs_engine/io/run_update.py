@@ -6,13 +6,13 @@ left: it removes a `.update.partial`, and it goes on with the moves of a `.updat
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bgs_engine.core.errors import BgsError, InputError
-from bgs_engine.core.files import read_json
+from bgs_engine.core import disk
+from bgs_engine.core.errors import BgsError, InputError, OutputError
+from bgs_engine.core.files import cannot_write, read_json
 from bgs_engine.io.job_lock import only_writer
 
 PARTIAL, COMPLETE = ".update.partial", ".update"
@@ -29,24 +29,20 @@ def updating(folder: Path) -> Iterator[Path]:
     The caller holds the lock on the folder (`only_writer`) and writes a `run.json` among the files.
 
     Raises:
-        InputError: the folder cannot be written or the disk is full. The files are as they were.
+        OutputError: the folder cannot be written or the disk is full. The files are as they were.
     """
     finish_update(folder)
     partial = folder / PARTIAL
     try:
-        partial.mkdir()
-        yield partial
-        for file in sorted(partial.iterdir()):
-            _to_disk(file)
-        _to_disk(partial)
-        partial.replace(folder / COMPLETE)
-        _to_disk(folder)
+        disk.make_folder(partial)
+        yield partial  # whoever writes there brings each file to the disk (`core.files.writing`)
+        disk.sync_folder(partial)
+        disk.move(partial, folder / COMPLETE)
+        disk.sync_folder(folder)
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written: {error.strerror or error}.", "Free some disk space, or check its permissions."
-        ) from None
+        raise cannot_write(folder, error) from None
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        disk.discard(partial)
     finish_update(folder)
 
 
@@ -56,26 +52,26 @@ def finish_update(folder: Path) -> None:
     An update that belongs to another run is removed: a later run has taken the place of the run that it was for.
 
     Raises:
-        InputError: a file cannot be moved. The next call tries again.
+        OutputError: a file cannot be moved. The next call tries again.
     """
     complete = folder / COMPLETE
-    shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    disk.discard(folder / PARTIAL)
     if not os.path.lexists(complete):
         return
     try:
         if complete.is_symlink() or not complete.is_dir():
-            complete.unlink()
+            disk.remove_file(complete)
             return
         # run.json moves last, so an update without it has moved all other files.
         if (complete / RUN_INFO).is_file() and _run_id(complete) == _run_id(folder):
             for name in UPDATED:
                 if (complete / name).is_file():
-                    (complete / name).replace(folder / name)
-            _to_disk(folder)
-        shutil.rmtree(complete)
-        _to_disk(folder)
+                    disk.move(complete / name, folder / name)
+            disk.sync_folder(folder)
+        disk.remove_tree(complete)
+        disk.sync_folder(folder)
     except OSError as error:
-        raise InputError(
+        raise OutputError(
             f"{folder} holds labels that were not saved completely, and it cannot be written: "
             f"{error.strerror or error}.",
             "Close programs that use it, and check its permissions.",
@@ -87,7 +83,7 @@ def mend(folder: Path) -> None:
 
     Raises:
         UsageError: another job writes there.
-        InputError: the folder cannot be written.
+        OutputError: the folder cannot be written.
     """
     folder = Path(os.path.realpath(folder))
     if os.path.lexists(folder / COMPLETE):
@@ -105,20 +101,3 @@ def _run_id(folder: Path) -> object:
     except InputError:
         return None
     return info.get("id") if isinstance(info, dict) else None
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk. Not every system has such a call for folders."""
-    if path.is_dir():
-        with suppress(OSError):
-            _sync(path, os.O_RDONLY)
-    else:
-        _sync(path, os.O_RDWR)
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,7 +19,8 @@ from bgs_engine.core.palette import srgb_to_linear
 from bgs_engine.io.exr import write_exr
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.images import write_label_png
-from bgs_engine.io.output_folder import only_writer_into
+from bgs_engine.io.job_lock import only_writer
+from bgs_engine.io.output_folder import lock_of, one_writer_into
 from bgs_engine.io.pictures import save_png, to_bytes
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
@@ -35,6 +36,7 @@ from bgs_engine.raster.sh import sh_colors
 PASSES = ("color", "label", "mask", "depth")
 LAYER = "Splats"  # of the EXR: Splats.Combined.R and so on, as Blender names its own
 DEPTH_STEPS = 65535
+LEGEND_WAIT = 30.0  # seconds to wait for another job of the same shot that writes the legend
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,9 @@ def render_shot(path: Path, out: Path, config: FramesConfig, reporter: Reporter)
         raise InputError("Label and mask pictures need labels, and a splat has none.", "Segment it, or leave them out.")
     stage, codes = Stage(parts), _codes(parts)
     reporter.stage("Rendering")
-    with only_writer_into(out, "color", "label", "depth", "mask"):
-        write_json(out / "legend.json", _legend(shot))
+    with one_writer_into(out, "color", "label", "depth", "mask"):
+        with only_writer(lock_of(out), LEGEND_WAIT, out):
+            write_json(out / "legend.json", _legend(shot))
         for frame in reporter.track(shot.frames, len(shot.frames)):
             _write_frame(out, frame, shot, stage, codes, wanted, config)
     reporter.artifact("frames", out)

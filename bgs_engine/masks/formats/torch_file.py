@@ -88,7 +88,8 @@ def _read(packed: zipfile.ZipFile) -> np.ndarray:
 def _described(pickled: bytes) -> _Tensor:
     """The tensor that a pickle describes. Operations of anything else are refused."""
     stack: list[Any] = []
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
+    argument: Any  # what the operation brings; damaged pickles may bring anything
     for operation, argument, _ in pickletools.genops(pickled):
         name = operation.name
         if name in ("BINPUT", "LONG_BINPUT"):

@@ -33,6 +33,7 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     hint = _HINTS.get(error.errno or 0, "Choose another folder or free some disk space.")
     return OutputError(f"{path} cannot be written: {error.strerror or error}.", hint)
 
+
 MOST_JSON_BYTES = 1 << 28  # a label table of a million labels has about this many
 
 

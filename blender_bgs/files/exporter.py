@@ -12,7 +12,8 @@ from bgs_engine.io.run_folder import is_run_folder
 
 from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.typed import SplatObject
-from ..logic.attributes import CODE, ROW, rows_from
+from ..logic.attribute_rows import rows_from
+from ..logic.attributes import CODE, ROW
 from ..logic.joined_rows import joined_dtype
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import, is_flat, moved_origin, transform_rows

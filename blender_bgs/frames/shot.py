@@ -21,7 +21,8 @@ from ..cloud.typed import SplatObject, SplatScene
 from ..engine import segmenting
 from ..engine.job import Job
 from ..engine.locate import command
-from ..logic.attributes import CODE, rows_from
+from ..logic.attribute_rows import rows_from
+from ..logic.attributes import CODE
 from ..logic.lens import lens_of, viewmat_of
 
 PASSES = ("color", "label", "mask", "depth")

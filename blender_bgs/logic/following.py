@@ -3,13 +3,14 @@
 import numpy as np
 
 from . import attributes as at
+from .attribute_rows import Getter, raw_rotation, raw_scale
 from .transforms import CHUNK, Change, transform_points, usable_shapes
 
 NORMALS = ("nx", "ny", "nz")
 
 
 def followed(
-    get: at.Getter, matrix: np.ndarray, *, turn: np.ndarray | None = None, points: bool = True
+    get: Getter, matrix: np.ndarray, *, turn: np.ndarray | None = None, points: bool = True
 ) -> list[at.Column]:
     """The attributes that the map `matrix` [4, 4] changes, with their new values.
 
@@ -33,8 +34,8 @@ def followed(
     return out
 
 
-def _shapes(get: at.Getter, change: Change) -> list[at.Column]:
-    logs, quats = at.raw_scale(get), at.raw_rotation(get)
+def _shapes(get: Getter, change: Change) -> list[at.Column]:
+    logs, quats = raw_scale(get), raw_rotation(get)
     if logs is None or quats is None:
         return []
     if change.even is None:
@@ -42,17 +43,17 @@ def _shapes(get: at.Getter, change: Change) -> list[at.Column]:
     new_logs, new_quats = change.shapes(logs, quats)
     out = []
     if new_logs is not None:
-        raw_scale = new_logs.astype(np.float32)
-        out.append(at.Column(at.RAW_SCALE, "FLOAT_VECTOR", raw_scale))
-        out.append(at.Column(at.SCALE, "FLOAT_VECTOR", at.activate_scale(raw_scale)))
+        file_scale = new_logs.astype(np.float32)
+        out.append(at.Column(at.RAW_SCALE, "FLOAT_VECTOR", file_scale))
+        out.append(at.Column(at.SCALE, "FLOAT_VECTOR", at.activate_scale(file_scale)))
     if new_quats is not None:
-        raw_rotation = new_quats.astype(np.float32)
-        out.append(at.Column(at.RAW_ROTATION, "FLOAT_COLOR", raw_rotation))
-        out.append(at.Column(at.ROTATION, "QUATERNION", at.activate_rotation(raw_rotation)))
+        file_rotation = new_quats.astype(np.float32)
+        out.append(at.Column(at.RAW_ROTATION, "FLOAT_COLOR", file_rotation))
+        out.append(at.Column(at.ROTATION, "QUATERNION", at.activate_rotation(file_rotation)))
     return out
 
 
-def _colors(get: at.Getter, change: Change) -> list[at.Column]:
+def _colors(get: Getter, change: Change) -> list[at.Column]:
     """The coefficients that depend on the direction. Bands do not mix, so a band's coefficients change together."""
     rest = next((n for n in (15, 8, 3) if get(at.harmonic(n - 1)) is not None), 0)
     matrix = change.harmonics(rest).astype(np.float32)
@@ -74,7 +75,7 @@ def _colors(get: at.Getter, change: Change) -> list[at.Column]:
     return out
 
 
-def _normals(get: at.Getter, change: Change) -> list[at.Column]:
+def _normals(get: Getter, change: Change) -> list[at.Column]:
     columns = [get(name) for name in NORMALS]
     found = [column for column in columns if column is not None and column.dtype == np.float32]
     if len(found) < 3:

@@ -32,6 +32,7 @@ from bgs_engine.train.start import read_codes
 from bgs_engine.train.trainer import Checkpoint, load_checkpoint, save_checkpoint
 from blender_bgs.engine import job
 from blender_bgs.logic import attributes
+from blender_bgs.logic.attribute_rows import rows_from
 from tests.helpers.made_datasets import HEIGHT, WIDTH, colmap_binary, colmap_text, transforms
 from tests.helpers.made_files import ply_bytes, splat_dtype, splat_rows
 
@@ -102,7 +103,7 @@ def _read_in_blender(folder: Path) -> None:
     ply = read_ply(folder / "a.ply")
     columns = {column.name: column.values for column in attributes.columns_of(ply)}
     layout = attributes.PlyLayout.parse(attributes.PlyLayout.of(ply).to_text())
-    attributes.rows_from(columns.get, layout, ply.count)
+    rows_from(columns.get, layout, ply.count)
 
 
 def _cameras() -> Iterator[Target]:

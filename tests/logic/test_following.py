@@ -6,6 +6,7 @@ import pytest
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from blender_bgs.logic import attributes as at
+from blender_bgs.logic.attribute_rows import rows_from
 from blender_bgs.logic.following import followed
 from blender_bgs.logic.harmonics import basis
 from blender_bgs.logic.label_tree import separate_codes
@@ -51,7 +52,7 @@ def test_attributes_follow_as_rows_do(kind: str, some: bool) -> None:
         attributes[column.name][chosen] = column.values
     names = [n for n in names_of(rows)[:-2] if n != "opacity" and not n.startswith("f_dc_")]
     layout = at.PlyLayout(tuple((n, rows.dtype[n].str) for n in names))
-    found = at.rows_from(attributes.get, layout, len(rows))
+    found = rows_from(attributes.get, layout, len(rows))
     want = rows.copy()
     want[chosen] = transform_rows(rows, matrix)[chosen]
     for name in names:

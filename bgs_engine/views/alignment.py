@@ -16,7 +16,7 @@ from bgs_engine.views.frame_conventions import FrameConvention, conventions
 from bgs_engine.views.photo_likeness import Photo, likeness, small_photos
 
 PHOTOS, SIDE = 6, 160  # photos compared, pixels of their longer side
-TRIAL_PHOTOS, TRIAL_SIDE = 4, 96  # the same for each convention that is tried
+TRIAL_PHOTOS, TRIAL_SIDE = 3, 96  # the same for each convention that is tried
 TRIAL_GAUSSIANS = 200_000  # the largest of the splat are enough to try a convention
 ALIKE = 0.4  # likeness of photos that show the splat
 UNLIKE = 0.2  # likeness of photos that show something else

@@ -112,6 +112,9 @@ def check_writable(folder: Path) -> None:
     probe = folder / PROBE
     try:
         disk.make_folder(folder)
+    except OSError as error:  # also FileExistsError: a part of the path is a file
+        raise cannot_write(folder, error) from None
+    try:
         disk.NewFile(probe).close()
         disk.remove_file(probe)
     except FileExistsError:

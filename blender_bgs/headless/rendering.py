@@ -69,7 +69,8 @@ def _render_to(path: Path, settings: bpy.types.RenderSettings) -> None:
     except (RuntimeError, OSError) as error:
         raise InputError(f"{path} was not rendered: {reason_of(error)}", "Check the disk.") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first failure is the one to report
+            partial.unlink(missing_ok=True)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -78,11 +78,12 @@ def test_the_task_in_the_window_checks_it_too(scene: Path, tmp_path: Path) -> No
     ]
     state = Job(command, log=tmp_path / "log", env={"BGS_FAKE_ENGINE_STEP": "0.002"}).wait(30)
     assert state.succeeded
-    SegmentTask(obj, run, False).prepare(state)
+    given = segmenting.EngineInput(scene, in_order=False, mark="")
+    SegmentTask(obj, run, given).prepare(state)
     other = advance(state, {"event": "done", "run": str(run), "id": "another"})
     for wrong, words in ((Progress(), "did not say"), (other, "does not hold the run")):
         with pytest.raises(InputError, match=words):
-            SegmentTask(obj, run, False).prepare(wrong)
+            SegmentTask(obj, run, given).prepare(wrong)
 
 
 @pytest.mark.parametrize("allowed", [True, False])

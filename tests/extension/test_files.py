@@ -203,7 +203,7 @@ def test_a_far_splat_is_near_in_blender_and_comes_back_exactly(tmp_path) -> None
     # Blender scales an object along its own axes, which are the file's. Only the float32 of `position` rounds.
     assert np.allclose(after, before * (1, 2, -1), atol=1e-5)
     shape = read_ply(out).columns([f"rot_{k}" for k in range(4)])
-    assert (shape[3] == 0).all() and np.isnan(shape[4]).all() and np.isfinite(np.delete(shape, 4, 0)).all()
+    assert np.isfinite(shape).all()  # broken shapes become what is shown instead of them
 
 
 def test_label_objects_of_a_far_splat_merge_back(tmp_path) -> None:

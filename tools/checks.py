@@ -71,12 +71,22 @@ def _mypy_against(version: str, mypy: Sequence[object], config: Path) -> list[ob
 
 
 def sources_beside_the_packages() -> tuple[list[Path], list[Path]]:
-    """Python files of the repository outside the two packages: those without Blender, and those that import it."""
+    """Python files of the repository outside the two packages: those without Blender, and those that import it.
+
+    A file also imports Blender through another file of the list.
+    """
     folders = [path for path in sorted(ROOT.iterdir()) if path.is_dir() and path.name[0] != "."]
     beside = [folder for folder in folders if folder.name not in (*PACKAGES, *WRITTEN)]
     sources = [*sorted(ROOT.glob("*.py")), *(path for folder in beside for path in sorted(folder.rglob("*.py")))]
-    importing = [path for path in sources if IMPORTS_BLENDER.search(path.read_text(encoding="utf-8"))]
-    return [path for path in sources if path not in importing], importing
+    texts = {path: path.read_text(encoding="utf-8") for path in sources}
+    importing = {path for path, text in texts.items() if IMPORTS_BLENDER.search(text)}
+    while True:
+        names = "|".join(re.escape(".".join(path.relative_to(ROOT).with_suffix("").parts)) for path in importing)
+        through = re.compile(rf"^\s*(import|from) ({names})\b", re.MULTILINE)
+        found = {path for path, text in texts.items() if path not in importing and through.search(text)}
+        if not found:
+            return [path for path in sources if path not in importing], [p for p in sources if p in importing]
+        importing |= found
 
 
 def engine() -> Result:

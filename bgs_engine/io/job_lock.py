@@ -51,10 +51,12 @@ def only_writer(folder: Path, wait: float = 0.0, called: Path | None = None) -> 
             stream.write(json.dumps(_me()).encode("utf-8"))
         yield
     finally:
-        for path in (owner_file, lock_file):
-            with suppress(OSError):  # Windows removes no open file
-                disk.remove_file(path)
-        give_lock_back(lock)
+        try:
+            for path in (owner_file, lock_file):
+                with suppress(OSError):  # Windows removes no open file
+                    disk.remove_file(path)
+        finally:
+            give_lock_back(lock)
 
 
 def _me() -> dict[str, object]:

@@ -7,7 +7,6 @@ earlier result survives until then. A killed job leaves its checkpoint for `--re
 import hashlib
 import operator
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from bgs_engine.io.ply_rows import row_dtype
 from bgs_engine.io.run_update import mend, updating
 
 RUN_FORMAT = 1
+COPIED_AT_ONCE = 1 << 20  # bytes
 ENGINE_ANSWER = (("codes.npy", "codes_engine.npy"), ("labels.json", "labels_engine.json"))
 
 
@@ -249,7 +249,8 @@ def save_labels(run: Run, codes: np.ndarray, table: LabelTable) -> None:
         for name, kept in ENGINE_ANSWER:
             if (run.folder / name).is_file() and not (run.folder / kept).exists():
                 with writing(new / kept) as stream, (run.folder / name).open("rb") as original:
-                    shutil.copyfileobj(original, stream)
+                    while block := original.read(COPIED_AT_ONCE):
+                        stream.write(block)
         write_array(new / "codes.npy", np.ascontiguousarray(codes, np.int32))
         write_labels(new / "labels.json", table)
         write_coded_ply(new / "scene.ply", run.ply, codes)

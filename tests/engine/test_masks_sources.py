@@ -14,7 +14,7 @@ from bgs_engine.masks.sources import minisam
 from bgs_engine.masks.sources import table as source_table
 from tools.environments import ROOT
 
-NO_DECLARATION = {"__init__", "table", "mask_source", "mask_format", "run_lengths"}
+NO_DECLARATION = {"__init__", "table", "mask_source", "mask_format", "run_lengths", "torch_file"}
 
 
 @pytest.mark.parametrize(("table", "word"), [(source_table, "SOURCES"), (format_table, "FORMAT")])

@@ -10,6 +10,7 @@ import tracemalloc
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,10 @@ from tests.helpers.made_files import all_rows, ply_bytes
 ROOT = Path(__file__).resolve().parents[2]
 LITTLE = 64_000_000  # bytes that a reader may ask for with a small file
 SMALL = np.zeros((30, 40, 3), np.uint8)
+
+
+def _all_masks(path: Path) -> list[object]:
+    return list(read_masks(path))
 
 
 def refused_in_little_memory(read: Callable[[], object]) -> str:
@@ -110,7 +115,7 @@ def test_a_tensor_that_claims_more_than_its_bytes(tmp_path: Path) -> None:
         path = folder / f"{name}.pt"
         torch.save(value, path)
         assert path.stat().st_size < 3000
-        assert "does not hold one bool tensor" in refused_in_little_memory(lambda path=path: list(read_masks(path)))
+        assert "does not hold one bool tensor" in refused_in_little_memory(partial(_all_masks, path))
     whole = np.random.default_rng(0).random((3, 30, 40)) > 0.5
     torch.save(torch.from_numpy(whole).transpose(1, 2).contiguous().transpose(1, 2), folder / "a.pt")  # any strides
     assert np.array_equal(np.stack([mask for mask, _ in read_masks(folder / "a.pt")]), whole)
@@ -126,7 +131,7 @@ def test_masks_larger_than_their_view_can_have(tmp_path: Path) -> None:
     picture.save(tmp_path / "pictures" / "0.png")
     picture.save(tmp_path / "ids.png")
     for name in ("coco", "pictures", "ids"):
-        message = refused_in_little_memory(lambda name=name: ImportedMasks(tmp_path).propose(SMALL, name, lambda: None))
+        message = refused_in_little_memory(partial(ImportedMasks(tmp_path).propose, SMALL, name, lambda: None))
         assert "12000" in message
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 60000, 60000), }\n"
     npy = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(64)
@@ -285,7 +290,9 @@ def test_a_shot_cannot_write_elsewhere_or_ask_for_a_vast_picture(tmp_path: Path)
     assert len(read_shot(path).frames) == 1
     sizes = ([10**9, 10**9], [10**400, 6], [float("inf"), 6])
     names = ("../../outside", "/outside", "con")
-    for change in (*({"size": size} for size in sizes), *({"frames": [{**frame, "name": name}]} for name in names)):
+    changes: list[dict[str, object]] = [{"size": size} for size in sizes]
+    changes += [{"frames": [{**frame, "name": name}]} for name in names]
+    for change in changes:
         path.write_text(json.dumps({**shot, **change}))
         with pytest.raises(InputError, match="damaged"):
             read_shot(path)

@@ -116,7 +116,7 @@ def test_what_must_not_be_broken_off_is_finished_first(tmp_path: Path) -> None:
     assert 1.2 < time.monotonic() - asked < 1.5 + MOST_SECONDS
 
 
-@pytest.mark.parametrize("seconds", [0.6, 1.5, 2.5])
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 1.2])  # a quiet machine is done with it in two seconds
 @pytest.mark.parametrize("how", ["cancel", "owner gone", "SIGINT", "SIGTERM"])
 def test_a_cold_engine_stops_while_it_loads_libraries(tmp_path: Path, how: str, seconds: float) -> None:
     """`doctor` imports torch and Numba, which takes seconds. The request comes in the middle of it."""

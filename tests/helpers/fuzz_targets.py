@@ -30,7 +30,7 @@ from bgs_engine.output.render import up_of
 from bgs_engine.output.shot import read_shot
 from bgs_engine.train.start import read_codes
 from bgs_engine.train.trainer import Checkpoint, load_checkpoint, save_checkpoint
-from blender_bgs.engine import job
+from blender_bgs.engine import progress
 from blender_bgs.logic import attributes
 from blender_bgs.logic.attribute_rows import rows_from
 from tests.helpers.made_datasets import HEIGHT, WIDTH, colmap_binary, colmap_text, transforms
@@ -252,10 +252,10 @@ def _read_checkpoint(folder: Path) -> None:
 
 
 def _read_events(folder: Path) -> None:
-    state = job.Progress()
+    state = progress.Progress()
     for line in (folder / "a.txt").read_bytes().decode("utf-8", "replace").splitlines():
-        event = job._event(line)
-        state = state if event is None else job.advance(state, event)
+        event = progress.event_in(line)
+        state = state if event is None else progress.advance(state, event)
 
 
 def _files_of(folder: Path) -> Files:

@@ -132,7 +132,7 @@ def input_for_engine(obj: SplatObject, run: Path) -> EngineInput:
     if not reason:
         assert obj.bgs.source_file is not None
         return EngineInput(obj.bgs.source_file, in_order=False, mark=positions_sha256(read_ply(obj.bgs.source_file)))
-    exported = run.with_name(f"{run.name}_source.ply")
+    exported = run.with_name(f".{run.name}.source.ply")  # hidden: a file of the user's has another name
     export_splats([obj], exported, ExportConfig(codes=False, transforms=False))
     return EngineInput(exported, in_order=True, mark=positions_sha256(read_ply(exported)), reason=reason)
 

@@ -105,10 +105,15 @@ class PlyLayout:
         return PlyLayout(tuple(kept), self.comments)
 
     def with_codes(self) -> "PlyLayout":
-        """The same PLY layout with seg_0..seg_3 at its end, unless it has codes already."""
-        names = {name for name, _ in self.properties}
-        extra = [(name, "|u1") for name in CODE_BYTE_NAMES if name not in names]
-        return self if CODE_INT_NAME in names else replace(self, properties=(*self.properties, *extra))
+        """The same PLY layout with seg_0..seg_3 at its end, unless it has codes already.
+
+        A float `bgs_code` holds no codes: an editor that made one has lost their low bits.
+        """
+        kinds = dict(self.properties)
+        if np.dtype(kinds.get(CODE_INT_NAME, "<f4")).kind in "iu":
+            return self
+        extra = [(name, "|u1") for name in CODE_BYTE_NAMES if name not in kinds]
+        return replace(self, properties=(*self.properties, *extra))
 
     def in_object_space(self) -> "PlyLayout":
         """The same PLY layout for rows in the space of the object, whose origin is at `offset`."""

@@ -259,3 +259,9 @@ def test_a_transform_of_a_far_object_turns_it_about_its_own_origin() -> None:
 def test_layouts_of_older_blend_files_have_no_offset() -> None:
     layout = at.PlyLayout.parse('{"properties": [["x", "<f4"]], "comments": []}')
     assert layout.offset == (0, 0, 0) and layout.properties == (("x", "<f4"),)
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("<f4", 4), ("<i4", 0), ("<u4", 0)])
+def test_codes_are_added_to_a_layout_unless_an_integer_holds_them(kind: str, extra: int) -> None:
+    layout = at.PlyLayout((("x", "<f4"), ("bgs_code", kind)))
+    assert len(layout.with_codes().properties) == 2 + extra

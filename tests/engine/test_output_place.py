@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from bgs_engine.core.errors import UsageError
-from bgs_engine.core.files import write_json
+from bgs_engine.core.files import PARTIAL_SUFFIX, write_json
 from bgs_engine.io import output_place
 from bgs_engine.io.job_lock import only_writer
+from bgs_engine.io.output_folder import one_writer_into, only_writer_into
 from bgs_engine.io.output_place import (
     checked_run_place,
     files_below,
@@ -157,3 +158,19 @@ def test_a_second_writer_is_refused_and_a_dead_one_forgotten(tmp_path: Path) -> 
 
 def test_known_names_cover_what_a_run_writes() -> None:
     assert {"codes.npy", "run.json", "labels_engine.json"} <= output_place.KNOWN_FILES
+
+
+def test_jobs_of_a_farm_share_a_folder_of_frames_and_exports_do_not(tmp_path: Path) -> None:
+    out = tmp_path / "frames"
+    with one_writer_into(out, "color"):
+        (out / "color").mkdir()
+        (out / "color" / f".0001.png{PARTIAL_SUFFIX}").write_bytes(b"another job is at work")
+        with one_writer_into(out, "color"):
+            (out / "color" / "0002.png").write_bytes(b"")
+    with (
+        only_writer_into(tmp_path / "exports"),
+        pytest.raises(UsageError, match="Another job writes to"),
+        only_writer_into(tmp_path / "exports"),
+    ):
+        pytest.fail("two jobs export into one folder")
+    assert {path.name for path in (out / "color").iterdir()} == {f".0001.png{PARTIAL_SUFFIX}", "0002.png"}

@@ -131,7 +131,8 @@ def input_for_engine(obj: SplatObject, run: Path) -> EngineInput:
     reason = source.why_not_source(obj)
     if not reason:
         assert obj.bgs.source_file is not None
-        return EngineInput(obj.bgs.source_file, in_order=False, mark=positions_sha256(read_ply(obj.bgs.source_file)))
+        mark = obj.bgs.source_mark or positions_sha256(read_ply(obj.bgs.source_file))
+        return EngineInput(obj.bgs.source_file, in_order=False, mark=mark)
     exported = run.with_name(f".{run.name}.source.ply")  # hidden: a file of the user's has another name
     export_splats([obj], exported, ExportConfig(codes=False, transforms=False))
     return EngineInput(exported, in_order=True, mark=positions_sha256(read_ply(exported)), reason=reason)

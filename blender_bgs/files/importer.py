@@ -23,6 +23,7 @@ from ..logic.attributes import BASE, CODE, CONFIDENCE, POSITION, Column, PlyLayo
 from ..logic.framing import core_box
 from ..logic.texts import as_text
 from ..logic.transforms import up_matrix
+from . import source
 from .run_extras import NO_EXTRAS, read_extras
 
 
@@ -71,6 +72,7 @@ def import_splat(
         shapes.start(obj)
         _describe(obj, ply_path, PlyLayout.of(ply), config)
         obj.bgs.source_mark = positions_sha256(ply)
+        obj.bgs.source_state = source.state_of(ply.path)
         codes = run.codes if run else point_clouds.get_column(cloud, CODE) if codes_in(ply) is not None else None
         if codes is None:
             appearance.refresh(obj)

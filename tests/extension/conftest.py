@@ -65,3 +65,13 @@ if bpy is not None:
         path = made_splat.write(tmp_path / "coded.ply", made_splat.with_codes(rows, codes))
         bpy.ops.bgs.import_splat(filepath=str(path))
         return bpy.context.view_layer.objects.active, path, codes
+
+
+@pytest.fixture
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An executable that answers like a Python with the engine in it (`tests/helpers/fake_engine.py`)."""
+    script = tmp_path_factory.mktemp("engine") / "fake-engine"
+    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    script.write_text(f"#!{sys.executable}\n{path}{(ROOT / 'tests/helpers/fake_engine.py').read_text()}")
+    script.chmod(0o755)
+    return script

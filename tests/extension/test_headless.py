@@ -25,16 +25,6 @@ def scene(tmp_path_factory) -> Path:
     return made_splat.write(tmp_path_factory.mktemp("scene") / "made.ply", rows)
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory) -> Path:
-    """An executable that answers like a Python with the engine in it."""
-    script = tmp_path_factory.mktemp("engine") / "fake-engine"
-    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    script.write_text(f"#!{sys.executable}\n{path}{(ROOT / 'tests/helpers/fake_engine.py').read_text()}")
-    script.chmod(0o755)
-    return script
-
-
 def test_segment_then_export_a_label(scene: Path, engine: Path, tmp_path: Path) -> None:
     blend = tmp_path / "a.blend"
     done = run("segment", scene, "-o", blend, "--level", 1, "--engine", engine)

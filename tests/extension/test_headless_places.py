@@ -5,7 +5,6 @@ They run in this process, as `blender --command bgs` calls them. `test_headless.
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,16 +35,6 @@ def call(capsys):
 
     yield run
     bpy.ops.wm.read_homefile(use_empty=True)
-
-
-@pytest.fixture
-def engine(tmp_path_factory) -> Path:
-    """An executable that answers like a Python with the engine in it."""
-    script = tmp_path_factory.mktemp("engine") / "fake-engine"
-    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    script.write_text(f"#!{sys.executable}\n{path}{(ROOT / 'tests/helpers/fake_engine.py').read_text()}")
-    script.chmod(0o755)
-    return script
 
 
 @pytest.fixture

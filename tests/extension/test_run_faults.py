@@ -52,16 +52,6 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.fixture
-def engine(tmp_path_factory) -> Path:
-    """An executable that answers like a Python with the engine in it."""
-    script = tmp_path_factory.mktemp("engine") / "fake-engine"
-    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-    script.write_text(f"#!{sys.executable}\n{path}{(ROOT / 'tests/helpers/fake_engine.py').read_text()}")
-    script.chmod(0o755)
-    return script
-
-
 def segment(obj, engine: Path, run: Path, monkeypatch) -> segmenting.EngineInput:
     """The whole way of Segment, with a process; returns what the engine got."""
     monkeypatch.setenv("BGS_FAKE_ENGINE_STEP", "0.001")

@@ -76,8 +76,8 @@ def measure() -> dict[str, float]:
 
     name = extension().__name__
     rooms = ("viewport.draw", "viewport.atlas", "viewport.look", "viewport.ordering", "viewport.timing")
-    draw, atlases, looks, ordering, timing, importer = (
-        importlib.import_module(f"{name}.{module}") for module in (*rooms, "files.importer")
+    draw, atlases, looks, ordering, timing, importer, first_view = (
+        importlib.import_module(f"{name}.{module}") for module in (*rooms, "files.importer", "files.first_view")
     )
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)
@@ -85,7 +85,7 @@ def measure() -> dict[str, float]:
     started = time.perf_counter()
     obj = importer.import_splat(bpy.context.scene, path, importer.ImportConfig())
     out = {"gaussians": len(obj.data.points), "import": time.perf_counter() - started}
-    importer.frame(bpy.context.screen or window().screen, obj)
+    first_view.frame(bpy.context.screen or window().screen, obj)
     if chosen.mesh:
         bpy.ops.mesh.primitive_cube_add(size=1)
     out["first redraw"] = draw_now()

@@ -36,7 +36,8 @@ def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path 
         obj.bgs.level_bits = ",".join(map(str, layout.level_bits))
         obj.bgs.levels = layout.levels
         obj.bgs.level = 1
-        obj.bgs.color_mode = "LABEL"
+        if obj.bgs.color_mode == "COLOR":  # a colouring that the user chose stays
+            obj.bgs.color_mode = "MIXED"
         if run is not None:
             obj.bgs.run_folder = str(run)
             obj.bgs.run_id = run_id_of(run)

@@ -108,6 +108,10 @@ class BGS_Label(bpy.types.PropertyGroup):
         return self.key & 0xFFFFFFFF
 
 
+class BGS_ObjectName(bpy.types.PropertyGroup):
+    """The name of an object, in the inherited property `name`."""
+
+
 class BGS_Splat(bpy.types.PropertyGroup):
     """The properties of a splat object: a whole cloud or a label object."""
 
@@ -161,6 +165,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
     part_level: bpy.props.IntProperty()
     part_key: bpy.props.IntProperty()
     part_collection: bpy.props.PointerProperty(type=bpy.types.Collection)
+    obstacles: bpy.props.CollectionProperty(type=BGS_ObjectName)  # solid objects that reached in at the import
     parts_stale: bpy.props.BoolProperty()  # on a whole cloud: labels changed since its label objects were made
 
     @property
@@ -200,7 +205,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
         return None
 
 
-CLASSES = (BGS_Label, BGS_Splat)
+CLASSES = (BGS_Label, BGS_ObjectName, BGS_Splat)
 
 
 def signed(label: int) -> int:

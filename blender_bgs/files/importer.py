@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import bpy
 import numpy as np
@@ -129,19 +129,3 @@ def world_box(obj: SplatObject) -> tuple[np.ndarray, np.ndarray]:
     matrix = np.array(obj.matrix_world, np.float64)
     world = corners @ matrix[:3, :3].T + matrix[:3, 3]
     return world.min(0), world.max(0)
-
-
-def frame(screen: bpy.types.Screen, obj: SplatObject) -> None:
-    """Move every 3D view of the screen to show the splat's core."""
-    low, high = world_box(obj)
-    size = float(np.linalg.norm(high - low)) or 1.0
-    for area in screen.areas:
-        if area.type == "VIEW_3D":
-            space: Any = area.spaces.active
-            view = space.region_3d
-            if view.view_perspective == "CAMERA":
-                view.view_perspective = "PERSP"
-            view.view_location = ((low + high) / 2).tolist()
-            view.view_distance = 1.05 * size
-            space.clip_end = max(space.clip_end, 20 * size)
-            space.clip_start = min(space.clip_start, size / 1000)

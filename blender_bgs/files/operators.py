@@ -10,12 +10,12 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..cloud.active_splat import make_active, need_splat, selected_splats
+from ..cloud.active_splat import make_active, need_splat, selected_splats, splat_of
 from ..cloud.properties import UP_AXES
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsSplat, ReportingOperator
 from ..logic.texts import as_text
-from . import importer
+from . import first_view, importer
 from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes
 
 
@@ -41,6 +41,11 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
         default=True,
         description="Set the scene's view transform to Standard if it is AgX or Filmic",
     )
+    hide_obstacles: bpy.props.BoolProperty(
+        name="Hide Obstacles",
+        description="Hide solid objects that reach into the splat, for example the default cube. "
+        "The panel Gaussian Splat shows them again",
+    )
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         if self.filepath:  # a dropped file needs no file browser
@@ -59,11 +64,46 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
         path = Path(bpy.path.abspath(self.filepath))
         obj = importer.import_splat(context.scene, path, config, lambda text: self.report({"WARNING"}, as_text(text)))
         make_active(context, obj)
+        others = first_view.obstacles(context, obj)
+        first_view.remember(obj, others)
+        if self.hide_obstacles:
+            first_view.set_hidden(others, True)
         if context.screen is not None and not bpy.app.background:
-            importer.frame(context.screen, obj)
+            first_view.frame(context.screen, obj)
         offset = obj.bgs.ply_layout.offset
         where = f". (0, 0, 0) of the object is {offset} in the file" if any(offset) else ""
         return f"{len(obj.data.points):,} Gaussians imported{where}"
+
+
+class BGS_OT_hide_obstacles(NeedsSplat, bpy.types.Operator):
+    """Hide the objects that reach into the splat, in the view and in renders. Show Again brings them back."""
+
+    bl_idname = "bgs.hide_obstacles"
+    bl_label = "Hide Obstacles"
+    show: bpy.props.BoolProperty(name="Show Again", options={"SKIP_SAVE"})
+    forget: bpy.props.BoolProperty(name="Keep as It Is", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: Context, properties: Any) -> str:
+        if properties.forget:
+            return "Close this message, and leave the objects as they are"
+        return "Show these objects again" if properties.show else cls.__doc__ or ""
+
+    @classmethod
+    def disabled_reason(cls, context: Context) -> str:
+        obj = splat_of(context)
+        reason = super().disabled_reason(context)
+        return reason or ("" if obj and obj.bgs.obstacles else "Nothing stood in this splat when it was imported")
+
+    def work(self, context: Context) -> str | None:
+        obj = need_splat(context)
+        others = first_view.noted(context, obj)
+        if self.forget or not others:
+            obj.bgs.obstacles.clear()
+            return None
+        first_view.set_hidden(others, not self.show)
+        names = ", ".join(other.name for other in others)
+        return f"Shown again: {names}" if self.show else f"Hidden: {names}. Show Again brings it back"
 
 
 class BGS_FH_ply(bpy.types.FileHandler):
@@ -148,7 +188,7 @@ def _export_menu(self: Any, _context: Any) -> None:
     self.layout.operator(BGS_OT_export.bl_idname, text="Gaussian Splat (.ply)")
 
 
-CLASSES = (BGS_OT_import, BGS_FH_ply, BGS_OT_export)
+CLASSES = (BGS_OT_import, BGS_OT_hide_obstacles, BGS_FH_ply, BGS_OT_export)
 
 
 def add_menus() -> None:

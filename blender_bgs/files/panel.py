@@ -4,8 +4,11 @@ import bpy
 
 from ..cloud import shapes
 from ..cloud.active_splat import splat_of
-from ..cloud.typed import Context
+from ..cloud.typed import Context, SplatObject
 from ..interface.sidebar import SidebarPanel, wrapped_text
+from . import first_view
+
+NAMED = 3  # objects in the splat that the panel names
 
 
 class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
@@ -29,10 +32,27 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
             box = column.box()
             wrapped_text(box, problem, context, icon="ERROR", alert=True)
             box.operator("bgs.keep_shapes")
+        _obstacles(column, context, obj)
         if obj.bgs.level_bits:
             # Two columns: the sidebar is too narrow for four words side by side.
             modes = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
             modes.prop(obj.bgs, "color_mode", expand=True)
+
+
+def _obstacles(column: bpy.types.UILayout, context: Context, obj: SplatObject) -> None:
+    """Offer to hide what stood in the splat at its import, or to show it again."""
+    others = first_view.noted(context, obj)
+    if not others:
+        return
+    hidden = all(other.hide_get() for other in others)
+    names, more = ", ".join(other.name for other in others[:NAMED]), len(others) - NAMED
+    names += f" and {more} more" if more > 0 else ""
+    box = column.box()
+    text = f"Hidden: {names}" if hidden else f"{names} {'reaches' if len(others) == 1 else 'reach'} into the splat."
+    wrapped_text(box, text, context, icon="HIDE_ON" if hidden else "INFO")
+    row = box.row(align=True)
+    row.operator("bgs.hide_obstacles", text="Show Again" if hidden else "Hide").show = hidden
+    row.operator("bgs.hide_obstacles", text="", icon="X").forget = True
 
 
 CLASSES = (BGS_PT_splat,)

@@ -29,6 +29,7 @@ def rows_of(obj, level: int) -> list:
 def test_levels_recolour_by_label(coded) -> None:
     obj, _, codes = coded
     assert [len(rows_of(obj, level)) for level in (1, 2, 3)] == [4, 8, 16]
+    obj.bgs.color_mode = "LABEL"
     for level in (1, 2, 3):
         obj.bgs.level = level
         label = point_clouds.need_column(obj.data, at.LABEL)
@@ -317,7 +318,7 @@ def test_parts_show_what_their_whole_is_set_to(coded) -> None:
     obj, _, _ = coded
     bpy.ops.bgs.make_collections()
     part = code_tables.parts_of(obj)[0]
-    obj.bgs.level = 2
+    obj.bgs.level, obj.bgs.color_mode = 2, "LABEL"
     assert len(np.unique(point_clouds.need_column(part.data, at.COLOR)[:, :3], axis=0)) == 2
     row = labels.find(obj, 1, unsigned(part.bgs.part_key))
     row.hidden = True

@@ -11,7 +11,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.attribute_rows import rows_from
-from blender_bgs.logic.framing import core_box, point_radii
+from blender_bgs.logic.framing import core_box, fit_view, point_radii, whole_box
 from blender_bgs.logic.harmonics import basis, rotation_matrix
 from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, list_order, reassign
 from blender_bgs.logic.quaternions import matrices_quaternions, quaternion_matrices
@@ -187,6 +187,34 @@ def test_floaters_do_not_count_for_framing() -> None:
     assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 1.6).all()
     radii = point_radii(np.full((5, 3), 0.5, np.float32), np.array([1, 1, 0.05, 1, 1], np.float32))
     assert radii.tolist() == [0.5, 0.5, 0, 0.5, 0.5]
+
+
+def test_the_whole_splat_is_framed_with_thin_ends_and_without_floaters() -> None:
+    rng = np.random.default_rng(1)
+    body = rng.uniform((-0.5, -0.5, 0), (0.5, 0.5, 1), (9_550, 3))
+    neck = rng.uniform((-0.05, -0.05, 1), (0.05, 0.05, 2), (450, 3))  # 4.5 % of the opacity: outside the core
+    floaters = rng.uniform(-300, 300, (200, 3))
+    positions = np.concatenate([body, neck, floaters])
+    positions[7] = np.nan
+    opacities = np.ones(len(positions))
+    assert core_box(positions[8:], opacities[8:])[1][2] < 1.1
+    low, high = whole_box(positions, opacities)
+    # The ends of body and neck, to a hundredth; a floater may stretch a side by a slice of 1/50 of the core.
+    assert np.allclose(low, (-0.5, -0.5, 0), atol=0.04) and np.allclose(high, (0.5, 0.5, 2), atol=0.04)
+    low, high = whole_box(np.full((3, 3), 2.0), np.ones(3))
+    assert low.tolist() == high.tolist() == [2.0, 2.0, 2.0]
+    assert whole_box(np.full((3, 3), np.nan), np.ones(3))[1].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("perspective", [True, False])
+def test_a_view_shows_all_points_and_no_smaller_than_needed(perspective: bool) -> None:
+    points = np.random.default_rng(2).uniform((-1, -3, -2), (1, 3, 2), (500, 3)) + np.array([10, 20, 30])
+    width, height = 0.7, 0.4
+    center, distance = fit_view(points, width, height, perspective)
+    at = points - center
+    depth = distance - at[:, 2] if perspective else np.full(len(at), distance)
+    share = np.abs(at[:, :2]) / depth[:, None] / (width, height)
+    assert 0.9 < share.max() <= 1  # 1 is the border of the view
 
 
 @pytest.mark.parametrize("linear", [np.diag((1.0, 2.0, 0.3)), np.diag((-1.0, 1.0, 1.0)), np.diag((2.0, 2.0, 2.0))])

@@ -5,7 +5,7 @@ from typing import Any
 import bpy
 
 from . import preferences
-from .cloud import appearance, code_tables, labels, properties
+from .cloud import appearance, code_tables, label_selection, labels, properties, shown
 from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
 from .engine import operators as engine_operators
@@ -21,12 +21,13 @@ from .frames import panel as frame_panel
 from .frames import settings as frame_settings
 from .headless import command_line
 from .interface import menu
+from .labelling import handlers as label_handlers
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
 from .labelling import pick
 from .parts import operators as part_operators
 from .parts import panel as part_panel
-from .viewport import handlers
+from .viewport import draw, handlers
 from .viewport import settings as view_settings
 
 # Property groups come first, because other classes refer to them.
@@ -62,15 +63,19 @@ def register() -> None:
     for module in _SETTINGS:
         module.add_to_blender()
     properties.hooks = properties.Hooks(
+        active_changed=label_selection.select_active,
         appearance_changed=appearance.refresh,
+        eye_changed=shown.eye_changed,
         level_changed=labels.level_changed,
         name_changed=save_to_run.save_names,
+        selection_changed=draw.selection_changed,
         up_axis_changed=importer.apply_up_axis,
     )
     file_operators.add_menus()
     menu.add_menus()
     edit_handlers.start()  # before the drawing, so that it hears of shapes that followed
     handlers.start()
+    label_handlers.start()
     save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
@@ -81,6 +86,7 @@ def unregister() -> None:
     runner.stop_now()
     command_line.remove_command()
     save_to_run.stop()
+    label_handlers.stop()
     handlers.stop()
     edit_handlers.stop()
     menu.remove_menus()

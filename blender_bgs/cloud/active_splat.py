@@ -42,12 +42,6 @@ def selected_parts(context: Context, whole: SplatObject) -> list[SplatObject]:
     return [o for o in selected_splats(context) if o.bgs.whole == whole]
 
 
-def deselect_parts(context: Context, whole: SplatObject) -> None:
-    """Deselect the cloud's label objects, so that the next command applies to the selected Gaussians."""
-    for part in selected_parts(context, whole):
-        part.select_set(False)
-
-
 def make_active(context: Context, obj: SplatObject) -> None:
     """Select one object, deselect all others and make it active."""
     for other in context.view_layer.objects:
@@ -57,7 +51,7 @@ def make_active(context: Context, obj: SplatObject) -> None:
     obj.select_set(True)
 
 
-def chosen_label(obj: SplatObject, index: int) -> BGS_Label:
+def label_at(obj: SplatObject, index: int) -> BGS_Label:
     """The label in row `index` of the list. An index of -1 means the active row.
 
     Raises:
@@ -66,5 +60,5 @@ def chosen_label(obj: SplatObject, index: int) -> BGS_Label:
     rows = obj.bgs.labels
     label = rows[index] if 0 <= index < len(rows) else obj.bgs.active_label()
     if label is None:
-        raise UsageError("No label of this level is chosen.", "Choose one in the list.")
+        raise UsageError("No label of this level is active.", "Click one in the list.")
     return label

@@ -1,7 +1,5 @@
 """Updates the attributes that show labels: `bgs_label`, `bgs_color` and `radius`."""
 
-from collections.abc import Iterable
-
 import bpy
 import numpy as np
 from bgs_engine.core.palette import TINT_SHARE, UNLABELLED, confidence_colors, srgb_to_linear
@@ -9,10 +7,11 @@ from bgs_engine.io.gaussians import SH_C0
 
 from ..logic import attributes as at
 from ..logic.framing import point_radii
-from ..logic.label_tree import CodeTable, Key
+from ..logic.label_states import codes_with
+from ..logic.label_tree import CodeTable
 from . import point_clouds
 from .code_tables import parts_of, table_of
-from .properties import BGS_Splat, without_updates
+from .properties import BGS_Splat
 from .typed import SplatObject
 
 _LINEAR = srgb_to_linear(np.arange(1024) / 1023).astype(np.float32)
@@ -91,14 +90,7 @@ def display_colors(splat: BGS_Splat, level: int, wanted: np.ndarray) -> np.ndarr
 
 def hidden_codes(splat: BGS_Splat, table: CodeTable) -> np.ndarray:
     """Which codes are hidden, bool [U]. A code is hidden if its label of any level is hidden."""
-    hidden = np.zeros(len(table.unique), bool)
-    by_level: dict[int, list[int]] = {}
-    for row in splat.labels:
-        if row.hidden:
-            by_level.setdefault(row.level, []).append(row.label)
-    for level, labels in by_level.items():
-        hidden |= np.isin(table.labels(level), np.array(labels, np.uint32))
-    return hidden
+    return codes_with(table, ((row.level, row.label) for row in splat.labels if row.hidden))
 
 
 def _show_radii(cloud: bpy.types.PointCloud, base: np.ndarray, hidden: np.ndarray | None) -> None:
@@ -115,25 +107,3 @@ def _show_radii(cloud: bpy.types.PointCloud, base: np.ndarray, hidden: np.ndarra
         radii[hidden] = 0
     cloud["bgs_some_hidden"], cloud["bgs_radii"] = hidden is not None, True
     point_clouds.set_column(cloud, at.Column(at.RADIUS, "FLOAT", radii))
-
-
-def set_hidden(obj: SplatObject, hide: Iterable[Key], show: Iterable[Key] = ()) -> None:
-    """Hide the labels `hide`, show the labels `show`, and refresh once."""
-    closing, opening = set(hide), set(show)
-    with without_updates():
-        for row in obj.bgs.labels:
-            key = (row.level, row.label)
-            if key in closing or key in opening:
-                row.hidden = key in closing
-    refresh(obj)
-
-
-def isolate(obj: SplatObject, level: int, label: int) -> bool:
-    """Show only one label, or show all labels if it is the only one shown. Returns whether it is the only one now."""
-    rows = obj.bgs.labels
-    others = {(r.level, r.label) for r in rows if r.level == level and r.label != label}
-    hidden = {(r.level, r.label) for r in rows if r.hidden}
-    everything = {(r.level, r.label) for r in rows}
-    alone = hidden == others and bool(others)
-    set_hidden(obj, set() if alone else others, everything if alone else everything - others)
-    return not alone

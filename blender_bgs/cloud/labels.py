@@ -1,4 +1,4 @@
-"""Writes codes to a cloud, keeps its label list up to date, and selects and reassigns Gaussians."""
+"""Writes codes to a cloud, keeps its label list up to date, and reassigns Gaussians."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,9 @@ from bgs_engine.io.run_folder import run_id_of
 
 from ..logic import attributes as at
 from ..logic.carry_over import LabelSettings
+from ..logic.label_states import relative_at
 from ..logic.label_tree import Key, build_entries, reassign
-from . import appearance, code_tables, point_clouds, selection
+from . import appearance, code_tables, label_selection, point_clouds, selection, shown
 from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
 
@@ -67,6 +68,11 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None) -> None
             row.count, row.name, row.color = entry.count, entry.name, entry.color
             row.hidden = entry.key in settings.hidden
         splat.label_index = min(splat.label_index, max(0, len(splat.labels) - 1))
+    shown.note_again(obj)
+    label_selection.note(obj)
+    if splat.part_collection is not None:
+        shown.hide_objects(obj)
+        label_selection.select_objects(obj)
 
 
 def promote_orphan(obj: SplatObject) -> None:
@@ -79,19 +85,27 @@ def promote_orphan(obj: SplatObject) -> None:
 def level_changed(obj: SplatObject) -> None:
     """Update a cloud after the user moved its level slider."""
     promote_orphan(obj)
+    _follow_level(obj)
     appearance.refresh(obj)
+
+
+def _follow_level(obj: SplatObject) -> None:
+    """Make the label of the shown level active that contains the active label, or its largest child."""
+    splat, bits = obj.bgs, obj.bgs.bits
+    if bits is None or not 0 <= splat.label_index < len(splat.labels):
+        return
+    counts = {(row.level, row.label): row.count for row in splat.labels}
+    active = splat.labels[splat.label_index]
+    key = relative_at(bits, (active.level, active.label), splat.shown_level, counts)
+    if key is not None:
+        with without_updates():
+            splat.label_index = list(counts).index(key)
 
 
 def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:
     """The list entry of a label, or None."""
     key = signed(label)
     return next((row for row in obj.bgs.labels if row.level == level and row.key == key), None)
-
-
-def select(obj: SplatObject, rows: np.ndarray) -> None:
-    """Select the Gaussians `rows`, bool [N], and no others. The refresh makes the viewport read the selection."""
-    point_clouds.set_column(obj.data, at.Column(at.SELECTED, "BOOLEAN", rows))
-    appearance.refresh(obj)
 
 
 def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -> None:
@@ -101,7 +115,7 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
         UsageError: `rows` selects no Gaussian, or the target has no free child number.
     """
     if not rows.any():
-        raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one from the list.")
+        raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one in the list.")
     point_clouds.set_column(
         obj.data,
         at.Column(

@@ -150,8 +150,11 @@ def _keep_data(obj: bpy.types.Object) -> bpy.types.PointCloud:
     return cloud
 
 
-def set_column(cloud: bpy.types.PointCloud, column: Column) -> None:
-    """Write one attribute. It is created first if it is missing or has another type."""
+def set_column(cloud: bpy.types.PointCloud, column: Column, tag: bool = True) -> None:
+    """Write one attribute. It is created first if it is missing or has another type.
+
+    With `tag` Blender computes again what depends on the cloud. Nothing of Blender's depends on `.selection`.
+    """
     attribute = cloud.attributes.get(column.name)
     if attribute is not None and (attribute.data_type != column.data_type or attribute.domain != "POINT"):
         cloud.attributes.remove(attribute)
@@ -162,7 +165,8 @@ def set_column(cloud: bpy.types.PointCloud, column: Column) -> None:
     # foreach_set with another dtype converts value by value and is 25 times slower.
     values: np.ndarray = np.ascontiguousarray(column.values, kind.dtype)
     attribute.data.foreach_set(kind.key, values.ravel())
-    cloud.update_tag()
+    if tag:
+        cloud.update_tag()
 
 
 def get_column(cloud: bpy.types.PointCloud, name: str) -> np.ndarray | None:

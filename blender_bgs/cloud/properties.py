@@ -36,20 +36,23 @@ class without_updates:
         _paused -= 1
 
 
-def _nothing(_obj: bpy.types.Object) -> None:
+def _nothing(*_: object) -> None:
     """The hook while the extension is not registered."""
 
 
 @dataclass
 class Hooks:
-    """The functions to call when the user changes a property of a splat object. `registration` sets them.
+    """The functions to call when a property or the selection of a splat object changes. `registration` sets them.
 
     They are in modules that import this one, so this module cannot import them.
     """
 
+    active_changed: Callable[[Any], None] = _nothing
     appearance_changed: Callable[[Any], None] = _nothing
+    eye_changed: Callable[[Any, Any], None] = _nothing
     level_changed: Callable[[Any], None] = _nothing
     name_changed: Callable[[Any], None] = _nothing
+    selection_changed: Callable[[Any], None] = _nothing
     up_axis_changed: Callable[[Any], None] = _nothing
 
 
@@ -73,6 +76,16 @@ def _level_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
 def _name_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
     if not _paused:
         hooks.name_changed(self.id_data)
+
+
+def _eye_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
+    if not _paused:
+        hooks.eye_changed(self.id_data, self)
+
+
+def _active_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
+    if not _paused:
+        hooks.active_changed(self.id_data)
 
 
 def _up_axis_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
@@ -100,7 +113,11 @@ class BGS_Label(bpy.types.PropertyGroup):
         default=(0.5, 0.5, 0.5),
         update=_appearance_changed,
     )
-    hidden: bpy.props.BoolProperty(name="Hide", description="Hide these Gaussians", update=_appearance_changed)
+    hidden: bpy.props.BoolProperty(
+        name="Hide", description="Hide these Gaussians, and the object of this label", update=_eye_changed
+    )
+    selected: bpy.props.BoolProperty()  # all Gaussians are selected; `label_selection` sets it
+    partly: bpy.props.BoolProperty()  # some Gaussians are selected
 
     @property
     def label(self) -> int:
@@ -158,7 +175,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
         update=_appearance_changed,
     )
     labels: bpy.props.CollectionProperty(type=BGS_Label)
-    label_index: bpy.props.IntProperty()
+    label_index: bpy.props.IntProperty(update=_active_changed)  # the active row, whatever its level
     picked_row: bpy.props.IntProperty(default=-1)
     picked_level: bpy.props.IntProperty()
     whole: bpy.props.PointerProperty(type=bpy.types.Object)

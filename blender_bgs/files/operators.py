@@ -11,6 +11,7 @@ from bgs_engine.core.errors import UsageError
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..cloud.active_splat import make_active, need_splat, selected_splats, splat_of
+from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import UP_AXES
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsSplat, ReportingOperator
@@ -137,7 +138,7 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
                 "Whole Splat",
                 "The active splat with its label objects: moved ones where they are, without the deleted ones",
             ),
-            ("LABEL", "Chosen Label", "The Gaussians of the label chosen in the list, where their objects are"),
+            ("LABEL", "Selected Labels", "The Gaussians of the selected labels, where their objects are"),
             (
                 "SOURCE",
                 "Splat as Imported",
@@ -166,10 +167,7 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         if self.what == "SELECTED":
             count = export_splats(objects, path, config)
         elif self.what == "LABEL":
-            label = whole.bgs.active_label()
-            if label is None:
-                raise UsageError("No label is chosen.", "Choose one in the list.")
-            only = frozenset({(label.level, label.label)})
+            only = frozenset((label.level, label.label) for label in need_selected_labels(whole))
             count = export_wholes([whole], path, replace(config, only=only))
         else:
             count = export_wholes([whole], path, config, as_imported=self.what == "SOURCE")

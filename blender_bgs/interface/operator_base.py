@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from bgs_engine.core.errors import BgsError
 from bgs_engine.core.printable import printable
 
+from ..cloud import agreement
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context, Returned
 
@@ -78,6 +79,12 @@ class NeedsLabels(ReportingOperator):
         if obj is None:
             return "Select a Gaussian splat, or import one"
         return "" if obj.bgs.level_bits else "This splat has no labels yet: press Segment, or import a run folder"
+
+    def execute(self, context: Context) -> Returned:
+        obj = splat_of(context)
+        if obj is not None:
+            agreement.follow(obj)  # scripts select and hide objects without an update between
+        return super().execute(context)
 
 
 class NeedsParts(NeedsLabels):

@@ -7,30 +7,35 @@ import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
 
-from ..cloud import appearance, code_tables, labels, point_clouds, selection
-from ..cloud.active_splat import chosen_label, deselect_parts, need_splat, selected_parts, splat_of
+from ..cloud import appearance, code_tables, label_selection, labels, point_clouds, selection, shown
+from ..cloud.active_splat import label_at, need_splat, selected_parts, splat_of
+from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import without_updates
 from ..cloud.typed import Context, Returned, SplatObject
 from ..files import save_to_run
 from ..interface.operator_base import NeedsLabels, NoUndo
-from ..logic.attributes import CONFIDENCE, ROW, SELECTED
+from ..logic.attributes import CONFIDENCE, SELECTED
+from ..logic.label_states import clicked
 from ..logic.label_tree import free_label, same_label
 from ..parts import label_objects
+from ..parts.edited import edited_parts
 
-INDEX = "Row of the label list. -1 means the chosen row"
+INDEX = "Row of the label list. -1 means the active row"
 
 
 class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
-    """Show only this label. Press again to show all labels."""
+    """Show only this label, or the selected ones. Press again to show all labels."""
 
     bl_idname = "bgs.isolate_label"
     bl_label = "Isolate Label"
-    index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
+    index: bpy.props.IntProperty(
+        default=-1, description="Row of the label list. -1 means the selected labels", options={"SKIP_SAVE"}
+    )
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
-        label = chosen_label(obj, self.index)
-        appearance.isolate(obj, label.level, label.label)
+        wanted = [label_at(obj, self.index)] if self.index >= 0 else need_selected_labels(obj)
+        shown.isolate(obj, wanted[0].level, [label.label for label in wanted])
 
 
 class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
@@ -41,31 +46,44 @@ class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
-        appearance.set_hidden(obj, (), {(row.level, row.label) for row in obj.bgs.labels})
+        shown.set_hidden(obj, (), {(row.level, row.label) for row in obj.bgs.labels})
 
 
 class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
-    """Select the Gaussians of this label. Shift adds them to the selection."""
+    """Select this label. Ctrl adds it or takes it out. Shift selects all labels from the active one to this one."""
 
     bl_idname = "bgs.select_label"
     bl_label = "Select Label"
     index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
-    extend: bpy.props.BoolProperty(name="Extend", options={"SKIP_SAVE"})
+    extend: bpy.props.BoolProperty(
+        name="Extend", description="Leave the other labels as they are", options={"SKIP_SAVE"}
+    )
+    fill: bpy.props.BoolProperty(
+        name="Range", description="Select all labels from the active one to this one", options={"SKIP_SAVE"}
+    )
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
-        self.extend = event.shift
+        self.extend, self.fill = event.ctrl, event.shift
         return self.execute(context)
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        label = chosen_label(obj, self.index)
-        rows = code_tables.table_of(obj).rows(label.level, label.label)
-        if self.extend:
-            rows |= selection.selected(obj)
-        labels.select(obj, rows)
-        deselect_parts(context, obj)
-        obj.bgs.picked_row, obj.bgs.picked_level = int(np.argmax(rows)), label.level
-        return f"{int(rows.sum()):,} Gaussians selected"
+        label = label_at(obj, self.index)
+        rows, here = obj.bgs.labels, [i for i, row in enumerate(obj.bgs.labels) if row.level == label.level]
+        index = next(i for i in here if rows[i] == label)
+        order = list_orders.get(obj.session_uid, here)
+        before = {i for i in here if rows[i].selected}
+        picked = clicked(index, obj.bgs.label_index, order, before, self.extend, self.fill)
+        if not self.fill:
+            with without_updates():
+                obj.bgs.label_index = index  # a range goes on starting where it started
+        label_selection.select_labels(obj, [(label.level, rows[i].label) for i in picked])
+        obj.bgs.picked_level = label.level
+        obj.bgs.picked_row = int(np.argmax(code_tables.table_of(obj).rows(label.level, label.label)))
+        return f"{int(selection.selected(obj).sum()):,} Gaussians selected"
+
+
+list_orders: dict[int, list[int]] = {}  # session_uid of a cloud -> the rows that its list shows, in their order
 
 
 class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
@@ -90,21 +108,20 @@ class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
         obj = need_splat(context)
         confidence, table = point_clouds.get_column(obj.data, CONFIDENCE), code_tables.table_of(obj)
         rows = (confidence < self.below) & ~appearance.hidden_codes(obj.bgs, table)[table.inverse]
-        labels.select(obj, rows)
-        deselect_parts(context, obj)
+        label_selection.select(obj, rows)
         obj.bgs.picked_row = -1
         return f"{int(rows.sum()):,} Gaussians selected"
 
 
 class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
-    """Deselect all Gaussians."""
+    """Deselect all labels and Gaussians."""
 
     bl_idname = "bgs.select_none"
-    bl_label = "Deselect Gaussians"
+    bl_label = "Deselect Labels"
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
-        labels.select(obj, np.zeros(len(obj.data.points), bool))
+        label_selection.select(obj, np.zeros(len(obj.data.points), bool))
         obj.bgs.picked_row = -1
 
 
@@ -134,12 +151,11 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
         level = obj.bgs.picked_level + (1 if self.shrink else -1)
         if not 1 <= level <= obj.bgs.levels:
             raise UsageError(f"There is no {'finer' if self.shrink else 'coarser'} level.")
-        deselect_parts(context, obj)
         return select_at(obj, obj.bgs.picked_row, level, extend=False)
 
 
 def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
-    """Select all Gaussians with the label of Gaussian `row` at `level`, and choose that label in the list.
+    """Select all Gaussians with the label of Gaussian `row` at `level`, and make that label active in the list.
 
     Returns a message for the user.
     """
@@ -151,7 +167,7 @@ def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
     if level == obj.bgs.shown_level and entry is not None:
         with without_updates():
             obj.bgs.label_index = next(i for i, r in enumerate(obj.bgs.labels) if r == entry)
-    labels.select(obj, rows)
+    label_selection.select(obj, rows)
     return f"{entry.name if entry else label}: {int(rows.sum()):,} Gaussians selected"
 
 
@@ -186,7 +202,7 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
         obj = splat_of(context)
         if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
             return reason
-        return "Select Gaussians first: use Pick in the viewport, or the arrow beside a label"
+        return "Select labels first: click one in the list, or pick one in the viewport"
 
     def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
         context.window_manager.invoke_search_popup(self)
@@ -195,10 +211,10 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
     def work(self, context: Context) -> str:
         obj = need_splat(context)
         level, layout = obj.bgs.shown_level, code_tables.bit_layout_of(obj)
-        parts = selected_parts(context, obj)
-        rows = _rows_of_parts(obj, parts) if parts else selection.selected(obj)
+        rows = selection.selected(obj)
         if not rows.any():
-            raise UsageError("No Gaussian is selected.", "Pick in the viewport, or select a label from the list.")
+            raise UsageError("No Gaussian is selected.", "Pick in the viewport, or select a label in the list.")
+        whole_objects = label_selection.are_whole_objects(obj) and not edited_parts(obj)
         if self.target == "NEW":
             table = code_tables.table_of(obj)
             first = int(layout.labels(code_tables.codes_of(obj)[rows], level)[0])
@@ -210,16 +226,9 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
         entry = labels.find(obj, level, target)
         if entry is not None and self.target == "NEW" and self.name:
             entry.name = self.name
-        if parts:
+        if whole_objects:
             label_objects.update_tree(context.scene, obj, also={target})
         return f"{int(rows.sum()):,} Gaussians have the label {entry.name if entry else target} now"
-
-
-def _rows_of_parts(whole: SplatObject, parts: list[SplatObject]) -> np.ndarray:
-    numbers = [point_clouds.get_column(part.data, ROW) for part in parts]
-    here = point_clouds.get_column(whole.data, ROW)
-    assert here is not None
-    return np.isin(here, np.concatenate([n for n in numbers if n is not None]))
 
 
 class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):

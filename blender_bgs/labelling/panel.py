@@ -1,6 +1,8 @@
 # mypy: disable-error-code="valid-type"
 """The Labels panel with the level slider, the label list and the selection buttons."""
 
+from typing import Any
+
 import bpy
 
 from ..cloud.active_splat import splat_of
@@ -8,10 +10,14 @@ from ..cloud.properties import BGS_Label, BGS_Splat
 from ..cloud.typed import Context
 from ..interface.sidebar import SidebarPanel
 from ..logic.label_tree import list_order
+from .operators import list_orders
 
 
 class BGS_UL_labels(bpy.types.UIList):
-    """The labels of the shown level. Each row has a colour, a name, a count and buttons: isolate, select, hide."""
+    """The labels of the shown level. Each row has a select button, a colour, a name, a count, isolate and the eye.
+
+    Blender's lists select one row only. The select button of each row therefore reads Shift and Ctrl.
+    """
 
     bl_idname = "BGS_UL_labels"
 
@@ -23,6 +29,8 @@ class BGS_UL_labels(bpy.types.UIList):
         _flag: int = 0,
     ) -> None:  # fmt: skip
         row = layout.row(align=True)
+        icon: Any = "RADIOBUT_ON" if item.selected else "DOT" if item.partly else "RADIOBUT_OFF"
+        row.operator("bgs.select_label", text="", icon=icon, emboss=False).index = index
         swatch = row.row()
         swatch.ui_units_x = 0.9
         swatch.prop(item, "color", text="")
@@ -31,7 +39,6 @@ class BGS_UL_labels(bpy.types.UIList):
         count.alignment = "RIGHT"
         count.label(text=_short_count(item.count))
         row.operator("bgs.isolate_label", text="", icon="ZOOM_SELECTED", emboss=False).index = index
-        row.operator("bgs.select_label", text="", icon="RESTRICT_SELECT_OFF", emboss=False).index = index
         row.prop(item, "hidden", text="", icon="HIDE_ON" if item.hidden else "HIDE_OFF", emboss=False)
 
     def draw_filter(self, _context: Context, layout: bpy.types.UILayout) -> None:
@@ -42,6 +49,8 @@ class BGS_UL_labels(bpy.types.UIList):
     def filter_items(self, _context: Context, data: BGS_Splat, prop: str) -> tuple[list[int], list[int]]:
         rows = [(r.level, r.name, r.count) for r in getattr(data, prop)]
         shown, order = list_order(rows, data.shown_level, self.filter_name, self.by_name)
+        ranked = sorted((position, row) for row, position in enumerate(order) if shown[row])
+        list_orders[data.id_data.session_uid] = [row for _, row in ranked]
         return [self.bitflag_filter_item if s else 0 for s in shown], order
 
 
@@ -81,7 +90,9 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row.operator("bgs.select_low_confidence", text="Low Confidence")
         row.operator("bgs.select_none", text="Deselect")
         row = column.row(align=True)
+        row.operator("bgs.isolate_label", text="Isolate")
         row.operator("bgs.show_all", text="Show All")
+        row = column.row(align=True)
         row.operator("bgs.reassign", text="Reassign")
         if splat.run_folder:
             # The button is highlighted while the folder lacks changes of the labels.

@@ -6,7 +6,7 @@ import bpy
 from bgs_engine.core.errors import BgsError
 
 from ..cloud import code_tables, selection
-from ..cloud.active_splat import deselect_parts, need_splat
+from ..cloud.active_splat import need_splat
 from ..cloud.typed import Context, Returned, SplatObject
 from ..interface.operator_base import NeedsLabels
 from ..viewport import tags
@@ -66,7 +66,6 @@ class BGS_OT_pick(NeedsLabels, bpy.types.Operator):
                     cast(Context, bpy.context), obj, (event.mouse_x - region.x, event.mouse_y - region.y)
                 )
             message = "There is no Gaussian under the mouse" if row is None else pick(obj, row, event.shift)
-            deselect_parts(context, obj)
         except BgsError as error:
             message = str(error)
         else:

@@ -3,7 +3,8 @@
 
 import bpy
 
-from ..cloud.active_splat import chosen_label, need_splat, splat_of
+from ..cloud.active_splat import need_splat, splat_of
+from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsLabels, NeedsParts, counted
 from . import label_objects, merging
@@ -19,8 +20,8 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
         name="Labels",
         items=(
             ("ALL", "All", "All labels of the level"),
-            ("SHOWN", "Shown", "The labels that are not hidden"),
-            ("CHOSEN", "Chosen", "The label chosen in the list"),
+            ("SHOWN", "Shown", "The labels whose eye is open"),
+            ("SELECTED", "Selected", "The labels selected in the list or in the viewport"),
         ),
     )
 
@@ -31,8 +32,8 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
         obj = need_splat(context)
         level = obj.bgs.shown_level
         only = None
-        if self.only == "CHOSEN":
-            only = {chosen_label(obj, -1).label}
+        if self.only == "SELECTED":
+            only = {row.label for row in need_selected_labels(obj)}
         elif self.only == "SHOWN":
             only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
         context.view_layer.update()

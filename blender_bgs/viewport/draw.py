@@ -292,6 +292,12 @@ def redraw() -> None:
                 area.tag_redraw()
 
 
+def selection_changed(_obj: SplatObject) -> None:
+    """Draw the selected Gaussians anew. Their geometry is the same, so nothing is compared or uploaded but marks."""
+    display.look_key = ()
+    redraw()
+
+
 def stop() -> None:
     """Stop the timers and the sorting thread, and free everything on the graphics card."""
     for timer in (poll_sorter, _redraw_later):

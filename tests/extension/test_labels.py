@@ -10,7 +10,7 @@ import pytest
 from bgs_engine.core.codes import BitLayout, unsigned
 from bgs_engine.core.palette import TINT_SHARE, srgb_to_linear
 from bgs_engine.io.gaussians import SH_C0
-from blender_bgs.cloud import code_tables, labels, point_clouds, selection
+from blender_bgs.cloud import code_tables, label_selection, labels, point_clouds, selection
 from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.labelling.pick import pick
 from blender_bgs.logic import attributes as at
@@ -127,7 +127,7 @@ def test_reassign_to_an_existing_and_to_a_new_label(coded) -> None:
     assert np.array_equal(after[~moved], codes[~moved])
     # The moved halves are parts of their own: level 2 has as many labels as before, now under fewer parents.
     assert len(rows_of(obj, 1)) == 3 and len(rows_of(obj, 2)) == 8
-    labels.select(obj, np.arange(len(codes)) < 100)
+    label_selection.select(obj, np.arange(len(codes)) < 100)
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
     assert [row.count for row in rows_of(obj, 1) if row.name == "Chair"] == [100]
 
@@ -232,16 +232,20 @@ def test_a_pick_after_selecting_objects_is_what_counts(coded) -> None:
     bpy.context.view_layer.objects.active = part
     index = next(i for i, row in enumerate(obj.bgs.labels) if row.level == 1 and row.key == other.bgs.part_key)
     bpy.ops.bgs.select_label(index=index)
+    assert other.select_get() and not part.select_get()
+    wanted = set(point_clouds.need_column(other.data, at.ROW))
     bpy.ops.bgs.reassign(target="NEW", name="Picked")
     named = next(row for row in obj.bgs.labels if row.name == "Picked")
     rows = code_tables.table_of(obj).rows(1, named.label)
-    assert set(point_clouds.need_column(obj.data, at.ROW)[rows]) == set(point_clouds.need_column(other.data, at.ROW))
+    assert set(point_clouds.need_column(obj.data, at.ROW)[rows]) == wanted
 
 
-def test_only_a_chosen_label_becomes_an_object_and_merges(coded) -> None:
+def test_only_a_selected_label_becomes_an_object_and_merges(coded) -> None:
     obj, _, _ = coded
+    with pytest.raises(RuntimeError, match="No label of this level is selected"):
+        bpy.ops.bgs.make_collections(only="SELECTED")
     obj.bgs.label_index = 3
-    bpy.ops.bgs.make_collections(only="CHOSEN")
+    bpy.ops.bgs.make_collections(only="SELECTED")
     assert len(code_tables.parts_of(obj)) == 1
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 6000

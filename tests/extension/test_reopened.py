@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_bgs.cloud import code_tables, labels, point_clouds, selection
+from blender_bgs.cloud import code_tables, label_selection, point_clouds, selection
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
 from blender_bgs.parts.edited import lost_parts
@@ -86,7 +86,7 @@ def test_what_is_picked_is_marked_in_objects_too_and_in_no_render(coded) -> None
     bpy.ops.bgs.make_collections(only="ALL")
     color = point_clouds.need_column(whole.data, at.COLOR).copy()
     chosen = code_tables.table_of(whole).rows(1, whole.bgs.labels[1].label)
-    labels.select(whole, chosen)
+    label_selection.select(whole, chosen)
     marks = selection.SelectionReader()
     marked = {part.name: marks.of(part) for part in code_tables.parts_of(whole)}
     name = whole.bgs.labels[1].name

@@ -17,7 +17,7 @@ from bgs_engine.core.errors import UsageError
 from bgs_engine.core.files import read_json, write_json
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, open_run
-from blender_bgs.cloud import code_tables, labels, point_clouds
+from blender_bgs.cloud import code_tables, label_selection, point_clouds
 from blender_bgs.engine import segmenting
 from blender_bgs.engine.segment_config import SegmentConfig
 from blender_bgs.files import importer, save_to_run, source
@@ -253,7 +253,7 @@ def test_labels_of_an_export_are_saved_to_its_rows(tmp_path, engine, monkeypatch
     given = segment(obj, engine, tmp_path / "run", monkeypatch)
     assert given.in_order and obj.bgs.run_in_order
     position = point_clouds.need_column(obj.data, at.POSITION)
-    labels.select(obj, np.arange(150) < 20)
+    label_selection.select(obj, np.arange(150) < 20)
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
     assert bpy.ops.bgs.save_run() == {"FINISHED"}
     there = read_ply(tmp_path / "run" / "scene.ply")
@@ -264,7 +264,7 @@ def test_labels_of_an_export_are_saved_to_its_rows(tmp_path, engine, monkeypatch
     label_objects.remove_part(code_tables.parts_of(obj)[0])
     bpy.ops.bgs.merge_back()
     before = everything(tmp_path / "run")
-    labels.select(obj, np.arange(len(obj.data.points)) < 5)
+    label_selection.select(obj, np.arange(len(obj.data.points)) < 5)
     bpy.ops.bgs.reassign(target="NEW", name="Lamp")
     with pytest.raises(RuntimeError, match="does not fit made any more"):
         bpy.ops.bgs.save_run()

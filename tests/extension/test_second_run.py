@@ -12,7 +12,7 @@ from bgs_engine.core.codes import BitLayout, unsigned
 from bgs_engine.core.label_table import build_label_table, read_labels
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, write_run
-from blender_bgs.cloud import code_tables, labels, point_clouds
+from blender_bgs.cloud import code_tables, label_selection, labels, point_clouds
 from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.engine import segmenting
 from blender_bgs.files import save_to_run
@@ -126,7 +126,7 @@ def test_only_some_objects_and_a_second_segmentation_merge_to_every_gaussian_onc
     obj, run, codes = run_import
     for index in (0, 1):
         obj.bgs.label_index = index
-        bpy.ops.bgs.make_collections(only="CHOSEN")
+        bpy.ops.bgs.make_collections(only="SELECTED")
     assert len(code_tables.parts_of(obj)) == 2
     segment_again(obj, run, other_numbers(codes), run.parent / "made.ply")
     bpy.ops.bgs.merge_back()
@@ -211,7 +211,7 @@ def test_another_run_of_the_same_size_is_not_written_to(run_import, tmp_path) ->
     obj, run, codes = run_import
     other = codes[::-1].copy()
     write_answer(tmp_path / "made.ply", run, other)
-    labels.select(obj, np.arange(6000) < 100)
+    label_selection.select(obj, np.arange(6000) < 100)
     bpy.ops.bgs.reassign(target="NEW", name="Mine")
     with pytest.raises(RuntimeError, match="Another run"):
         bpy.ops.bgs.save_run()
@@ -226,7 +226,7 @@ def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:
     label_objects.remove_part(code_tables.parts_of(obj)[1])
     bpy.ops.bgs.merge_back()
     assert len(obj.data.points) == 4500
-    labels.select(obj, np.arange(4500) < 100)
+    label_selection.select(obj, np.arange(4500) < 100)
     bpy.ops.bgs.reassign(target="NEW", name="Chair")
     assert save_to_run.save(obj)
     there = open_run(run).codes

@@ -105,7 +105,7 @@ def test_a_chosen_label_is_where_its_object_is(moved_and_deleted, tmp_path) -> N
 def test_objects_of_some_labels_leave_the_rest_where_it_is(coded, tmp_path) -> None:
     whole, source, _ = coded
     whole.bgs.label_index = 0
-    bpy.ops.bgs.make_collections(only="CHOSEN")
+    bpy.ops.bgs.make_collections(only="SELECTED")
     part = code_tables.parts_of(whole)[0]
     rows = point_clouds.need_column(part.data, at.ROW)
     export(tmp_path, "WHOLE")

@@ -234,7 +234,8 @@ def test_f12_shows_the_splat_without_set_up(camera, tmp_path: Path) -> None:
     assert np.abs(label - color)[covered].max(-1).mean() > 0.1
     obj.bgs.level = 1
     for row in obj.bgs.labels:
-        row.hidden = row.level == 1
+        if row.level == 1:
+            row.hidden = True
     assert rendered(tmp_path, "hidden.png")[..., 3].max() == 0
     obj.bgs.labels[0].hidden = False
     assert 0.01 < (rendered(tmp_path, "one.png")[..., 3] > 0.5).mean() < 0.6 * covered.mean()

@@ -1,0 +1,95 @@
+"""Keeps the label list and the label objects in agreement when Blender or the user changes the objects.
+
+Selecting a label object selects its label, and hiding it closes the label's eye. Blender's own tools tell nobody, so
+the states of the objects are compared with those seen last.
+"""
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..logic.label_states import codes_with
+from ..logic.label_tree import Key
+from . import label_selection, point_clouds, selection, shown
+from .code_tables import table_of
+from .typed import SplatObject
+
+
+@dataclass(frozen=True)
+class _State:
+    selected: bool
+    hidden: bool
+
+
+_seen: dict[int, dict[int, _State]] = {}  # session_uid of whole cloud -> that of each label object -> its state
+
+
+def forget() -> None:
+    """Forget all states, because another file is opened or the extension is disabled."""
+    _seen.clear()
+
+
+def follow_all(after_undo: bool = False) -> None:
+    """Let the labels of every whole cloud follow its label objects. Nothing happens outside Object Mode."""
+    if bpy.context.mode != "OBJECT":
+        return
+    for obj in [o for o in bpy.context.view_layer.objects if point_clouds.is_splat(o)]:
+        if obj.bgs.whole is None and obj.bgs.part_collection is not None:
+            follow(obj, after_undo)
+
+
+def follow(whole: SplatObject, after_undo: bool = False) -> None:
+    """Let the labels of one cloud follow its label objects, and new label objects follow their labels.
+
+    Undo brings labels and objects back from different moments. After it the objects count.
+    """
+    objects = shown.objects_of_labels(whole)
+    if not objects or not whole.bgs.level_bits:
+        _seen.pop(whole.session_uid, None)
+        return
+    before = _seen.get(whole.session_uid, {})
+    now = _states(objects)
+    rows = {(row.level, row.label): row for row in whole.bgs.labels}
+    known = set(now) if after_undo else set(now) & set(before)
+    if now != before or after_undo:
+        hide: set[Key] = set()
+        show: set[Key] = set()
+        gained: set[Key] = set()
+        lost: set[Key] = set()
+        for key, parts in objects.items():
+            row, mine = rows.get(key), [part for part in parts if part.session_uid in known]
+            if row is None or not mine:
+                continue
+            changed = after_undo or any(now[p.session_uid] != before[p.session_uid] for p in mine)
+            closed = all(now[part.session_uid].hidden for part in parts)
+            if changed and closed != row.hidden:
+                (hide if closed else show).add(key)
+            marked = any(now[part.session_uid].selected for part in parts)
+            if changed and not closed and marked != row.selected:
+                (gained if marked else lost).add(key)
+        if hide or show:
+            shown.set_hidden(whole, hide, show)
+        if gained or lost:
+            _select(whole, gained, lost, {key for key, parts in objects.items() if any(p.select_get() for p in parts)})
+        if set(now) - known:
+            shown.hide_objects(whole)
+            label_selection.select_objects(whole)
+    _seen[whole.session_uid] = _states(objects)
+
+
+def _states(objects: dict[Key, list[SplatObject]]) -> dict[int, _State]:
+    return {
+        part.session_uid: _State(part.select_get(), shown.is_hidden(part))
+        for parts in objects.values()
+        for part in parts
+    }
+
+
+def _select(whole: SplatObject, gained: set[Key], lost: set[Key], objects: set[Key]) -> None:
+    """Select labels whose objects were selected. Where objects were deselected, exactly the selected ones count."""
+    table = table_of(whole)
+    rows = codes_with(table, objects if lost else gained)[table.inverse]
+    if not lost:
+        rows = rows | selection.selected(whole)
+    label_selection.select(whole, np.ascontiguousarray(rows))

@@ -1,0 +1,90 @@
+"""Which labels are selected. The attribute `.selection` of the whole cloud is what counts.
+
+A label is selected if all its Gaussians are, so all levels agree. A label object is selected if its label is.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from bgs_engine.core.errors import UsageError
+
+from ..logic import attributes as at
+from ..logic.label_states import codes_with, sums_by_label
+from ..logic.label_tree import Key
+from . import point_clouds, properties, selection
+from .code_tables import table_of
+from .properties import BGS_Label, without_updates
+from .shown import objects_of_labels
+from .typed import SplatObject
+
+
+def select(obj: SplatObject, rows: np.ndarray) -> None:
+    """Select the Gaussians `rows`, bool [N], and no others. The label list and the label objects follow."""
+    column = at.Column(at.SELECTED, "BOOLEAN", rows)
+    point_clouds.set_column(obj.data, column, tag=obj.mode == "EDIT")  # only Edit Mode shows the selection itself
+    note(obj, rows)
+    select_objects(obj)
+    properties.hooks.selection_changed(obj)
+
+
+def select_labels(obj: SplatObject, keys: Iterable[Key]) -> None:
+    """Select the Gaussians of the labels `keys`, and no others."""
+    table = table_of(obj)
+    select(obj, codes_with(table, keys)[table.inverse])
+
+
+def note(obj: SplatObject, rows: np.ndarray | None = None) -> None:
+    """Mark the labels in the list that are selected wholly or partly. `rows` are the selected Gaussians, bool [N]."""
+    if not obj.bgs.level_bits:
+        return
+    if rows is None:
+        rows = selection.selected(obj)
+    table = table_of(obj)
+    sums = sums_by_label(table, np.bincount(table.inverse[rows], minlength=len(table.unique)))
+    with without_updates():
+        for row in obj.bgs.labels:
+            found = sums.get((row.level, row.label), 0)
+            state = (found == row.count and found > 0, found > 0)
+            if (row.selected, row.partly) != state:
+                row.selected, row.partly = state
+
+
+def select_objects(whole: SplatObject) -> None:
+    """Select the label objects whose labels are selected, and deselect the others."""
+    marked = {(row.level, row.label) for row in whole.bgs.labels if row.selected}
+    for key, parts in objects_of_labels(whole).items():
+        for part in parts:
+            if part.visible_get() and part.select_get() != (key in marked):
+                part.select_set(key in marked)
+
+
+def selected_labels(obj: SplatObject) -> list[BGS_Label]:
+    """The selected labels of the shown level, largest first."""
+    level = obj.bgs.shown_level
+    return [row for row in obj.bgs.labels if row.level == level and row.selected]
+
+
+def need_selected_labels(obj: SplatObject) -> list[BGS_Label]:
+    """The selected labels of the shown level, largest first.
+
+    Raises:
+        UsageError: no label of the shown level is selected.
+    """
+    found = selected_labels(obj)
+    if not found:
+        raise UsageError("No label of this level is selected.", "Click one in the list, or pick one in the viewport.")
+    return found
+
+
+def select_active(obj: SplatObject) -> None:
+    """Select the active label and no other, because the user clicked its row."""
+    label = obj.bgs.active_label()
+    if label is not None:
+        select_labels(obj, [(label.level, label.label)])
+
+
+def are_whole_objects(obj: SplatObject) -> bool:
+    """Whether just the Gaussians of selected label objects are selected, and no others."""
+    keys = {key for key, parts in objects_of_labels(obj).items() if any(part.select_get() for part in parts)}
+    table = table_of(obj)
+    return bool(keys) and np.array_equal(codes_with(table, keys)[table.inverse], selection.selected(obj))

@@ -25,6 +25,7 @@ from .labelling import handlers as label_handlers
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
 from .labelling import pick
+from .parts import arriving
 from .parts import operators as part_operators
 from .parts import panel as part_panel
 from .viewport import draw, handlers
@@ -76,6 +77,7 @@ def register() -> None:
     edit_handlers.start()  # before the drawing, so that it hears of shapes that followed
     handlers.start()
     label_handlers.start()
+    arriving.start()
     save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
@@ -86,6 +88,7 @@ def unregister() -> None:
     runner.stop_now()
     command_line.remove_command()
     save_to_run.stop()
+    arriving.stop()
     label_handlers.stop()
     handlers.stop()
     edit_handlers.stop()

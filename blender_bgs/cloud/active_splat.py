@@ -6,6 +6,8 @@ from .point_clouds import is_splat
 from .properties import BGS_Label
 from .typed import Context, SplatObject
 
+ALONE = "is a label object without its splat"  # the end of a sentence about it
+
 
 def splat_of(context: Context) -> SplatObject | None:
     """The active splat, or None. If a label object is active, it returns the whole cloud.

@@ -9,7 +9,7 @@ from ..logic import attributes as at
 from ..logic.framing import point_radii
 from ..logic.label_states import codes_with
 from ..logic.label_tree import CodeTable
-from . import point_clouds
+from . import part_labels, point_clouds
 from .code_tables import parts_of, table_of
 from .properties import BGS_Splat
 from .typed import SplatObject
@@ -26,6 +26,7 @@ def refresh(obj: SplatObject) -> None:
     if obj.bgs.part_collection is not None:
         for part in parts_of(obj):
             refresh_one(part, obj.bgs)
+        part_labels.tell(obj)
 
 
 def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:

@@ -6,14 +6,13 @@ therefore used only if the attribute still holds the same codes.
 
 from dataclasses import dataclass
 
-import bpy
 import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 
 from ..logic import attributes as at
 from ..logic.label_tree import CodeTable
-from . import point_clouds
+from . import identity, point_clouds
 from .typed import SplatObject
 
 
@@ -76,4 +75,4 @@ def remember(obj: SplatObject, codes: np.ndarray, table: CodeTable) -> None:
 
 def parts_of(whole: SplatObject) -> list[SplatObject]:
     """The existing label objects of a whole cloud."""
-    return [o for o in bpy.data.objects if point_clouds.is_splat(o) and o.bgs.whole == whole]
+    return identity.parts_of(whole)

@@ -12,7 +12,7 @@ from ..logic import attributes as at
 from ..logic.carry_over import LabelSettings
 from ..logic.label_states import relative_at
 from ..logic.label_tree import Key, build_entries, reassign
-from . import appearance, code_tables, label_selection, point_clouds, selection, shown
+from . import appearance, code_tables, label_selection, part_labels, point_clouds, selection, shown
 from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
 
@@ -73,13 +73,22 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None) -> None
     if splat.part_collection is not None:
         shown.hide_objects(obj)
         label_selection.select_objects(obj)
+    part_labels.tell(obj)
 
 
 def promote_orphan(obj: SplatObject) -> None:
-    """Turn a label object without its whole cloud into a whole cloud: list all labels that it contains."""
-    if obj.bgs.whole is None and obj.bgs.part_level:
-        obj.bgs.part_level = 0
-        list_labels(obj)
+    """Turn a label object without its whole cloud into a whole cloud: list all labels that it contains.
+
+    The source file and the run folder hold the whole splat, so the object does not keep them.
+    """
+    if not obj.bgs.is_alone:
+        return
+    with without_updates():
+        obj.bgs.part_level, obj.bgs.whole = 0, None
+        obj.bgs.source_path = obj.bgs.source_mark = obj.bgs.source_state = ""
+        obj.bgs.run_folder = obj.bgs.run_id = ""
+        obj.bgs.run_changed = False
+    list_labels(obj)
 
 
 def level_changed(obj: SplatObject) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from bgs_engine.core.codes import BitLayout
 
 from ..logic.attributes import PlyLayout
+from . import identity
 from .compatibility import BLEND_RELATIVE
 
 UP_AXES = (
@@ -178,12 +179,35 @@ class BGS_Splat(bpy.types.PropertyGroup):
     label_index: bpy.props.IntProperty(update=_active_changed)  # the active row, whatever its level
     picked_row: bpy.props.IntProperty(default=-1)
     picked_level: bpy.props.IntProperty()
-    whole: bpy.props.PointerProperty(type=bpy.types.Object)
+    splat_id: bpy.props.StringProperty()  # of a whole cloud: its label objects find it by this, see `identity`
+    whole_id: bpy.props.StringProperty()  # of a label object: the identity of its whole cloud
     part_level: bpy.props.IntProperty()
     part_key: bpy.props.IntProperty()
-    part_collection: bpy.props.PointerProperty(type=bpy.types.Collection)
     obstacles: bpy.props.CollectionProperty(type=BGS_ObjectName)  # solid objects that reached in at the import
     parts_stale: bpy.props.BoolProperty()  # on a whole cloud: labels changed since its label objects were made
+
+    @property
+    def whole(self) -> Any:
+        """The whole cloud that a label object was made from; None for a whole cloud, and for an object without its."""
+        return identity.whole_of(self.id_data)
+
+    @whole.setter
+    def whole(self, whole: Any) -> None:
+        identity.set_whole(self.id_data, whole)
+
+    @property
+    def part_collection(self) -> bpy.types.Collection | None:
+        """The collection of the label objects of a whole cloud, or None."""
+        return identity.collection_of(self.id_data)
+
+    @part_collection.setter
+    def part_collection(self, collection: bpy.types.Collection | None) -> None:
+        identity.set_collection(self.id_data, collection)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is a label object whose whole cloud is not in this file: it was appended or pasted by itself."""
+        return bool(self.part_level) and self.whole is None
 
     @property
     def bits(self) -> BitLayout | None:

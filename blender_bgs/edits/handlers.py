@@ -11,7 +11,7 @@ import bpy
 from bgs_engine.core.errors import BgsError
 from bpy.app.handlers import persistent
 
-from ..cloud import added_points, point_clouds, shapes
+from ..cloud import added_points, identity, point_clouds, shapes
 from ..cloud.typed import SplatObject, SplatScene
 
 WAIT_SECONDS = 0.1  # between two checks whether a transform in edit mode has ended
@@ -44,12 +44,14 @@ def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
         elif isinstance(changed, bpy.types.Object) and update.is_updated_transform and point_clouds.is_splat(changed):
             _moved.add(changed.session_uid)
     if (_unchecked or _moved) and not _paused:
+        identity.tidy()  # new objects may be copies, or come from a file of an older version
         _check()
 
 
 @persistent
 def _everything_changed(*_: object) -> None:
     """Check all clouds, because opening a file, undo and redo do not tell which data they replace."""
+    identity.tidy()
     _unchecked.update(cloud.session_uid for cloud in bpy.data.pointclouds)
     _moved.update(obj.session_uid for obj in bpy.data.objects if point_clouds.is_splat(obj))
     _check()

@@ -88,10 +88,11 @@ class Answer:
 def default_run_folder(obj: SplatObject) -> Path:
     """The folder `<stem>_bgs` beside the source file.
 
-    If the source file does not exist, it is beside the .blend, or in Blender's temporary folder if that is not saved.
+    If the source file does not exist, or holds the whole splat of which `obj` is a label object alone, it is beside the
+    .blend, or in Blender's temporary folder if that is not saved.
     """
     path = obj.bgs.source_file
-    if path is not None and is_file(path):
+    if path is not None and is_file(path) and not obj.bgs.is_alone:
         stem = path.parent.name if path.name == "scene.ply" else f"{path.stem}_bgs"
         folder = path.parent.parent if path.name == "scene.ply" and obj.bgs.run_folder else path.parent
         return folder / stem
@@ -254,6 +255,7 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
             raise InputError(
                 f"{obj.name} was edited while the engine was running.", f"Import the run folder instead: {answer.run}"
             )
+        labels.promote_orphan(obj)  # the run that comes is its own
         code_tables.remember(obj, answer.codes, answer.table)
         labels.set_codes(obj, answer.codes, answer.layout, answer.run)
         obj.bgs.run_in_order = answer.snapshot.in_order

@@ -3,7 +3,7 @@
 import bpy
 
 from ..cloud import shapes
-from ..cloud.active_splat import splat_of
+from ..cloud.active_splat import ALONE, splat_of
 from ..cloud.typed import Context, SplatObject
 from ..interface.sidebar import SidebarPanel, wrapped_text
 from . import first_view
@@ -27,6 +27,8 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
             return
         column.label(text=obj.name, icon="OUTLINER_OB_POINTCLOUD")
         column.label(text=f"{len(obj.data.points):,} Gaussians")
+        if obj.bgs.is_alone:
+            wrapped_text(column.box(), f"This {ALONE}. It can do all but merge back.", context, icon="INFO")
         column.prop(obj.bgs, "up_axis")
         for problem in shapes.problems_of(obj):
             box = column.box()

@@ -19,7 +19,8 @@ from bgs_engine.io.run_folder import Run, is_run_folder, open_run, run_id_of, sa
 from bgs_engine.io.run_update import finish_update
 from bpy.app.handlers import persistent
 
-from ..cloud import code_tables, point_clouds, shapes
+from ..cloud import code_tables, part_labels, point_clouds, shapes
+from ..cloud.active_splat import ALONE
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
@@ -69,7 +70,8 @@ def save_names(obj: SplatObject) -> None:
     If they cannot be written now, the button Save to Run Folder is highlighted, and saving the .blend tries again.
     """
     whole = obj.bgs.whole or obj
-    if not whole.bgs.run_folder:
+    part_labels.tell(whole)
+    if not whole.bgs.run_folder or whole.bgs.is_alone:
         return
     try:
         folder = _folder_of(whole)
@@ -90,6 +92,8 @@ def _folder_of(obj: SplatObject) -> Path:
     Raises:
         UsageError: there is none.
     """
+    if obj.bgs.is_alone:
+        raise UsageError(f"{obj.name} {ALONE}. The run folder belongs to that splat.", KEPT)
     place = obj.bgs.path_of(obj.bgs.run_folder)
     if place is None:
         raise UsageError(f"{obj.name} has no run folder.", f"{KEPT} Segment makes a run folder.")
@@ -189,7 +193,7 @@ def _say(text: str) -> None:
 @persistent
 def _before_save(*_: object) -> None:
     for obj in bpy.data.objects:
-        if not point_clouds.is_splat(obj) or obj.bgs.whole is not None or not obj.bgs.level_bits:
+        if not point_clouds.is_splat(obj) or obj.bgs.whole is not None or not obj.bgs.level_bits or obj.bgs.is_alone:
             continue
         place = obj.bgs.path_of(obj.bgs.run_folder)
         if place is None or not (obj.bgs.run_changed or Path(os.path.realpath(place)) in _written):

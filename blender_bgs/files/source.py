@@ -53,6 +53,8 @@ def lies_at(obj: SplatObject, ply: SplatPly, rows: np.ndarray) -> bool:
 
 def why_not_source(obj: SplatObject) -> str:
     """Why the engine cannot read the cloud's source file instead of its points: a part of a sentence, or ""."""
+    if obj.bgs.is_alone:
+        return "its source file holds the whole splat"
     path = obj.bgs.source_file
     rows = point_clouds.get_column(obj.data, ROW)
     if path is None:

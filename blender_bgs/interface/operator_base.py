@@ -11,7 +11,7 @@ from bgs_engine.core.errors import BgsError
 from bgs_engine.core.printable import printable
 
 from ..cloud import agreement
-from ..cloud.active_splat import splat_of
+from ..cloud.active_splat import ALONE, splat_of
 from ..cloud.typed import Context, Returned
 
 
@@ -96,4 +96,6 @@ class NeedsParts(NeedsLabels):
         obj = splat_of(context)
         if reason or obj is None:
             return reason
+        if obj.bgs.is_alone:
+            return f"{obj.name} {ALONE}: there is nothing to merge it into"
         return "" if obj.bgs.part_collection else "There are no label objects yet: press Make Collections"

@@ -8,7 +8,7 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 
 from ..cloud import appearance, code_tables, label_selection, labels, point_clouds, selection, shown
-from ..cloud.active_splat import label_at, need_splat, selected_parts, splat_of
+from ..cloud.active_splat import ALONE, label_at, need_splat, selected_parts, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import without_updates
 from ..cloud.typed import Context, Returned, SplatObject
@@ -243,6 +243,8 @@ class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
         obj = splat_of(context)
         if reason or obj is None:
             return reason
+        if obj.bgs.is_alone:
+            return f"{obj.name} {ALONE}. The run folder belongs to that splat"
         return "" if obj.bgs.run_folder else "This splat has no run folder; the .blend keeps its labels"
 
     def work(self, context: Context) -> str:

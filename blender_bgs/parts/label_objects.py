@@ -12,7 +12,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from mathutils import Matrix
 
-from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds, shapes
+from ..cloud import appearance, code_tables, geometry_nodes, labels, part_labels, point_clouds, shapes
 from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
@@ -115,9 +115,7 @@ def make_tree(
     _remember_only(whole, groups if only is not None else None, deleted)
     whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = True
-    for part in parts:
-        with without_updates():
-            _copy_label_row(part, rows_by_key[(level, part.bgs.part_key & 0xFFFFFFFF)])
+    part_labels.tell(whole)
     _drop_empty(root)
     return parts
 
@@ -223,13 +221,6 @@ def _describe_part(obj: SplatObject, whole: SplatObject, level: int, label: int)
         obj.bgs.whole = whole
         obj.bgs.level = obj.bgs.part_level = level
         obj.bgs.part_key = signed(label)
-
-
-def _copy_label_row(part: SplatObject, row: bpy.types.PropertyGroup) -> None:
-    part.bgs.labels.clear()
-    mine = part.bgs.labels.add()
-    for name in ("level", "key", "parent", "count", "name", "color"):
-        setattr(mine, name, getattr(row, name))
 
 
 def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]) -> None:

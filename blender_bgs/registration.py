@@ -10,8 +10,8 @@ from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
 from .engine import operators as engine_operators
 from .engine import panel as engine_panel
+from .engine import runner as engine_runner
 from .engine import settings as segment_settings
-from .engine.runner import runner
 from .files import importer, save_to_run
 from .files import operators as file_operators
 from .files import panel as file_panel
@@ -72,6 +72,7 @@ def register() -> None:
         selection_changed=draw.selection_changed,
         up_axis_changed=importer.apply_up_axis,
     )
+    engine_runner.start_handlers()
     file_operators.add_menus()
     menu.add_menus()
     edit_handlers.start()  # before the drawing, so that it hears of shapes that followed
@@ -85,7 +86,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Stop a running job and unregister everything in reverse order."""
-    runner.stop_now()
+    engine_runner.runner.stop_now()
     command_line.remove_command()
     save_to_run.stop()
     arriving.stop()
@@ -94,6 +95,7 @@ def unregister() -> None:
     edit_handlers.stop()
     menu.remove_menus()
     file_operators.remove_menus()
+    engine_runner.stop_handlers()
     properties.hooks = properties.Hooks()
     for module in reversed(_SETTINGS):
         module.remove_from_blender()

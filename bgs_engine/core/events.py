@@ -6,6 +6,7 @@ Sinks decide where the events go: JSON lines for Blender, a bar in a terminal, t
 
 The JSON protocol has one object a line, with the field `event` first (docs/reference/formats.md):
     hello     protocol, version, command
+    plan      stages; the names of the stages to come, in order, each with a weight: its share of the time
     stage     name
     progress  done, total, eta (seconds, null while unknown)
     metric    name, value
@@ -21,7 +22,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -91,6 +92,13 @@ class Reporter:
         finally:
             self._saving -= 1
             self.send("saved")
+
+    def plan(self, stages: Sequence[tuple[str, float]]) -> None:
+        """Tell the names of the stages to come, in order, each with a weight that is its usual share of the time.
+
+        A stage may be left out later, for example because its result is there already.
+        """
+        self.send("plan", stages=[list(stage) for stage in stages])
 
     def stage(self, name: str) -> None:
         """Begin a stage. Its duration goes into `timings` when the next stage begins."""

@@ -36,6 +36,7 @@ from bgs_engine.raster.sh import sh_colors
 PASSES = ("color", "label", "mask", "depth")
 LAYER = "Splats"  # of the EXR: Splats.Combined.R and so on, as Blender names its own
 DEPTH_STEPS = 65535
+READING_WEIGHT = 1.0  # reading the splats takes about as long as a frame
 LEGEND_WAIT = 30.0  # seconds to wait for another job of the same shot that writes the legend
 
 
@@ -138,6 +139,7 @@ def render_shot(path: Path, out: Path, config: FramesConfig, reporter: Reporter)
         InputError: the file is no shot, a part cannot be read, or labels are wanted of parts without codes.
     """
     shot = read_shot(path)
+    reporter.plan((("Reading splats", READING_WEIGHT), ("Rendering", float(len(shot.frames)))))
     reporter.stage("Reading splats")
     parts = [load_part(part) for part in reporter.track(shot.parts, len(shot.parts))]
     if not parts:

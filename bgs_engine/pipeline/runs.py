@@ -28,6 +28,7 @@ from bgs_engine.masks.pipeline import MasksConfig, make_masks, open_mask_model
 from bgs_engine.pipeline.rendered_views import VIEWS_FOLDER, render_views, useful_views
 from bgs_engine.pipeline.room import check_room, room_for_run, room_for_views
 from bgs_engine.pipeline.scene import Scene, load_scene
+from bgs_engine.pipeline.stages import stages_of_segment, stages_of_training
 from bgs_engine.pipeline.warm_up import warm_up
 from bgs_engine.pipeline.work_folder import work_folder
 from bgs_engine.pipeline.write import RESULT_FILES, RunFacts, write_segmentation
@@ -78,6 +79,7 @@ def train_run(
     with only_writer(place):
         with work_folder(place, reporter, resume) as partial:
             complete_dataset(dataset_folder)
+            reporter.plan(stages_of_training(compared=not trust_cameras))
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
             dataset = dataset.moved(scene.gaussians.offset)
@@ -127,6 +129,9 @@ def segment_run(
         with work_folder(place, reporter, resume, lambda partial: useful_views(partial, ply, views)) as partial:
             folder = dataset_folder or partial / VIEWS_FOLDER
             complete_dataset(folder)
+            masked = bool(find_levels(folder))
+            photos = dataset_folder is not None
+            reporter.plan(stages_of_segment(photos=photos, compared=not trust_cameras, masked=masked))
             dataset = open_dataset(folder, ply, reporter) if dataset_folder else None
             scene = load_scene(ply, reporter)
             # What the job needs is checked before the views are rendered and the masks are made, which take minutes.
@@ -134,7 +139,7 @@ def segment_run(
             settings = replace(masks, levels=layout.levels)
             if settings.device == "auto":
                 settings = replace(settings, device=device.for_torch)
-            proposer = None if find_levels(folder) else open_mask_model(settings, reporter)
+            proposer = None if masked else open_mask_model(settings, reporter)
             pictures = 0 if dataset_folder else room_for_views(views)
             check_room(partial, room_for_run(scene.ply, layout) + pictures)
             if dataset is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bgs_engine.core.errors import UsageError
+from bgs_engine.core.step_counts import STEPS, STEPS_OF_VIEW
 from bgs_engine.devices.choice import CHOICES
 
 DEFAULT_CACHE_GB = 4.0
@@ -34,7 +35,9 @@ class Preset:
 # small masks as from large ones gives small masks the pixels beside them. More than a few looks at each view only
 # learn the faults of its masks. Associated codes need small corrections; random ones have far to go.
 PRESETS = {
-    "association": Preset(300, 8, uniform_pixels=8000, balanced_pixels=2000, feature_rate=0.01, init="associate"),
+    "association": Preset(
+        STEPS, STEPS_OF_VIEW, uniform_pixels=8000, balanced_pixels=2000, feature_rate=0.01, init="associate"
+    ),
     "contrastive": Preset(1500, None, uniform_pixels=2000, balanced_pixels=8000, feature_rate=0.02, init="random"),
 }
 

@@ -102,10 +102,14 @@ def _make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter:
     result = plan_views(gaussians, scene, config, reporter)
     reporter.metric("views_coverage", round(result.covered, 4))
     reporter.metric("views_coverage_all", round(result.covered_all, 4))
-    if result.covered < WANTED_COVERAGE:
+    more = "More views show more (`bgs segment --views`, `bgs views --count`)."
+    if len(result.cameras) < VIEWS_WANTED:
+        count = "There is 1 view" if len(result.cameras) == 1 else f"There are {len(result.cameras)} views"
+        reporter.warning(f"{count}. A label is sure where {VIEWS_WANTED} or more see its Gaussians. {more}")
+    elif result.covered < WANTED_COVERAGE:
         reporter.warning(
             f"{result.covered:.0%} of the Gaussians that can be seen are seen by {VIEWS_WANTED} or more of the "
-            f"{len(result.cameras)} views; more views show more (`bgs segment --views`, `bgs views --count`)."
+            f"{len(result.cameras)} views. {more}"
         )
     reporter.stage("render views")
     small, images = [], []

@@ -72,6 +72,21 @@ class BGS_OT_copy_details(NoUndo, bpy.types.Operator):
         return "Details copied"
 
 
+class BGS_OT_dismiss_result(NoUndo, bpy.types.Operator):
+    """Close the message about the last job."""
+
+    bl_idname = "bgs.dismiss_result"
+    bl_label = "Dismiss Result"
+
+    @classmethod
+    def disabled_reason(cls, _context: Context) -> str:
+        return "" if runner.last.message else "There is no message of a job"
+
+    def work(self, _context: Context) -> None:
+        runner.dismiss()
+        redraw()
+
+
 class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
     """Make an environment with the engine in the folder that the preferences say; 1.6 GB, several for NVIDIA cards."""
 
@@ -155,6 +170,7 @@ CLASSES = (
     BGS_OT_segment,
     BGS_OT_cancel,
     BGS_OT_copy_details,
+    BGS_OT_dismiss_result,
     BGS_OT_install_engine,
     BGS_OT_check_engine,
 )

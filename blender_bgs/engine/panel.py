@@ -1,12 +1,13 @@
 """The Segment panel and its Settings."""
 
 import bpy
+from bgs_engine.core.view_counts import SEGMENT_VIEWS
 
 from ..cloud.typed import Context
 from ..interface.sidebar import SidebarPanel
 from . import status
 from .runner import runner
-from .settings import settings_of
+from .settings import BGS_Settings, settings_of
 
 
 class BGS_PT_segment(SidebarPanel, bpy.types.Panel):
@@ -37,9 +38,27 @@ class BGS_PT_settings(SidebarPanel, bpy.types.Panel):
     def draw(self, context: Context) -> None:
         column = self.layout.column()
         settings = settings_of(context.scene)
-        for name in ("level_bits", "iterations", "device", "dataset", "views", "masks_model", "seed", "output"):
+        column.prop(settings, "level_bits")
+        _number(column, settings, "iterations", settings.default_steps)
+        column.prop(settings, "device")
+        column.prop(settings, "dataset")
+        if not settings.dataset:
+            _number(column, settings, "views", SEGMENT_VIEWS)
+        for name in ("masks_model", "seed", "output"):
             column.prop(settings, name)
         status.draw_doctor(column, context)
+
+
+def _number(column: bpy.types.UILayout, settings: BGS_Settings, name: str, default: int) -> None:
+    """Draw a number whose 0 means the engine's default: as a switch that says this default, or as a number."""
+    row = column.row(align=True)
+    if getattr(settings, name):
+        row.prop(settings, name)
+        row.prop(settings, f"{name}_auto", toggle=True)
+    else:
+        split = row.split(factor=0.4, align=True)
+        split.label(text=f"{name.title()}:")
+        split.prop(settings, f"{name}_auto", text=f"Auto ({default})", toggle=True)
 
 
 CLASSES = (BGS_PT_segment, BGS_PT_settings)

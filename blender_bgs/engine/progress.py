@@ -20,10 +20,13 @@ MOST = 500  # warnings, metrics and artifacts that are kept of a job
 class Progress:
     """The state of a job at one moment.
 
+    `plan` has the name and the weight of every stage to come, and `place` is the present stage's place in it, or -1.
     `done` and `total` count steps of the stage. `eta` is the time left in the stage and `seconds` the time since the
     start, both in seconds. `error` is (message, hint) or None.
     """
 
+    plan: tuple[tuple[str, float], ...] = ()
+    place: int = -1
     stage: str = "starting"
     done: int = 0
     total: int = 0
@@ -56,6 +59,16 @@ class Progress:
         """The share of the stage that is done, in 0..1."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
+    @property
+    def overall(self) -> float:
+        """The share of the whole job that is done, in 0..1. Without a plan it is that of the stage."""
+        if not self.plan:
+            return self.fraction
+        if self.completed or self.place < 0:
+            return float(self.completed)
+        weights = [weight for _, weight in self.plan]
+        return (sum(weights[: self.place]) + weights[self.place] * self.fraction) / sum(weights)
+
 
 def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
     """The state after one event. Unknown events and missing fields change nothing."""
@@ -65,8 +78,13 @@ def advance(state: Progress, event: Mapping[str, Any]) -> Progress:
             if protocol == PROTOCOL:
                 return state
             return replace(state, error=(f"The engine speaks protocol {protocol}, this extension {PROTOCOL}.", UPDATE))
+        case "plan":
+            return replace(state, plan=_plan(event.get("stages")), place=-1)
         case "stage":
-            return replace(state, stage=_text(event.get("name")), done=0, total=0, eta=None, message="")
+            name = _text(event.get("name"))
+            later = [number for number, (known, _) in enumerate(state.plan) if known == name and number > state.place]
+            place = later[0] if later else state.place  # a stage that the plan does not know belongs to the one before
+            return replace(state, place=place, stage=name, done=0, total=0, eta=None, message="")
         case "progress":
             done, total = (int(_number(event.get(name)) or 0) for name in ("done", "total"))
             return replace(state, done=done, total=total, eta=_number(event.get("eta")))
@@ -110,6 +128,15 @@ def _number(value: Any) -> float | None:
     """A finite number of an event, or None: what another program sends may be anything."""
     usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
     return value if usable else None  # NaN is not smaller than anything
+
+
+def _plan(value: Any) -> tuple[tuple[str, float], ...]:
+    """Names and positive weights of stages; empty if the value is anything else."""
+    if not isinstance(value, list) or len(value) > MOST:
+        return ()
+    pairs = [(_text(item[0]), _number(item[1])) for item in value if isinstance(item, list) and len(item) == 2]
+    usable = tuple((name, float(weight)) for name, weight in pairs if name and weight is not None and weight > 0)
+    return usable if len(usable) == len(value) else ()
 
 
 def _text(value: Any) -> str:

@@ -4,13 +4,16 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import bpy
 from bgs_engine.core.errors import BgsError, UsageError
+from bpy.app.handlers import persistent
 
+from ..logic.window_words import for_window
+from .forecast import Forecast
 from .job import Job
 from .progress import Progress
 
@@ -28,6 +31,7 @@ class Task(Protocol):
     """
 
     title: str
+    splat_uid: int | None  # the `session_uid` of the splat that the job is about; None if it is about no single one
 
     def prepare(self, state: Progress) -> None:
         """Read files and compute. It runs in a thread, so it must not use bpy."""
@@ -44,6 +48,8 @@ class Task(Protocol):
 
 class PlainTask:
     """A task that does nothing with the result. Use it as a base class."""
+
+    splat_uid: int | None = None
 
     def __init__(self, title: str, summary: str) -> None:
         self.title, self._summary = title, summary
@@ -65,20 +71,27 @@ class PlainTask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the last job ended, for the panel. The message is empty if no job has ended yet."""
+    """How the last job ended, for the panel. The message is empty if no job has ended yet, or if it was dismissed."""
 
     title: str = ""
     message: str = ""
     details: str = ""
     failed: bool = False
     warnings: tuple[str, ...] = ()
+    splat_uid: int | None = None
+
+    def belongs_to(self, obj: bpy.types.Object | None) -> bool:
+        """Whether the panel shows it while `obj` is the active splat. It always shows what is about no splat."""
+        if self.splat_uid is None or (obj is not None and obj.session_uid == self.splat_uid):
+            return True
+        return all(other.session_uid != self.splat_uid for other in bpy.data.objects)
 
 
 class RunningJob:
     """The running job with its task, and the progress of the task's `prepare` and `apply`."""
 
     def __init__(self, task: Task, job: Job) -> None:
-        self.task, self.job = task, job
+        self.task, self.job, self.forecast = task, job, Forecast()
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self._steps: Iterator[None] | None = None
@@ -146,6 +159,10 @@ class Runner:
         if self.current is not None:
             self.current.job.cancel()
 
+    def dismiss(self) -> None:
+        """Close the message about the last job. Copy Engine Log still has its details."""
+        self.last = replace(self.last, message="", warnings=())
+
     def stop_now(self) -> None:
         """Stop the job and wait for its end, because the extension is being disabled."""
         if bpy.app.timers.is_registered(tick):
@@ -166,6 +183,7 @@ class Runner:
             return None
         redraw()
         state = current.job.progress
+        current.forecast.update(state)
         if not state.finished:
             return TICK
         if not state.succeeded:
@@ -185,8 +203,10 @@ class Runner:
         return None
 
     def _end(self, current: RunningJob, message: str, failed: bool = False, trace: str = "") -> None:
-        details, warnings = trace + current.job.details(), current.job.progress.warnings
-        self.current, self.last = None, Outcome(current.task.title, message, details, failed, warnings)
+        details = trace + current.job.details()
+        warnings = tuple(filter(None, map(for_window, current.job.progress.warnings)))
+        self.current = None
+        self.last = Outcome(current.task.title, for_window(message), details, failed, warnings, current.task.splat_uid)
         current.task.close()
         redraw()
 
@@ -205,6 +225,22 @@ runner = Runner()
 def tick() -> float | None:
     """The timer's function. Blender identifies a timer by its function, so it cannot be a bound method."""
     return runner.check()
+
+
+@persistent
+def _forget_last(*_: object) -> None:
+    """Another file is open: the message about the last job of the old one goes."""
+    runner.last = Outcome()
+
+
+def start_handlers() -> None:
+    """Watch for other files."""
+    bpy.app.handlers.load_post.append(_forget_last)
+
+
+def stop_handlers() -> None:
+    """Watch no more."""
+    bpy.app.handlers.load_post.remove(_forget_last)
 
 
 def redraw() -> None:

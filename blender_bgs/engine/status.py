@@ -2,8 +2,10 @@
 
 import bpy
 
+from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context
-from ..interface.sidebar import duration, wrapped_text
+from ..interface.sidebar import ICON_WIDTH, duration, wrapped_text
+from ..logic.window_words import for_window
 from . import doctor, segmenting
 from .preferred import ADDON
 from .runner import RunningJob, runner
@@ -12,29 +14,34 @@ WARNINGS = 3  # number of a job's warnings that are shown; its log has all
 
 
 def draw_job(column: bpy.types.UILayout, running: RunningJob) -> None:
-    """Draw the stage, the progress bar, the times, the last message and Cancel."""
-    state = running.job.progress
+    """Draw the bar of the whole job, the time left, the stage and its steps, the last message and Cancel."""
+    state, forecast = running.job.progress, running.forecast
     stage = "reading the result" if state.finished else state.stage
-    text = f"{state.done} of {state.total}" if state.total else "..."
-    column.label(text=f"{running.task.title}: {stage[:1].lower()}{stage[1:]}", icon="SORTTIME")
-    column.progress(factor=state.fraction, type="BAR", text=text)
-    left = "" if state.eta is None else f"; stage: {duration(state.eta)} left"
+    place = f"stage {state.place + 1} of {len(state.plan)}" if state.place >= 0 and not state.finished else ""
+    column.label(text=": ".join(filter(None, (running.task.title, place))), icon="SORTTIME")
+    column.progress(factor=forecast.fraction, type="BAR", text=f"{100 * forecast.fraction:.0f} %")
     lines = column.column(align=True)
     lines.active = False
-    lines.label(text=f"{duration(state.seconds)}{left}")
-    lines.label(text=state.message or " ")  # draw an empty line too, so that Cancel does not move under the mouse
+    lines.label(text=", ".join(filter(None, (duration(state.seconds), forecast.in_words()))))
+    steps = f", {state.done:,} of {state.total:,}" if state.total and not state.finished else ""
+    lines.label(text=f"{stage[:1].upper()}{stage[1:]}{steps}")
+    # An empty line is drawn too, so that Cancel does not move under the mouse.
+    lines.label(text=for_window(state.message) or " ")
     row = column.row()
     row.enabled = not state.cancelling
     row.operator("bgs.cancel_job", icon="CANCEL", text="Cancelling ..." if state.cancelling else "Cancel")
 
 
 def draw_last_job(column: bpy.types.UILayout, context: Context) -> None:
-    """Draw how the last job ended, with its warnings."""
-    if not runner.last.message:
+    """Draw how the last job ended, with its warnings, unless it was about another splat than the active one."""
+    if not runner.last.message or not runner.last.belongs_to(splat_of(context)):
         return
     box = column.box()
     icon = "ERROR" if runner.last.failed else "INFO"
-    wrapped_text(box, f"{runner.last.title}: {runner.last.message}", context, icon=icon, alert=runner.last.failed)
+    row = box.row()
+    text = f"{runner.last.title}: {runner.last.message}"
+    wrapped_text(row.column(), text, context, icon=icon, alert=runner.last.failed, beside=ICON_WIDTH)
+    row.operator("bgs.dismiss_result", text="", icon="X", emboss=False)
     for text in runner.last.warnings[:WARNINGS]:
         wrapped_text(box, text, context, icon="ERROR")
     if len(runner.last.warnings) > WARNINGS:
@@ -65,4 +72,4 @@ def draw_doctor(column: bpy.types.UILayout, context: Context) -> None:
     if doctor.shown.lines:
         box = column.box()
         for line in doctor.shown.lines:
-            wrapped_text(box, line, context)
+            wrapped_text(box, for_window(line), context)

@@ -7,12 +7,14 @@ a grey button gives the reason.
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import bpy
 from bgs_engine.core.errors import BgsError
 from bgs_engine.core.printable import printable
 
 from ..cloud import agreement
 from ..cloud.active_splat import ALONE, splat_of
 from ..cloud.typed import Context, Returned
+from ..logic.window_words import for_window
 
 
 def counted(number: int, noun: str) -> str:
@@ -46,7 +48,8 @@ class ReportingOperator:
         try:
             message = self.work(context)
         except BgsError as error:
-            self.report({"ERROR"}, printable(str(error)))
+            text = str(error) if bpy.app.background else for_window(str(error))
+            self.report({"ERROR"}, printable(text))
             return {"CANCELLED"}
         if message:
             self.report({"INFO"}, printable(message, keep="\n"))

@@ -20,10 +20,14 @@ class SidebarPanel:
 
 
 def wrapped_text(
-    box: bpy.types.UILayout, text: str, context: Context, *, icon: Any = "NONE", alert: bool = False
+    box: bpy.types.UILayout, text: str, context: Context, *, icon: Any = "NONE", alert: bool = False, beside: float = 0
 ) -> None:
-    """Draw text on as many lines as it needs at the region's width. Blender cuts off a label that is too long."""
+    """Draw text on as many lines as it needs at the region's width. Blender cuts off a label that is too long.
+
+    `beside` is the room that something else in the same row takes, in pixels at UI scale 1.
+    """
     room = context.region.width / context.preferences.system.ui_scale - MARGINS - (ICON_WIDTH if icon != "NONE" else 0)
+    room -= beside
     column = box.column(align=True)
     column.scale_y = 0.8
     column.alert = alert

@@ -68,6 +68,14 @@ def test_the_job_ran_and_left_the_window_alive(seen: dict) -> None:
     assert seen["longest_gap"] < 1.0
 
 
+def test_one_bar_counts_the_whole_job(seen: dict) -> None:
+    fractions, left, places, stages = zip(*seen["bars"], strict=True)
+    assert list(fractions) == sorted(fractions) and fractions[-1] > 0.9
+    assert set(stages[5:]) == {4} and set(places) >= {0, 1, 2, 3}  # the four stages of the stand-in for the engine
+    known = [seconds for seconds in left if seconds is not None]
+    assert known == sorted(known, reverse=True)
+
+
 def test_the_result_is_one_undo_step(seen: dict) -> None:
     assert not seen["codes_after_undo"] and seen["codes_after_redo"]
 

@@ -61,6 +61,13 @@ def test_what_it_says_it_wrote_is_there(job: tuple[Path, list[dict]]) -> None:
     assert not (out.parent / ".run.partial").exists()
 
 
+def test_the_plan_names_the_stages_that_follow(job: tuple[Path, list[dict]]) -> None:
+    plan = next(event for event in job[1] if event["event"] == "plan")
+    names = [event["name"] for event in job[1] if event["event"] == "stage"]
+    assert [name for name, _ in plan["stages"]] == names
+    assert all(weight > 0 for _, weight in plan["stages"])
+
+
 @pytest.mark.slow
 def test_photos_of_the_users_own_get_masks_beside_them(
     job: tuple[Path, list[dict]], masks: MasksConfig, tmp_path
@@ -70,6 +77,8 @@ def test_photos_of_the_users_own_get_masks_beside_them(
     events: list[dict] = []
     ply, out = job[0].parent / "figure.ply", tmp_path / "run"
     segment_run(ply, out, LAYOUT, TrainConfig(device="cpu"), masks, Reporter([events.append]), photos)
+    plan = next(event["stages"] for event in events if event["event"] == "plan")
+    assert [name for name, _ in plan] == [event["name"] for event in events if event["event"] == "stage"]
     paths = [Path(event["path"]) for event in events if event["event"] == "artifact"]
     assert photos / "masks" in paths and all(path.exists() for path in paths)
     assert open_run(out).info["dataset"] == str(photos.resolve()) and not (out / "dataset").exists()

@@ -105,6 +105,15 @@ def test_an_object_is_seen_from_outside_and_wholly(tmp_path: Path) -> None:
     assert min(heights) > 0 and max(heights) > 2 * min(heights)  # above ground, several heights
 
 
+def test_few_views_are_warned_of_without_a_share(tmp_path: Path) -> None:
+    """Of 4 views, none of the Gaussians is seen by 5: a share of 0 % would say nothing."""
+    reporter = Reporter()
+    ply = splat(tmp_path / "s.ply", figure(), 0.02)
+    make_views(ply, tmp_path / "data", ViewsConfig(count=4, size=(64, 48)), reporter)
+    assert [text[:19] for text in reporter.warnings] == ["There are 4 views. "]
+    assert "%" not in reporter.warnings[0]
+
+
 def test_a_closed_room_is_seen_from_inside(tmp_path: Path) -> None:
     half = np.array([2.0, 1.5, 1.2])
     points = np.random.default_rng(2).uniform(-1, 1, (9000, 3))

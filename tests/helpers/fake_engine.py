@@ -147,6 +147,7 @@ def main():
         return 3
     if arguments[0] == "frames":
         return frames(scene, run, stop)
+    say("plan", stages=[["views", 2], ["masks", 5], ["association", 1], ["training", 2]])
     for name in ("views", "masks", "association", "training"):
         stage(name, stop, steps=100000 if mode == "slow" else 25)
     say("metric", name="iou", value=0.9123456)

@@ -102,11 +102,17 @@ def step_job():
 
 
 ticks: list[float] = []
+bars: list[list[float | None]] = []
 
 
 def beat():
-    """How long Blender's main thread was away between two looks, while a job runs."""
+    """How long Blender's main thread was away between two looks, while a job runs; and what the bar shows."""
+    from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner
+
     ticks.append(time.perf_counter())
+    if runner.current is not None:
+        forecast, state = runner.current.forecast, runner.current.job.progress
+        bars.append([forecast.fraction, forecast.left, state.place, len(state.plan)])
     return 0.01 if len(ticks) < 3000 and facts.get("job_running", True) else None
 
 
@@ -121,6 +127,7 @@ def step_job_done():
     from bl_ext.user_default.binary_gaussian_segmentation.engine.runner import runner
 
     facts["job_running"] = False
+    facts["bars"] = bars
     facts["job_message"] = runner.last.message
     facts["job_failed"] = runner.last.failed
     facts["longest_gap"] = float(np.diff(ticks).max()) if len(ticks) > 1 else None

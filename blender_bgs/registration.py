@@ -21,6 +21,7 @@ from .frames import panel as frame_panel
 from .frames import settings as frame_settings
 from .headless import command_line
 from .interface import menu
+from .labelling import edit_operators as label_edit_operators
 from .labelling import handlers as label_handlers
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
@@ -28,7 +29,7 @@ from .labelling import pick
 from .parts import arriving
 from .parts import operators as part_operators
 from .parts import panel as part_panel
-from .viewport import draw, handlers
+from .viewport import draw, handlers, select_keys, select_operators
 from .viewport import settings as view_settings
 
 # Property groups come first, because other classes refer to them.
@@ -40,9 +41,11 @@ CLASSES = (
     *engine_operators.CLASSES,
     *file_operators.CLASSES,
     *label_operators.CLASSES,
+    *label_edit_operators.CLASSES,
     *part_operators.CLASSES,
     *edit_operators.CLASSES,
     *pick.CLASSES,
+    *select_operators.CLASSES,
     *frame_operators.CLASSES,
     *menu.CLASSES,
     # Blender shows panels in this order.
@@ -79,6 +82,7 @@ def register() -> None:
     handlers.start()
     label_handlers.start()
     arriving.start()
+    select_keys.start()
     save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
@@ -89,6 +93,7 @@ def unregister() -> None:
     engine_runner.runner.stop_now()
     command_line.remove_command()
     save_to_run.stop()
+    select_keys.stop()
     arriving.stop()
     label_handlers.stop()
     handlers.stop()

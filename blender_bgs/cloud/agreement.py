@@ -66,7 +66,7 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
             if changed and closed != row.hidden:
                 (hide if closed else show).add(key)
             marked = any(now[part.session_uid].selected for part in parts)
-            if changed and not closed and marked != row.selected:
+            if changed and marked != row.selected:
                 (gained if marked else lost).add(key)
         if hide or show:
             shown.set_hidden(whole, hide, show)

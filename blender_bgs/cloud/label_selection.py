@@ -18,12 +18,13 @@ from .shown import objects_of_labels
 from .typed import SplatObject
 
 
-def select(obj: SplatObject, rows: np.ndarray) -> None:
-    """Select the Gaussians `rows`, bool [N], and no others. The label list and the label objects follow."""
+def select(obj: SplatObject, rows: np.ndarray, objects: bool = True) -> None:
+    """Select the Gaussians `rows`, bool [N], and no others. The label list follows, and with `objects` they do too."""
     column = at.Column(at.SELECTED, "BOOLEAN", rows)
     point_clouds.set_column(obj.data, column, tag=obj.mode == "EDIT")  # only Edit Mode shows the selection itself
     note(obj, rows)
-    select_objects(obj)
+    if objects:
+        select_objects(obj)
     properties.hooks.selection_changed(obj)
 
 
@@ -31,6 +32,15 @@ def select_labels(obj: SplatObject, keys: Iterable[Key]) -> None:
     """Select the Gaussians of the labels `keys`, and no others."""
     table = table_of(obj)
     select(obj, codes_with(table, keys)[table.inverse])
+
+
+def select_labels_of_objects(whole: SplatObject) -> None:
+    """Select the labels of the selected label objects, and no other Gaussians."""
+    table = table_of(whole)
+    keys = (key for key, parts in objects_of_labels(whole).items() if any(part.select_get() for part in parts))
+    rows = codes_with(table, keys)[table.inverse]
+    if not np.array_equal(rows, selection.selected(whole)):
+        select(whole, rows, objects=False)
 
 
 def note(obj: SplatObject, rows: np.ndarray | None = None) -> None:

@@ -10,8 +10,9 @@ from bgs_engine.io.run_folder import run_id_of
 
 from ..logic import attributes as at
 from ..logic.carry_over import LabelSettings
+from ..logic.label_edits import partners_after
 from ..logic.label_states import relative_at
-from ..logic.label_tree import Key, build_entries, reassign
+from ..logic.label_tree import CodeTable, Key, build_entries, reassign
 from . import appearance, code_tables, label_selection, part_labels, point_clouds, selection, shown
 from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
@@ -125,18 +126,27 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
     """
     if not rows.any():
         raise UsageError("No Gaussian is selected.", "Pick a label in the viewport or select one in the list.")
-    point_clouds.set_column(
-        obj.data,
-        at.Column(
-            at.CODE, "INT", reassign(code_tables.codes_of(obj), rows, code_tables.bit_layout_of(obj), level, target)
-        ),
-    )
+    codes, layout = code_tables.codes_of(obj), code_tables.bit_layout_of(obj)
+    replace_codes(obj, reassign(codes, rows, layout, level, target))
+
+
+def replace_codes(obj: SplatObject, codes: np.ndarray) -> dict[Key, Key]:
+    """Write new codes, int32 [N], after an edit of labels. Returns which label each old one is now.
+
+    Names, colours and eyes stay with their labels, also with those whose number changed with their parent.
+    """
+    old, settings = code_tables.table_of(obj), label_settings(obj)
+    new = CodeTable.of(codes, old.layout)
+    partners = partners_after(old, new)
+    point_clouds.set_column(obj.data, at.Column(at.CODE, "INT", codes))
+    code_tables.remember(obj, codes, new)
     with without_updates():
         obj.bgs.run_changed = bool(obj.bgs.run_folder)
-    list_labels(obj)
+    list_labels(obj, settings.renumbered(partners))
     for part in code_tables.parts_of(obj):
         copy_codes_to_part(obj, part)
     appearance.refresh(obj)
+    return partners
 
 
 def copy_codes_to_part(whole: SplatObject, part: SplatObject) -> None:

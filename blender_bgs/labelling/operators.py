@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""The operators that isolate, select, grow, shrink and reassign labels and save them to the run folder."""
+"""The operators that isolate, select, grow and shrink labels, and save them to the run folder."""
 
 from typing import Any
 
@@ -14,11 +14,9 @@ from ..cloud.properties import without_updates
 from ..cloud.typed import Context, Returned, SplatObject
 from ..files import save_to_run
 from ..interface.operator_base import NeedsLabels, NoUndo
-from ..logic.attributes import CONFIDENCE, SELECTED
+from ..logic.attributes import CONFIDENCE
 from ..logic.label_states import clicked
-from ..logic.label_tree import free_label, same_label
-from ..parts import label_objects
-from ..parts.edited import edited_parts
+from ..logic.label_tree import same_label
 
 INDEX = "Row of the label list. -1 means the active row"
 
@@ -171,66 +169,6 @@ def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
     return f"{entry.name if entry else label}: {int(rows.sum()):,} Gaussians selected"
 
 
-def _targets(_self: object, context: Context | None) -> list[tuple[str, str, str]]:
-    # Blender does not copy these texts, so a module variable keeps them alive.
-    global _target_items
-    obj = need_splat(context) if context else None
-    rows = [r for r in obj.bgs.labels if r.level == obj.bgs.shown_level] if obj else []
-    _target_items = [("NEW", "New Label", "Make a new label"), *((str(r.label), r.name, "") for r in rows)]
-    return _target_items
-
-
-_target_items: list[tuple[str, str, str]] = []
-
-
-class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
-    """Give the selected Gaussians or label objects another label of the shown level, or a new one."""
-
-    bl_idname = "bgs.reassign"
-    bl_label = "Reassign Label"
-    bl_property = "target"
-    target: bpy.props.EnumProperty(name="To", items=_targets)
-    name: bpy.props.StringProperty(
-        name="Name",
-        description="The name of a new label. Leave it empty for an automatic name",
-        options={"SKIP_SAVE"},
-    )
-
-    @classmethod
-    def disabled_reason(cls, context: Context) -> str:
-        reason = super().disabled_reason(context)
-        obj = splat_of(context)
-        if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
-            return reason
-        return "Select labels first: click one in the list, or pick one in the viewport"
-
-    def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
-        context.window_manager.invoke_search_popup(self)
-        return {"RUNNING_MODAL"}
-
-    def work(self, context: Context) -> str:
-        obj = need_splat(context)
-        level, layout = obj.bgs.shown_level, code_tables.bit_layout_of(obj)
-        rows = selection.selected(obj)
-        if not rows.any():
-            raise UsageError("No Gaussian is selected.", "Pick in the viewport, or select a label in the list.")
-        whole_objects = label_selection.are_whole_objects(obj) and not edited_parts(obj)
-        if self.target == "NEW":
-            table = code_tables.table_of(obj)
-            first = int(layout.labels(code_tables.codes_of(obj)[rows], level)[0])
-            parent = int(layout.parent(first, level))
-            target = free_label(table.labels(level).tolist(), parent, layout, level)
-        else:
-            target = int(self.target)
-        labels.move_to_label(obj, rows, level, target)
-        entry = labels.find(obj, level, target)
-        if entry is not None and self.target == "NEW" and self.name:
-            entry.name = self.name
-        if whole_objects:
-            label_objects.update_tree(context.scene, obj, also={target})
-        return f"{int(rows.sum()):,} Gaussians have the label {entry.name if entry else target} now"
-
-
 class BGS_OT_save_run(NoUndo, NeedsLabels, bpy.types.Operator):
     """Write the labels to the run folder, for other programs. Saving the .blend does this too."""
 
@@ -259,6 +197,5 @@ CLASSES = (
     BGS_OT_select_low_confidence,
     BGS_OT_select_none,
     BGS_OT_grow,
-    BGS_OT_reassign,
     BGS_OT_save_run,
 )

@@ -87,13 +87,17 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row.operator("bgs.grow_selection", text="Grow").shrink = False
         row.operator("bgs.grow_selection", text="Shrink").shrink = True
         row = column.row(align=True)
+        row.operator("bgs.select_touching", text="Touching")
         row.operator("bgs.select_low_confidence", text="Low Confidence")
         row.operator("bgs.select_none", text="Deselect")
         row = column.row(align=True)
         row.operator("bgs.isolate_label", text="Isolate")
         row.operator("bgs.show_all", text="Show All")
         row = column.row(align=True)
+        row.operator("bgs.join_labels", text="Join")
+        row.operator("bgs.split_label", text="Split")
         row.operator("bgs.reassign", text="Reassign")
+        row.operator("bgs.move_to_parent", text="Parent")
         if splat.run_folder:
             # The button is highlighted while the folder lacks changes of the labels.
             column.operator("bgs.save_run", text="Save to Run Folder", icon="FILE_TICK", depress=splat.run_changed)

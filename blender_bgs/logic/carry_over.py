@@ -29,6 +29,12 @@ class LabelSettings:
         colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
         return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners})
 
+    def renumbered(self, partners: dict[Key, Key]) -> "LabelSettings":
+        """The settings after an edit of labels: all of them stay with their labels. `partners` maps old to new ones."""
+        names = {partners[key]: name for key, name in self.names.items() if key in partners}
+        colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
+        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners})
+
 
 def is_automatic(name: str) -> bool:
     """Whether a label's name has the automatic form `L<level>_<rank>`."""

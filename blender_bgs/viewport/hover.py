@@ -2,6 +2,7 @@
 """Finds the label under the mouse: at once after a click, and in a thread while the mouse moves."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,22 +39,31 @@ def ask(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> tup
     space, region = context.space_data, context.region_data
     there = [o for o in (whole, *code_tables.parts_of(whole)) if o.name in context.view_layer.objects]
     objects = [o for o in there if o.visible_get(viewport=space) and o.data.attributes.get(CODE)]
-    to_view = np.array(region.view_matrix, np.float64)
-    targets, codes, kept = [], [], []
+    targets, kept = targets_of(context, objects)
+    one = len(objects) == 1  # the numbers of its codes are at hand; only those of several objects must be comparable
+    codes = [code_tables.table_of(obj).inverse if one else code_tables.codes_of(obj) for obj in kept]
+    projection = np.array(region.window_matrix, np.float64)
+    size = (context.region.width, context.region.height)
+    return Question(tuple(targets), tuple(codes), projection, size, mouse), kept
+
+
+def targets_of(context: Context, objects: Sequence[SplatObject]) -> tuple[list[Target], list[SplatObject]]:
+    """What to probe of these objects, and the objects of which there is something."""
+    to_view = np.array(context.region_data.view_matrix, np.float64)
+    targets, kept = [], []
     for obj in objects:
         member = display.atlas.member(obj) if display.atlas is not None else None
         read = (member.arrays, 0) if member is not None else atlases.read_arrays(obj)
         if read is None or len(read[0]) != len(obj.data.points):
             continue
-        table = code_tables.table_of(obj)
-        hidden = appearance.hidden_codes(whole.bgs, table)
-        shown = ~hidden[table.inverse] if hidden.any() else None
+        splat, shown = (obj.bgs.whole or obj).bgs, None
+        if splat.level_bits and obj.data.attributes.get(CODE):
+            table = code_tables.table_of(obj)
+            hidden = appearance.hidden_codes(splat, table)
+            shown = ~hidden[table.inverse] if hidden.any() else None
         targets.append(Target(read[0], to_view @ np.array(obj.matrix_world, np.float64), shown))
-        codes.append(table.inverse if len(objects) == 1 else code_tables.codes_of(obj))
         kept.append(obj)
-    projection = np.array(region.window_matrix, np.float64)
-    size = (context.region.width, context.region.height)
-    return Question(tuple(targets), tuple(codes), projection, size, mouse), kept
+    return targets, kept
 
 
 def row_of_whole(whole: SplatObject, obj: SplatObject, row: int) -> int | None:

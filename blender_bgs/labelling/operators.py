@@ -8,7 +8,7 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 
 from ..cloud import appearance, code_tables, label_selection, labels, point_clouds, selection, shown
-from ..cloud.active_splat import ALONE, label_at, need_splat, selected_parts, splat_of
+from ..cloud.active_splat import ALONE, label_at, need_splat, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import without_updates
 from ..cloud.typed import Context, Returned, SplatObject

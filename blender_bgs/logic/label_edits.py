@@ -63,4 +63,4 @@ def join_target(active: int | None, selected: Sequence[int]) -> int:
     """
     if len(selected) < 2:
         raise UsageError("One label cannot be joined.", "Select several: Ctrl or Shift on the circles in the list.")
-    return active if active in selected else selected[0]
+    return active if active is not None and active in selected else selected[0]

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="arg-type"
+# mypy: disable-error-code="arg-type, has-type"
 """Finds the splat objects that a pixel or an area of the view shows, and selects them as Blender selects objects.
 
 Blender's own click tests only what it draws itself, which is a frame around each splat.

@@ -33,11 +33,13 @@ def _copy(addon: bpy.types.KeyConfig, name: str, item: bpy.types.KeyMapItem) -> 
     """Add the splats' operator for the event of one of Blender's selection operators."""
     props = item.properties
     if item.idname == "view3d.select":
-        if props.center or props.enumerate or props.object or props.extend or props.deselect or item.value == "RELEASE":
+        if props.center or props.enumerate or props.object or props.extend or props.deselect:
             return  # Blender's own has these without splats
+        if item.value != "PRESS" and "Tool" in name:
+            return  # the press decides
         new = _new(addon, name, item, BGS_OT_select_object.bl_idname)
         new.properties.toggle = props.toggle
-        new.properties.drag = item.value == "PRESS" and getattr(props, "select_passthrough", False)
+        new.properties.drag = item.value == "PRESS" and "Tool" in name
     elif item.idname in ("view3d.select_box", "view3d.select_lasso"):
         new = _new(addon, name, item, BGS_OT_select_objects_in.bl_idname)
         new.properties.shape = "BOX" if item.idname == "view3d.select_box" else "LASSO"

@@ -5,7 +5,7 @@ Blender's operators still do all they did: these take over only where there is a
 left to Blender's.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 
@@ -16,7 +16,9 @@ from .gesture import MODES, SHAPES, Gesture
 
 
 class NeedsSplatInView(ReportingOperator):
-    """Mix-in for operators that select splat objects in the 3D view."""
+    """Mix-in for operators that select splat objects in the 3D view. They cannot be adjusted afterwards."""
+
+    bl_options: ClassVar[set[str]] = {"UNDO"}
 
     @classmethod
     def disabled_reason(cls, context: Context) -> str:
@@ -30,7 +32,6 @@ class BGS_OT_select_object(NeedsSplatInView, bpy.types.Operator):
 
     bl_idname = "bgs.select_object"
     bl_label = "Select Splat Object"
-    bl_options: ClassVar[set[str]] = {"UNDO"}
     toggle: bpy.props.BoolProperty(
         name="Toggle", description="Add the object, or take it out if it is active", options={"SKIP_SAVE"}
     )
@@ -45,18 +46,17 @@ class BGS_OT_select_object(NeedsSplatInView, bpy.types.Operator):
             return {"PASS_THROUGH"}  # Blender's own operator comes next
         obj = object_picking.nearer_object(context, mouse, found.depth) or found.obj
         self._name, self._pressed = obj.name, (event.mouse_x, event.mouse_y)
-        if self.drag and not self.toggle:
-            self._waits = obj.select_get()  # a press on a selected object keeps the others, because it may be a drag
-            if not self._waits:
-                object_picking.choose(context, obj, toggle=False)
-            context.window_manager.modal_handler_add(self)
-            return {"RUNNING_MODAL"}
-        object_picking.choose(context, obj, self.toggle)
-        return {"FINISHED"}
+        self._waits = self.drag and obj.select_get() and not self.toggle
+        if not self._waits:
+            object_picking.choose(context, obj, self.toggle)
+        if not self.drag:
+            return {"FINISHED"}
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
 
     def modal(self, context: Context, event: bpy.types.Event) -> Returned:
         way = max(abs(event.mouse_x - self._pressed[0]), abs(event.mouse_y - self._pressed[1]))
-        if event.type == "MOUSEMOVE" and way > context.preferences.inputs.drag_threshold_mouse:
+        if event.type in {"MOUSEMOVE", "INBETWEEN_MOUSEMOVE"} and way > context.preferences.inputs.drag_threshold_mouse:
             bpy.ops.transform.translate("INVOKE_DEFAULT", release_confirm=True)
             return {"FINISHED"}
         if event.value == "RELEASE" and event.type in {"LEFTMOUSE", "RIGHTMOUSE"}:
@@ -75,7 +75,6 @@ class BGS_OT_select_objects_in(Gesture, NeedsSplatInView, bpy.types.Operator):
 
     bl_idname = "bgs.select_objects_in"
     bl_label = "Area Select Splat Objects"
-    bl_options: ClassVar[set[str]] = {"UNDO"}  # it cannot be adjusted afterwards
     shape: bpy.props.EnumProperty(name="Shape", items=SHAPES, options={"SKIP_SAVE"})
     mode: bpy.props.EnumProperty(name="Mode", items=MODES, options={"SKIP_SAVE"})
     wait: bpy.props.BoolProperty(name="Wait for Input", default=True, options={"SKIP_SAVE", "HIDDEN"})
@@ -90,14 +89,14 @@ class BGS_OT_select_objects_in(Gesture, NeedsSplatInView, bpy.types.Operator):
         object_picking.combine(context, before, hits, self.mode)
 
 
-def _blenders_own(shape: str, path: list[areas.Point], mode: str) -> None:
+def _blenders_own(shape: str, path: list[areas.Point], mode: Any) -> None:
     """Let Blender select the objects that it draws itself. Splats are set right afterwards."""
     if shape == "BOX":
         across, up = [round(x) for x, _ in path], [round(y) for _, y in path]
         bpy.ops.view3d.select_box(xmin=min(across), xmax=max(across), ymin=min(up), ymax=max(up),
                                   wait_for_input=False, mode=mode)  # fmt: skip
     else:
-        steps = [{"name": "", "loc": (x, y), "time": 0.0} for x, y in path]
+        steps: Any = [{"name": "", "loc": (x, y), "time": 0.0} for x, y in path]
         bpy.ops.view3d.select_lasso(path=steps, mode=mode)
 
 

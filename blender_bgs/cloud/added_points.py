@@ -28,6 +28,8 @@ def start(obj: SplatObject, like: SplatObject | None = None) -> None:
     obj.bgs.source = like.bgs.source if like is not None else obj.bgs.source or random.randrange(1, 1 << 31)
     obj.bgs.checked_points = count
     point_clouds.set_column(obj.data, at.Column(at.SOURCE, "INT", np.full(count, obj.bgs.source, np.int32)))
+    if obj.data.attributes.get(at.SELECTED) is None:  # without it, Edit Mode would begin with all points selected
+        point_clouds.set_column(obj.data, at.Column(at.SELECTED, "BOOLEAN", np.zeros(count, bool)))
 
 
 def note_bits(obj: SplatObject) -> None:

@@ -60,6 +60,10 @@ def _set_inputs(modifier: Any, values: dict[str, Any]) -> None:
         if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name in values:
             # Blender 5.2 moved the inputs from custom properties to real properties.
             inputs = getattr(getattr(modifier, "properties", None), "inputs", None)
+            wanted = np.array(values[item.name], np.float32)
+            before = getattr(inputs, item.identifier).value if inputs is not None else modifier.get(item.identifier)
+            if before is not None and np.array_equal(np.array(before, np.float32), wanted):
+                continue  # writing it would make Blender compute the object anew
             if inputs is not None:
                 getattr(inputs, item.identifier).value = values[item.name]
             else:

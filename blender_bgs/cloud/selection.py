@@ -8,9 +8,11 @@ from .typed import SplatObject
 
 
 def selected(obj: SplatObject) -> np.ndarray:
-    """Which Gaussians are selected, bool [N]."""
+    """Which Gaussians are selected, bool [N]. In Edit Mode, Blender deletes the attribute where all are."""
     values = point_clouds.get_column(obj.data, at.SELECTED)
-    return values if values is not None and values.dtype == np.bool_ else np.zeros(len(obj.data.points), bool)
+    if values is not None and values.dtype == np.bool_:
+        return values
+    return np.full(len(obj.data.points), obj.mode == "EDIT")
 
 
 class SelectionReader:
@@ -20,17 +22,18 @@ class SelectionReader:
         self._wholes: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def of(self, obj: SplatObject) -> np.ndarray:
-        """The selected Gaussians, bool [N]. A label object also shows the selection of its whole cloud."""
-        own, whole = selected(obj), obj.bgs.whole
-        if whole is None:
-            return own
+        """The selected Gaussians, bool [N]. A label object shows its own in Edit Mode, else those of its whole cloud.
+
+        Its own selection is kept for the next time in Edit Mode, as that of a mesh is.
+        """
+        whole = obj.bgs.whole
+        if whole is None or obj.mode == "EDIT":
+            return selected(obj)
         if whole.session_uid not in self._wholes:
             self._wholes[whole.session_uid] = (selected(whole), point_clouds.get_column(whole.data, at.ROW))
         chosen, rows = self._wholes[whole.session_uid]
-        if not chosen.any():
-            return own
-        points = points_in_whole(rows, obj)
-        return own if points is None else own | (chosen[points] & (points >= 0))
+        points = points_in_whole(rows, obj) if chosen.any() else None
+        return np.zeros(len(obj.data.points), bool) if points is None else chosen[points] & (points >= 0)
 
 
 def points_in_whole(rows: np.ndarray | None, part: SplatObject) -> np.ndarray | None:

@@ -6,13 +6,14 @@ steps that hold moved points with old shapes do no harm: the shapes follow again
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import bpy
 from bgs_engine.core.errors import BgsError
 from bpy.app.handlers import persistent
 
-from ..cloud import added_points, identity, point_clouds, shapes
-from ..cloud.typed import SplatObject, SplatScene
+from ..cloud import added_points, edit_mode, identity, label_selection, point_clouds, shapes, up_to_date
+from ..cloud.typed import Context, SplatObject, SplatScene
 
 WAIT_SECONDS = 0.1  # between two checks whether a transform in edit mode has ended
 MODAL = ("TRANSFORM_OT_", "POINTCLOUD_OT_")  # operators that change points until a mouse button ends them
@@ -43,6 +44,8 @@ def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
             _unchecked.add(changed.session_uid)
         elif isinstance(changed, bpy.types.Object) and update.is_updated_transform and point_clouds.is_splat(changed):
             _moved.add(changed.session_uid)
+    if _unchecked and not _is_busy():
+        _follow_selection()
     if (_unchecked or _moved) and not _paused:
         identity.tidy()  # new objects may be copies, or come from a file of an older version
         _check()
@@ -54,14 +57,25 @@ def _everything_changed(*_: object) -> None:
     identity.tidy()
     _unchecked.update(cloud.session_uid for cloud in bpy.data.pointclouds)
     _moved.update(obj.session_uid for obj in bpy.data.objects if point_clouds.is_splat(obj))
+    _follow_selection()
     _check()
 
 
 @persistent
 def _forget(*_: object) -> None:
     shapes.forget()
+    up_to_date.forget()
     _unchecked.clear()
     _moved.clear()
+
+
+def _follow_selection() -> None:
+    """In Edit Mode, take hidden Gaussians out of the selection, and mark the selected labels in the list."""
+    for obj in edit_mode.edited(cast(Context, bpy.context)):
+        if obj.data.session_uid in _unchecked:
+            edit_mode.spare_hidden(obj)
+            if obj.bgs.whole is None:
+                label_selection.note(obj)
 
 
 def _check() -> None:
@@ -77,6 +91,7 @@ def _check() -> None:
     for obj in splats:
         if obj.data.session_uid in clouds:
             _follow(obj, together=obj.session_uid in moved)
+            up_to_date.follow(obj)
     for obj in splats:
         if (obj.session_uid in moved or obj.data.session_uid in clouds) and obj.data.session_uid not in shapes.problems:
             shapes.note_world(obj)

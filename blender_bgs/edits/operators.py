@@ -15,6 +15,7 @@ class BGS_OT_apply_transform(NeedsSplat, bpy.types.Operator):
 
     bl_idname = "bgs.apply_transform"
     bl_label = "Apply Transform to Splat"
+    in_edit_mode = True
 
     location: bpy.props.BoolProperty(name="Location", default=True, description="Apply the object's location")
     rotation: bpy.props.BoolProperty(name="Rotation", default=True, description="Apply the object's rotation")
@@ -34,6 +35,7 @@ class BGS_OT_keep_shapes(NeedsSplat, bpy.types.Operator):
 
     bl_idname = "bgs.keep_shapes"
     bl_label = "Keep Shapes as They Are"
+    in_edit_mode = True
 
     @classmethod
     def disabled_reason(cls, context: Context) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import bpy
 
+from ..cloud import edit_mode
 from ..cloud.point_clouds import is_splat
-from ..cloud.typed import SplatObject
+from ..cloud.typed import Context, SplatObject
 from . import segmenting
 from .progress import Progress
 from .runner import undo_step
@@ -35,6 +37,8 @@ class SegmentTask:
         target = self._find()
         if target is None:
             return
+        with edit_mode.left(cast(Context, bpy.context)):  # its undo step would hold the points only
+            pass
         for _, step in segmenting.steps_of(target, self._answer):
             step()
             yield

@@ -125,6 +125,7 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
 
     bl_idname = "bgs.export_splat"
     bl_label = "Export Gaussian Splat"
+    in_edit_mode = True
 
     filename_ext = ".ply"
     filepath: bpy.props.StringProperty(subtype="FILE_PATH")

@@ -5,13 +5,14 @@ a grey button gives the reason.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import bpy
 from bgs_engine.core.errors import BgsError
 from bgs_engine.core.printable import printable
 
-from ..cloud import agreement
+from ..cloud import agreement, edit_mode
 from ..cloud.active_splat import ALONE, splat_of
 from ..cloud.typed import Context, Returned
 from ..logic.window_words import for_window
@@ -30,6 +31,7 @@ class ReportingOperator:
     """
 
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+    in_edit_mode: ClassVar[bool] = False  # whether it works in Edit Mode; the others leave it, see `edit_mode`
     report: Callable[[set[Any], str], None]  # Blender's own
     poll_message_set: ClassVar[Callable[[str], None]]  # Blender's own
 
@@ -46,7 +48,8 @@ class ReportingOperator:
 
     def execute(self, context: Context) -> Returned:
         try:
-            message = self.work(context)
+            with nullcontext() if self.in_edit_mode else edit_mode.left(context):
+                message = self.work(context)
         except BgsError as error:
             text = str(error) if bpy.app.background else for_window(str(error))
             self.report({"ERROR"}, printable(text))
@@ -63,6 +66,7 @@ class NoUndo(ReportingOperator):
     """Mix-in for operators that change nothing in the file, so that they need no undo step."""
 
     bl_options: ClassVar[set[str]] = {"REGISTER"}
+    in_edit_mode = True
 
 
 class NeedsSplat(ReportingOperator):

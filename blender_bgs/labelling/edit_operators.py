@@ -5,13 +5,12 @@ import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
 
-from ..cloud import code_tables, label_selection, labels, selection
+from ..cloud import code_tables, edit_mode, label_selection, labels, selection
 from ..cloud.active_splat import need_splat, selected_parts, splat_of
 from ..cloud.label_selection import need_selected_labels, selected_labels
 from ..cloud.properties import BGS_Label
 from ..cloud.typed import Context, Returned, SplatObject
 from ..interface.operator_base import NeedsLabels, counted
-from ..logic.attributes import SELECTED
 from ..parts import label_objects
 from . import editing
 
@@ -75,8 +74,10 @@ class BGS_OT_reassign(NeedsLabels, bpy.types.Operator):
     def disabled_reason(cls, context: Context) -> str:
         reason = super().disabled_reason(context)
         obj = splat_of(context)
-        if reason or obj is None or obj.data.attributes.get(SELECTED) or selected_parts(context, obj):
+        if reason or obj is None or selected_parts(context, obj) or edit_mode.edited(context):
             return reason
+        if any(row.partly for row in obj.bgs.labels):
+            return ""
         return "Select labels first: click one in the list, or pick one in the viewport"
 
     def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
@@ -196,6 +197,7 @@ class BGS_OT_select_touching(NeedsSelectedLabels, bpy.types.Operator):
 
     bl_idname = "bgs.select_touching"
     bl_label = "Select Touching Labels"
+    in_edit_mode = True
     distance: bpy.props.FloatProperty(
         name="Distance", default=0, min=0, soft_max=1, precision=4,
         description="How near a label must be, in the splat's own space. 0 means as far as the Gaussians reach",

@@ -26,6 +26,7 @@ class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
 
     bl_idname = "bgs.isolate_label"
     bl_label = "Isolate Label"
+    in_edit_mode = True
     index: bpy.props.IntProperty(
         default=-1, description="Row of the label list. -1 means the selected labels", options={"SKIP_SAVE"}
     )
@@ -41,6 +42,7 @@ class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
 
     bl_idname = "bgs.show_all"
     bl_label = "Show All Labels"
+    in_edit_mode = True
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
@@ -52,6 +54,7 @@ class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):
 
     bl_idname = "bgs.select_label"
     bl_label = "Select Label"
+    in_edit_mode = True
     index: bpy.props.IntProperty(default=-1, description=INDEX, options={"SKIP_SAVE"})
     extend: bpy.props.BoolProperty(
         name="Extend", description="Leave the other labels as they are", options={"SKIP_SAVE"}
@@ -89,6 +92,7 @@ class BGS_OT_select_low_confidence(NeedsLabels, bpy.types.Operator):
 
     bl_idname = "bgs.select_low_confidence"
     bl_label = "Select Low Confidence"
+    in_edit_mode = True
     below: bpy.props.FloatProperty(
         name="Below", description="Gaussians with a confidence below this limit are selected",
         default=0.4, min=0.0, max=1.0, subtype="FACTOR",
@@ -116,6 +120,7 @@ class BGS_OT_select_none(NeedsLabels, bpy.types.Operator):
 
     bl_idname = "bgs.select_none"
     bl_label = "Deselect Labels"
+    in_edit_mode = True
 
     def work(self, context: Context) -> None:
         obj = need_splat(context)
@@ -128,6 +133,7 @@ class BGS_OT_grow(NeedsLabels, bpy.types.Operator):
 
     bl_idname = "bgs.grow_selection"
     bl_label = "Grow Label Selection"
+    in_edit_mode = True
     shrink: bpy.props.BoolProperty(name="Shrink", options={"SKIP_SAVE"})
 
     @classmethod

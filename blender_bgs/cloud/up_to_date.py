@@ -1,0 +1,40 @@
+"""Keeps label lists and frames up to date when points were deleted, separated, joined or brought back by Undo."""
+
+import numpy as np
+
+from ..logic import attributes as at
+from ..logic.label_states import sums_by_label
+from . import appearance, code_tables, geometry_nodes, labels, point_clouds
+from .typed import SplatObject
+
+SAMPLE = 4096  # points that tell whether a frame still fits
+
+_framed: dict[int, int] = {}  # session_uid of an object: a number that its points had when its frame was fitted
+
+
+def forget() -> None:
+    """Forget all frames, because another file is opened or the extension is disabled."""
+    _framed.clear()
+
+
+def follow(obj: SplatObject) -> None:
+    """Fit the frame of an object to its points, and list its labels anew if it has other ones or other counts."""
+    if obj.library is not None or obj.data.library is not None:
+        return
+    position = point_clouds.get_column(obj.data, at.POSITION)
+    if position is None:
+        return
+    step = max(1, len(position) // SAMPLE)
+    points = hash((len(position), np.ascontiguousarray(position[::step]).tobytes()))
+    if _framed.get(obj.session_uid) != points:
+        geometry_nodes.fit_frame(obj)
+        _framed[obj.session_uid] = points
+    if obj.bgs.whole is None and obj.bgs.level_bits and obj.data.attributes.get(at.CODE) and _is_stale(obj):
+        labels.list_labels(obj)
+        appearance.refresh(obj)
+
+
+def _is_stale(obj: SplatObject) -> bool:
+    table = code_tables.table_of(obj)
+    counts = sums_by_label(table, table.counts)
+    return {(row.level, row.label): row.count for row in obj.bgs.labels} != counts

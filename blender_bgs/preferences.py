@@ -7,11 +7,13 @@
 from pathlib import Path
 
 import bpy
+import rna_keymap_ui
 
 from .cloud.typed import Context
 from .engine import status
 from .engine.preferred import ADDON
 from .engine.runner import runner
+from .interface import pie
 from .interface.sidebar import wrapped_text
 
 
@@ -51,6 +53,10 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         "They are not checked against known hashes",
     )
 
+    show_guide: bpy.props.BoolProperty(
+        name="First Steps", description="Show the first steps at the top of the sidebar", default=True
+    )
+
     def draw(self, context: Context) -> None:
         self.layout.use_property_split = True
         column = self.layout.column()
@@ -58,6 +64,9 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         column.separator()
         for name in ("install_folder", "base_python", "device", "untested"):
             column.prop(self, name)
+        column.separator()
+        column.prop(self, "show_guide")
+        _draw_keys(self.layout, context)
         if runner.current is not None:
             status.draw_job(self.layout.box().column(), runner.current)
             return
@@ -66,6 +75,18 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         self.layout.operator("bgs.install_engine", icon="IMPORT")
         status.draw_last_job(self.layout, context)
         status.draw_doctor(self.layout, context)
+
+
+def _draw_keys(layout: bpy.types.UILayout, context: Context) -> None:
+    """The keys of the extension. They can be changed here, as in Preferences > Keymap."""
+    config = context.window_manager.keyconfigs.user
+    column = layout.column()
+    for keymap, item in pie.added_keys():
+        shown = config.keymaps.get(keymap.name)
+        found = None if shown is None else next((i for i in shown.keymap_items if i.idname == item.idname), None)
+        if shown is not None and found is not None:
+            column.label(text=f"{keymap.name}:")
+            rna_keymap_ui.draw_kmi([], config, shown, found, column, 0)
 
 
 CLASSES = (BGS_Preferences,)

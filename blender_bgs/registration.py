@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-from . import preferences
+from . import guide, preferences
 from .cloud import appearance, code_tables, label_selection, labels, properties, shown
 from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
@@ -20,7 +20,7 @@ from .frames import operators as frame_operators
 from .frames import panel as frame_panel
 from .frames import settings as frame_settings
 from .headless import command_line
-from .interface import menu
+from .interface import menu, pie
 from .labelling import edit_operators as label_edit_operators
 from .labelling import handlers as label_handlers
 from .labelling import operators as label_operators
@@ -48,7 +48,9 @@ CLASSES = (
     *select_operators.CLASSES,
     *frame_operators.CLASSES,
     *menu.CLASSES,
+    *pie.CLASSES,
     # Blender shows panels in this order.
+    *guide.CLASSES,
     *file_panel.CLASSES,
     *engine_panel.CLASSES,
     *label_panel.CLASSES,
@@ -78,6 +80,7 @@ def register() -> None:
     engine_runner.start_handlers()
     file_operators.add_menus()
     menu.add_menus()
+    pie.add_keys()
     edit_handlers.start()  # before the drawing, so that it hears of shapes that followed
     handlers.start()
     label_handlers.start()
@@ -98,6 +101,7 @@ def unregister() -> None:
     label_handlers.stop()
     handlers.stop()
     edit_handlers.stop()
+    pie.remove_keys()
     menu.remove_menus()
     file_operators.remove_menus()
     engine_runner.stop_handlers()

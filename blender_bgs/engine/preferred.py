@@ -16,6 +16,7 @@ class Preferred:
     base_python = ""
     device = "auto"
     untested = False
+    show_guide = True
 
 
 def preferences() -> Preferred:

@@ -1,7 +1,14 @@
-"""The menu Object > Gaussian Splat. It lists every command, so Blender's search (F3) finds them."""
+"""The menu Object > Gaussian Splat, and entries in other menus of Blender.
+
+The menu lists every command, so Blender's search (F3) finds them.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import bpy
 
+from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context
 
 
@@ -29,7 +36,9 @@ MENU = (
     ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.select_touching", "bgs.save_run"),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),
     ("bgs.apply_transform", "bgs.keep_shapes"),
+    ("bgs.pie", "bgs.close_guide"),
 )
+SELECT = ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_low_confidence", "bgs.select_none")
 
 
 def _object_menu(self: bpy.types.Menu, _context: Context) -> None:
@@ -37,14 +46,40 @@ def _object_menu(self: bpy.types.Menu, _context: Context) -> None:
     self.layout.menu(BGS_MT_splat.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
 
 
+def _context_menu(self: bpy.types.Menu, context: Context) -> None:
+    """The same menu at a right click, where there is a splat to work on."""
+    if splat_of(context) is not None:
+        _object_menu(self, context)
+
+
+def _select_menu(self: bpy.types.Menu, context: Context) -> None:
+    obj = splat_of(context)
+    if obj is not None and obj.bgs.level_bits:
+        self.layout.separator()
+        for name in SELECT:
+            self.layout.operator(name)
+
+
+# (Blender's menu, what is added at its end)
+_PLACES: tuple[tuple[str, Callable[[Any, Any], None]], ...] = (
+    ("VIEW3D_MT_object", _object_menu),
+    ("VIEW3D_MT_object_context_menu", _context_menu),
+    ("OUTLINER_MT_object", _context_menu),
+    ("OUTLINER_MT_collection", _context_menu),
+    ("VIEW3D_MT_select_object", _select_menu),
+)
+
+
 def add_menus() -> None:
-    """Add Object > Gaussian Splat."""
-    bpy.types.VIEW3D_MT_object.append(_object_menu)  # type: ignore[arg-type]
+    """Add the entries to Blender's menus Object and Select and to the menus of the right mouse button."""
+    for name, draw in _PLACES:
+        getattr(bpy.types, name).append(draw)
 
 
 def remove_menus() -> None:
-    """Remove Object > Gaussian Splat."""
-    bpy.types.VIEW3D_MT_object.remove(_object_menu)  # type: ignore[arg-type]
+    """Remove the entries."""
+    for name, draw in _PLACES:
+        getattr(bpy.types, name).remove(draw)
 
 
 CLASSES = (BGS_MT_splat,)

@@ -1,4 +1,4 @@
-"""The base class of the panels in the sidebar's tab BGS, and text that is wrapped to their width."""
+"""The base class of the panels in the extension's tab of the sidebar, and text that is wrapped to their width."""
 
 import textwrap
 from typing import Any
@@ -9,14 +9,15 @@ from ..cloud.typed import Context
 
 # Pixels at UI scale 1: the average letter of the default font, both margins of a panel together, and an icon.
 LETTER, MARGINS, ICON_WIDTH = 6.6, 62, 20
+TAB = "Gaussian Splat"  # the name of the sidebar's tab
 
 
 class SidebarPanel:
-    """Mix-in: a panel of the tab BGS in the 3D view's sidebar."""
+    """Mix-in: a panel of the tab Gaussian Splat in the 3D view's sidebar."""
 
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
-    bl_category = "BGS"
+    bl_category = TAB
 
 
 def wrapped_text(

@@ -195,7 +195,8 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
         depth = _scene_depth(left, bottom, width, height) if solid else None
         _draw_splats(view, view.pictures, atlas, look, table, projection, depth, stride)
         view.drawn = drawn
-    _composite(context, view.pictures, marked=look.any_picked or display.hover is not None)
+    marked = look.any_picked or display.hover is not None
+    _composite(context, view.pictures, marked=marked and context.space_data.overlay.show_overlays)
 
 
 def _anything_solid(context: Context) -> bool:

@@ -4,6 +4,7 @@
 import bpy
 
 from ..cloud.typed import Context
+from ..interface.sidebar import SidebarPanel
 from .draw import redraw
 
 
@@ -23,14 +24,11 @@ class BGS_ViewSettings(bpy.types.PropertyGroup):
     )
 
 
-class BGS_PT_view(bpy.types.Panel):
+class BGS_PT_view(SidebarPanel, bpy.types.Panel):
     """The switches for names and legend."""
 
     bl_label = "In the View"
     bl_idname = "BGS_PT_view"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "BGS"
     bl_parent_id = "BGS_PT_labels"
     bl_options = {"DEFAULT_CLOSED"}
 

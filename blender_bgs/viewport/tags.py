@@ -33,6 +33,8 @@ def draw() -> None:
     obj = splat_of(context)
     if obj is None or not obj.bgs.level_bits or context.region_data is None:
         return
+    if not context.space_data.overlay.show_overlays:
+        return
     scale = context.preferences.system.ui_scale
     if settings.legend:
         _legend(context, obj, scale)

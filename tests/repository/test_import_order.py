@@ -32,7 +32,7 @@ FLOORS = {  # lowest first
         "interface",
         "edits files parts viewport",
         "engine labelling",
-        "frames headless preferences",
+        "frames guide headless preferences",
         "registration",
         "__main__",
     ),

@@ -45,7 +45,7 @@ def open_sidebar():
 
 
 def load():
-    region("UI").active_panel_category = "BGS"
+    region("UI").active_panel_category = "Gaussian Splat"
     with in_view():
         bpy.ops.bgs.import_splat("INVOKE_DEFAULT", filepath=str(SPLAT))
 

@@ -78,7 +78,7 @@ def step_open():
 
 
 def step_sidebar():
-    next(r for r in view().regions if r.type == "UI").active_panel_category = "BGS"
+    next(r for r in view().regions if r.type == "UI").active_panel_category = "Gaussian Splat"
 
 
 def step_idle():

@@ -183,6 +183,11 @@ def step_picked():
     from bl_ext.user_default.binary_gaussian_segmentation.viewport import hover
 
     space().shading.type = "SOLID"
+    overlay = space().overlay
+    overlay.show_overlays = True  # outlines and names are overlays; Blender's own would be in the picture
+    overlay.show_floor = overlay.show_axis_x = overlay.show_axis_y = overlay.show_cursor = overlay.show_text = False
+    overlay.show_extras = overlay.show_object_origins = False
+    splat().select_set(False)
     splat().bgs.level, splat().bgs.color_mode = 1, "COLOR"
     bpy.context.view_layer.objects.active = splat()
     bpy.context.scene.bgs_view.legend = True
@@ -235,6 +240,7 @@ def step_mixed():
     with in_view():
         bpy.ops.bgs.select_none()
     bpy.context.scene.bgs_view.legend = False
+    space().overlay.show_overlays = False
     splat().bgs.color_mode = "MIXED"
 
 

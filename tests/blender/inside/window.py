@@ -73,7 +73,7 @@ def step_sidebar():
     if "BGS_VIEW_FROM" in os.environ:  # for the manual's pictures: the scene's good side
         direction = Vector(tuple(map(float, os.environ["BGS_VIEW_FROM"].split(","))))
         view().spaces.active.region_3d.view_rotation = direction.to_track_quat("Z", "Y")
-    next(r for r in view().regions if r.type == "UI").active_panel_category = "BGS"
+    next(r for r in view().regions if r.type == "UI").active_panel_category = "Gaussian Splat"
     facts["box"] = region_box()
 
 

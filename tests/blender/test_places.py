@@ -1,6 +1,7 @@
 """Where a person looks for the commands: a key, the first steps, menus. And overlays that are off hide all marks."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from tests.blender.conftest import OUT, blender
 from tests.blender.test_window import picture
 
+GUIDE = "bpy.context.preferences.addons['bl_ext.user_default.binary_gaussian_segmentation'].preferences.show_guide"
+
 
 @pytest.fixture(scope="module")
-def seen(installed: str, coded: Path, screen: dict[str, str]) -> dict:
+def seen(installed: str, coded: Path, screen: dict[str, str]) -> Iterator[dict]:
     (OUT / "places.json").unlink(missing_ok=True)
     script = "/mnt/repo/tests/blender/inside/places.py"
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", coded, env=screen)
@@ -19,7 +22,8 @@ def seen(installed: str, coded: Path, screen: dict[str, str]) -> dict:
     facts = json.loads((OUT / "places.json").read_text())
     assert "error" not in facts, facts["error"]
     facts["output"] = run.stdout + run.stderr
-    return facts
+    yield facts
+    blender("-b", "--python-expr", f"import bpy; {GUIDE} = True; bpy.ops.wm.save_userpref()")
 
 
 def in_view(seen: dict, name: str) -> np.ndarray:
@@ -36,9 +40,7 @@ def test_the_first_steps_follow_the_state_and_close_for_good(seen: dict) -> None
     # Nothing; a splat with labels; a selected label, twice; label objects.
     assert seen["steps"] == [0, 2, 3, 3, 4]
     assert seen["guide_at_first"] and seen["close"] == ["FINISHED"] and not seen["guide_after"]
-    again = "import bpy; print('GUIDE', bpy.context.preferences.addons[{!r}].preferences.show_guide)"
-    name = "bl_ext.user_default.binary_gaussian_segmentation"
-    run = blender("-b", "--python-expr", again.format(name))
+    run = blender("-b", "--python-expr", f"import bpy; print('GUIDE', {GUIDE})")
     assert "GUIDE False" in run.stdout
 
 

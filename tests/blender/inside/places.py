@@ -56,6 +56,9 @@ def note_step():
 def start():
     for obj in list(bpy.data.objects):
         bpy.data.objects.remove(obj)
+    preferences = bpy.context.preferences.addons[ADDON].preferences
+    facts["guide_at_first"] = preferences.bl_rna.properties["show_guide"].default
+    preferences.show_guide = True  # an earlier run may have closed it
     area().spaces.active.show_region_ui = True
     note_step()
 
@@ -123,7 +126,6 @@ def escape():
 
 def close_guide():
     preferences = bpy.context.preferences.addons[ADDON].preferences
-    facts["guide_at_first"] = preferences.show_guide
     with in_view():
         facts["close"] = sorted(bpy.ops.bgs.close_guide())
     facts["guide_after"] = preferences.show_guide
@@ -143,7 +145,8 @@ def keys():
 
 STEPS = [
     (start, 1.0, None), (tab, 1.0, "start"), (load, 1.5, "imported"), (select, 0.5, None),
-    (press_v, 1.5, "pie"), (choose_right, 2.0, None), (chosen, 0.5, None), (select, 1.0, "selected"), (overlays_off, 1.0, "overlays_off"), (overlays_on, 0.5, None),
+    (press_v, 1.5, "pie"), (choose_right, 2.0, None), (chosen, 0.5, None), (select, 1.0, "selected"),
+    (overlays_off, 1.0, "overlays_off"), (overlays_on, 0.5, None),
     (make_objects, 1.5, "objects"), (right_click_in_outliner, 2.5, "outliner"), (escape, 1.0, None),
     (close_guide, 1.0, "closed"), (keys, 2.0, "preferences"),
 ]  # fmt: skip

@@ -38,7 +38,10 @@ MENU = (
     ("bgs.apply_transform", "bgs.keep_shapes"),
     ("bgs.pie", "bgs.close_guide"),
 )
-SELECT = ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_low_confidence", "bgs.select_none")
+SELECT = (
+    "bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_touching", "bgs.select_low_confidence",
+    "bgs.select_none",
+)  # fmt: skip
 
 
 def _object_menu(self: bpy.types.Menu, _context: Context) -> None:

@@ -181,6 +181,8 @@ class BGS_Splat(bpy.types.PropertyGroup):
     picked_level: bpy.props.IntProperty()
     splat_id: bpy.props.StringProperty()  # of a whole cloud: its label objects find it by this, see `identity`
     whole_id: bpy.props.StringProperty()  # of a label object: the identity of its whole cloud
+    # Of a label object: the place of its origin in the space of its whole cloud's points, see `pivot`.
+    pivot: bpy.props.FloatVectorProperty(size=3)
     part_level: bpy.props.IntProperty()
     part_key: bpy.props.IntProperty()
     obstacles: bpy.props.CollectionProperty(type=BGS_ObjectName)  # solid objects that reached in at the import

@@ -16,7 +16,7 @@ from ..logic import attributes as at
 from ..logic.affine_fit import Hints, Move, agrees, find_moves
 from ..logic.following import followed
 from ..logic.transforms import IDENTITY_TOLERANCE, is_flat, transform_points
-from . import added_points, appearance, code_tables, geometry_nodes, point_clouds, selection
+from . import added_points, appearance, code_tables, geometry_nodes, pivot, point_clouds, selection
 from .typed import SplatObject
 
 HINT = "Undo, or press Keep Shapes as They Are in the panel Gaussian Splat."
@@ -45,7 +45,7 @@ def start(obj: SplatObject, like: SplatObject | None = None) -> None:
 
 
 def local_of(obj: SplatObject) -> np.ndarray:
-    """The matrix [4, 4] from the space of the source file to the space of the points. Apply changes it."""
+    """The matrix [4, 4] from the space of the source file to the splat space of `pivot`. Apply changes it."""
     return np.array(obj.bgs.local_matrix, np.float64).reshape(4, 4)
 
 
@@ -62,7 +62,7 @@ def positions_in_file(obj: SplatObject) -> np.ndarray:
         InputError: see `make_true`.
     """
     make_true(obj)
-    position, local = point_clouds.need_column(obj.data, at.POSITION), local_of(obj)
+    position, local = pivot.need_positions(obj), local_of(obj)
     return position if np.array_equal(local, np.eye(4)) else transform_points(position, np.linalg.inv(local))
 
 
@@ -162,7 +162,8 @@ def follow(obj: SplatObject, moves: list[Move]) -> None:
         point_clouds.set_column(cloud, at.Column(name, kind, values))
     keep(obj)
     if len(moves) == 1 and (moves[0].rows is None or len(moves[0].rows) == len(cloud.points)):
-        _set_local(obj, moves[0].matrix @ local_of(obj))
+        shift = pivot.shift_of(obj)
+        _set_local(obj, shift @ moves[0].matrix @ np.linalg.inv(shift) @ local_of(obj))
     geometry_nodes.fit_frame(obj)
     if at.SCALE in kinds:
         appearance.refresh_radii(obj)

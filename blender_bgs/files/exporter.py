@@ -10,7 +10,7 @@ from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import is_run_folder
 
-from ..cloud import code_tables, point_clouds, shapes
+from ..cloud import code_tables, pivot, point_clouds, shapes
 from ..cloud.typed import SplatObject
 from ..logic.attribute_rows import rows_from
 from ..logic.attributes import CODE, ROW
@@ -184,7 +184,7 @@ def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) 
     cloud, layout = obj.data, obj.bgs.ply_layout
     if config.codes and cloud.attributes.get(CODE):
         layout = layout.with_codes()
-    rows = rows_from(lambda name: point_clouds.get_column(cloud, name), layout, len(cloud.points))
+    rows = rows_from(pivot.getter_of(obj), layout, len(cloud.points))
     made = SplatRows(rows, point_clouds.get_column(cloud, ROW), point_clouds.get_column(cloud, CODE))
     if config.only:
         table = code_tables.table_of(obj)
@@ -195,7 +195,7 @@ def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) 
     if points is not None:
         made = made.taken(points)
     if config.transforms:
-        change = change_since_import(point_clouds.world_of(obj), obj.bgs.imported_at)
+        change = pivot.change_of(obj, obj.bgs.imported_at)
     else:
         change = change_since_import(np.eye(4), shapes.local_of(obj))
     if change is None:

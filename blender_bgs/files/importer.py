@@ -15,7 +15,7 @@ from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, is_run_folder, open_run, positions_sha256
 from mathutils import Matrix
 
-from ..cloud import appearance, code_tables, geometry_nodes, labels, point_clouds, shapes
+from ..cloud import appearance, code_tables, geometry_nodes, labels, pivot, point_clouds, shapes
 from ..cloud.material import show_colors_as_captured, splat_material
 from ..cloud.properties import without_updates
 from ..cloud.typed import SplatObject, SplatScene
@@ -113,9 +113,9 @@ def apply_up_axis(obj: SplatObject) -> None:
     new = up_matrix(obj.bgs.up_axis)
     for one in (obj, *code_tables.parts_of(obj)):
         local = shapes.local_of(one)  # Apply may have changed the space of the points
-        file_to_world = point_clouds.world_of(one) @ local @ np.linalg.inv(one.bgs.imported_at) @ new
+        file_to_world = pivot.splat_world_of(one) @ local @ np.linalg.inv(one.bgs.imported_at) @ new
         world = file_to_world @ np.linalg.inv(local)
-        one.matrix_world = Matrix(world.tolist())
+        one.matrix_world = Matrix((world @ pivot.shift_of(one)).tolist())
         one.bgs.import_matrix = new.ravel().tolist()
 
 

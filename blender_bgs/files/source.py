@@ -9,9 +9,9 @@ from bgs_engine.core.input_files import is_file
 from bgs_engine.io.ply import SplatPly, read_ply
 from bgs_engine.io.run_folder import positions_sha256
 
-from ..cloud import point_clouds
+from ..cloud import pivot, point_clouds
 from ..cloud.typed import SplatObject
-from ..logic.attributes import POSITION, RAW_POSITION, ROW, clean_position
+from ..logic.attributes import RAW_POSITION, ROW, clean_position
 
 
 def is_source(obj: SplatObject, ply: SplatPly) -> bool:
@@ -85,7 +85,7 @@ def are_as_imported(obj: SplatObject, rows: np.ndarray) -> bool:
 
 def _raw_positions(obj: SplatObject) -> np.ndarray:
     """Positions as the file had them, float32 [N, 3], with values that are not finite."""
-    position = point_clouds.need_column(obj.data, POSITION)
+    position = pivot.need_positions(obj)
     raw = point_clouds.get_column(obj.data, RAW_POSITION)
     if raw is None:
         return position

@@ -34,14 +34,15 @@ def up_matrix(up_axis: str) -> np.ndarray:
     return matrix
 
 
-def change_since_import(world: np.ndarray, imported: np.ndarray) -> np.ndarray | None:
+def change_since_import(world: np.ndarray, imported: np.ndarray, reach: float = 1.0) -> np.ndarray | None:
     """The transform of an object since its import, [4, 4] in file space, or None if it did not change.
 
-    `world` and `imported` are the object-to-world matrices [4, 4] now and at import.
+    `world` and `imported` are the object-to-world matrices [4, 4] now and at import. `reach` is the largest number that
+    was added in them and has cancelled out since.
     """
     change = np.linalg.inv(imported) @ world
     # The tolerance of a translation is relative to its length, because scenes have different units.
-    size = max(1.0, float(np.abs(change[:3, 3]).max()), float(np.abs(imported[:3, 3]).max()))
+    size = max(1.0, reach, float(np.abs(change[:3, 3]).max()), float(np.abs(imported[:3, 3]).max()))
     close = np.abs(change[:3, :3] - np.eye(3)).max() < IDENTITY_TOLERANCE
     return None if close and np.abs(change[:3, 3]).max() < IDENTITY_TOLERANCE * size else change
 

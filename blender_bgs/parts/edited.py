@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..cloud import code_tables, point_clouds, shapes
+from ..cloud import code_tables, pivot, point_clouds, shapes
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.affine_fit import agrees
@@ -12,37 +12,41 @@ from ..logic.transforms import change_since_import
 def lost_parts(whole: SplatObject) -> list[str]:
     """Names of parts that the user moved and whose label does not exist any more. `make_tree` would remove them."""
     table = code_tables.table_of(whole)
-    world = point_clouds.world_of(whole)
+    world = pivot.splat_world_of(whole)
     there = {level: set(table.labels(level).tolist()) for level in range(1, whole.bgs.levels + 1)}
     return [
         part.name
         for part in code_tables.parts_of(whole)
         if part.bgs.part_key & 0xFFFFFFFF not in there.get(part.bgs.part_level, ())
-        and change_since_import(point_clouds.world_of(part) @ _space(part, whole), world) is not None
+        and change_since_import(pivot.splat_world_of(part) @ _space(part, whole), world, reach=_reach(part)) is not None
     ]
 
 
 def applied_to(part: SplatObject, whole: SplatObject) -> np.ndarray | None:
-    """The matrix [4, 4] from the whole cloud's space to that of the part's points, or None if it is the identity.
+    """The matrix [4, 4] in the splat space from the whole cloud's points to the part's, or None if it is the identity.
 
     Apply moves a transform from the object's matrix into its points.
     """
-    return change_since_import(_space(part, whole), np.eye(4))
+    return change_since_import(_space(part, whole), np.eye(4), reach=_reach(part))
 
 
 def _space(part: SplatObject, whole: SplatObject) -> np.ndarray:
     return shapes.local_of(part) @ np.linalg.inv(shapes.local_of(whole))
 
 
+def _reach(part: SplatObject) -> float:
+    return float(np.abs(pivot.pivot_of(part)).max())
+
+
 def edited_parts(whole: SplatObject) -> list[str]:
     """Names of parts whose points the user deleted, added or moved. `make_tree` would overwrite these edits."""
     counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
     rows = point_clouds.get_column(whole.data, at.ROW)
-    position = point_clouds.get_column(whole.data, at.POSITION)
+    position = pivot.positions_of(whole)
     out = []
     for part in code_tables.parts_of(whole):
         key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
-        own, where = point_clouds.get_column(part.data, at.ROW), point_clouds.get_column(part.data, at.POSITION)
+        own, where = point_clouds.get_column(part.data, at.ROW), pivot.positions_of(part)
         same_count = counts.get(key) == len(part.data.points)
         if own is None or where is None or rows is None or position is None or not same_count:
             out.append(part.name)

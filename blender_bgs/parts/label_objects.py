@@ -12,7 +12,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from mathutils import Matrix
 
-from ..cloud import appearance, code_tables, geometry_nodes, labels, part_labels, point_clouds, shapes
+from ..cloud import appearance, code_tables, geometry_nodes, labels, part_labels, pivot, point_clouds, shapes
 from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
@@ -34,6 +34,7 @@ SPLAT_COPIED = (
 # Custom properties of the whole cloud: the level of its parts, the labels that got parts, and the labels that the user
 # chose. ONLY is missing if the user chose all labels.
 LEVEL, MADE, ONLY = "bgs_part_level", "bgs_made", "bgs_only"
+NOT_COPIED = (at.POSITION, at.WHOLE_POSITION, at.SELECTED, at.IN_OBJECTS, at.SHAPED_AT, at.SOURCE)
 NO_LABEL: Key = (0, 0)  # marks a part whose label does not exist any more; there is no level 0
 
 
@@ -82,7 +83,8 @@ def make_tree(
         scene.collection.children.link(root)
         whole.bgs.part_collection = root
     rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
-    world = point_clouds.world_of(whole)
+    world = pivot.splat_world_of(whole)
+    where, base = pivot.need_positions(whole), point_clouds.get_column(whole.data, at.BASE)
     collections = _LabelCollections(root, whole, {key: row.name for key, row in rows_by_key.items()})
     parts: list[SplatObject] = []
     for label, rows in groups.items():
@@ -91,7 +93,8 @@ def make_tree(
         obj = old.get((level, label))
         if obj is None:
             obj = cast(SplatObject, bpy.data.objects.new(row.name, cloud))
-            obj.matrix_world = Matrix(world.tolist())
+            obj.bgs.pivot = pivot.center_of_mass(where[rows], np.ones(len(rows)) if base is None else base[rows, 3])
+            obj.matrix_world = Matrix((world @ pivot.shift_of(obj)).tolist())
             for material in whole.data.materials:
                 cloud.materials.append(material)
             collections.of(level, label).objects.link(obj)
@@ -100,7 +103,7 @@ def make_tree(
                 cloud.materials.append(material)
             applied = applied_to(obj, whole)
             if applied is not None:  # the new Gaussians are not transformed, so the object is again
-                world_before = point_clouds.world_of(obj) @ applied
+                world_before = pivot.splat_world_of(obj) @ applied @ pivot.shift_of(obj)
                 obj.matrix_world = Matrix(world_before.tolist())
                 shapes.note_world(obj, world_before)
             replace_cloud(obj, cloud)
@@ -224,11 +227,17 @@ def _describe_part(obj: SplatObject, whole: SplatObject, level: int, label: int)
 
 
 def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]) -> None:
-    """Copy every attribute of the whole cloud to the parts. It gathers once for all parts and then takes slices."""
+    """Copy every attribute of the whole cloud to the parts. It gathers once for all parts and then takes slices.
+
+    Positions are relative to the parts' pivots.
+    """
     order = np.concatenate(groups)
     ends = np.cumsum([len(rows) for rows in groups])
+    where = pivot.need_positions(whole)[order]
+    for part, end, rows in zip(parts, ends, groups, strict=True):
+        pivot.place(part, where[end - len(rows) : end])
     for column in point_clouds.columns(whole.data):
-        if column.name in (at.SELECTED, at.IN_OBJECTS, at.SHAPED_AT, at.SOURCE):
+        if column.name in NOT_COPIED:
             continue
         values = column.values[order]
         for part, end, rows in zip(parts, ends, groups, strict=True):

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
 
-from ..cloud import added_points, appearance, code_tables, labels, point_clouds, shapes
+from ..cloud import added_points, appearance, code_tables, labels, pivot, point_clouds, shapes
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.following import followed
-from ..logic.transforms import change_since_import, is_flat
+from ..logic.transforms import is_flat
 from . import label_objects
 
 # These attributes are recomputed for the whole cloud, so they are not merged.
-DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED, at.SHAPED_AT, at.SOURCE, at.IN_OBJECTS)
+DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED, at.SHAPED_AT, at.SOURCE, at.IN_OBJECTS, at.WHOLE_POSITION)
 
 Piece = dict[str, at.Column]  # the attributes of one object by name
 
@@ -36,11 +36,11 @@ def merge_back(whole: SplatObject) -> int:
         point_clouds.need_column(one.data, at.ROW)
         shapes.make_true(one)
     in_objects = point_clouds.get_column(whole.data, at.IN_OBJECTS)
-    world = point_clouds.world_of(whole)
+    world = pivot.splat_world_of(whole)
     pieces = [_baked(part, world) for part in parts]
     if in_objects is not None:
-        columns = point_clouds.columns(whole.data)
-        pieces.append({c.name: at.Column(c.name, c.data_type, c.values[~in_objects]) for c in columns})
+        rest = _in_splat_space(whole).values()
+        pieces.append({c.name: at.Column(c.name, c.data_type, c.values[~in_objects]) for c in rest})
     rows = np.concatenate([piece[at.ROW].values for piece in pieces])
     again = added_points.repeated(rows)
     rows[again] = np.arange(again.sum()) + 1 + rows.max(initial=-1)
@@ -53,6 +53,7 @@ def merge_back(whole: SplatObject) -> int:
     for material in whole.data.materials:
         cloud.materials.append(material)
     label_objects.replace_cloud(whole, cloud)
+    pivot.place(whole, point_clouds.need_column(cloud, at.POSITION))
     shapes.start(whole)
     label_objects.remove_tree(whole)
     labels.list_labels(whole)
@@ -74,10 +75,17 @@ def _joined(pieces: list[Piece]) -> Iterator[at.Column]:
         yield at.Column(name, kind.data_type, np.concatenate(found))
 
 
+def _in_splat_space(obj: SplatObject) -> Piece:
+    """All attributes of an object, with positions in the space of the whole cloud."""
+    out = {c.name: c for c in point_clouds.columns(obj.data)}
+    out[at.POSITION] = at.Column(at.POSITION, "FLOAT_VECTOR", pivot.need_positions(obj))
+    return out
+
+
 def _baked(part: SplatObject, world: np.ndarray) -> Piece:
     """The part's attributes in the space of the whole cloud."""
-    out = {c.name: c for c in point_clouds.columns(part.data)}
-    change = change_since_import(point_clouds.world_of(part), world)
+    out = _in_splat_space(part)
+    change = pivot.change_of(part, world)
     if change is None:
         return out
     if is_flat(change):

@@ -9,9 +9,9 @@ import gpu
 import numpy as np
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 from gpu_extras.batch import batch_for_shader
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
-from ..cloud import code_tables, labels
+from ..cloud import code_tables, labels, pivot
 from ..cloud.active_splat import splat_of
 from ..cloud.properties import BGS_Label
 from ..cloud.typed import Context, SplatObject
@@ -72,7 +72,8 @@ def _picked(context: Context, obj: SplatObject) -> tuple[BGS_Label, Vector] | No
     shown_object = _shown_object(context, obj, chain)
     if entry is None or position is None or shown_object is None or any(e is not None and e.hidden for e in entries):
         return None
-    return entry, shown_object.matrix_world @ Vector(position.data[row].vector)
+    place = Vector(position.data[row].vector) + Vector(obj.bgs.pivot)
+    return entry, Matrix(pivot.splat_world_of(shown_object).tolist()) @ place
 
 
 def _shown_object(context: Context, whole: SplatObject, chain: list[int]) -> SplatObject | None:

@@ -79,9 +79,10 @@ def exported(obj, path) -> Splat:
 
 
 def change_of(obj, before) -> np.ndarray:
-    """The map in file space that moving the object made."""
+    """The map in file space that moving the object made. A label object's points are not in that space."""
     bpy.context.view_layer.update()
-    return np.linalg.inv(before) @ np.array(obj.matrix_world, np.float64)
+    file = before if obj.bgs.whole is None else point_clouds.world_of(obj.bgs.whole)
+    return np.linalg.inv(file) @ np.array(obj.matrix_world, np.float64) @ np.linalg.inv(before) @ file
 
 
 TRANSFORMS = {

@@ -10,7 +10,7 @@ import pytest
 from bgs_engine.core.codes import BitLayout, unsigned
 from bgs_engine.core.palette import TINT_SHARE, srgb_to_linear
 from bgs_engine.io.gaussians import SH_C0
-from blender_bgs.cloud import code_tables, label_selection, labels, point_clouds, selection
+from blender_bgs.cloud import code_tables, label_selection, labels, pivot, point_clouds, selection
 from blender_bgs.cloud.typed import SplatObject
 from blender_bgs.labelling.pick import pick
 from blender_bgs.logic import attributes as at
@@ -176,7 +176,7 @@ def test_merge_keeps_moves_and_deletions(coded) -> None:
     bpy.ops.bgs.make_collections()
     parts = code_tables.parts_of(obj)
     moved_rows = point_clouds.need_column(parts[0].data, at.ROW)
-    old = point_clouds.need_column(parts[0].data, at.POSITION)
+    old = pivot.need_positions(parts[0])
     parts[0].location.x += 7
     label_objects.remove_part(parts[1])
     bpy.ops.bgs.merge_back()

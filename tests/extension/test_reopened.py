@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_bgs.cloud import code_tables, label_selection, point_clouds, selection
+from blender_bgs.cloud import code_tables, label_selection, pivot, point_clouds, selection
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
 from blender_bgs.parts.edited import lost_parts
@@ -52,7 +52,7 @@ def test_new_objects_stand_where_the_whole_does(reopened) -> None:
     whole, _, _, _ = reopened
     assert len(lost_parts(whole)) == 0
     for part in label_objects.make_tree(bpy.context.scene, whole, 2):
-        assert np.allclose(point_clouds.world_of(part), point_clouds.world_of(whole), atol=1e-6)
+        assert np.allclose(pivot.splat_world_of(part), point_clouds.world_of(whole), atol=1e-6)
 
 
 def test_a_parent_of_a_hidden_object_counts(coded) -> None:
@@ -78,7 +78,7 @@ def test_turning_the_splat_up_turns_its_objects(coded) -> None:
     assert np.allclose(point_clouds.world_of(whole), np.eye(4), atol=1e-6)
     shift = np.eye(4)
     shift[0, 3] = 2
-    assert np.allclose(point_clouds.world_of(part), shift, atol=1e-6)
+    assert np.allclose(pivot.splat_world_of(part), shift, atol=1e-6)
 
 
 def test_what_is_picked_is_marked_in_objects_too_and_in_no_render(coded) -> None:

@@ -21,11 +21,11 @@ from .frames import panel as frame_panel
 from .frames import settings as frame_settings
 from .headless import command_line
 from .interface import menu, pie
+from .labelling import area_operators, pick
 from .labelling import edit_operators as label_edit_operators
 from .labelling import handlers as label_handlers
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
-from .labelling import pick
 from .parts import arriving
 from .parts import operators as part_operators
 from .parts import panel as part_panel
@@ -45,6 +45,7 @@ CLASSES = (
     *part_operators.CLASSES,
     *edit_operators.CLASSES,
     *pick.CLASSES,
+    *area_operators.CLASSES,
     *select_operators.CLASSES,
     *frame_operators.CLASSES,
     *menu.CLASSES,
@@ -71,9 +72,10 @@ def register() -> None:
     properties.hooks = properties.Hooks(
         active_changed=label_selection.select_active,
         appearance_changed=appearance.refresh,
+        color_changed=save_to_run.color_changed,
         eye_changed=shown.eye_changed,
         level_changed=labels.level_changed,
-        name_changed=save_to_run.save_names,
+        name_changed=save_to_run.name_changed,
         selection_changed=draw.selection_changed,
         up_axis_changed=importer.apply_up_axis,
     )
@@ -86,6 +88,7 @@ def register() -> None:
     label_handlers.start()
     arriving.start()
     select_keys.start()
+    area_operators.add_tools()
     save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
@@ -96,6 +99,7 @@ def unregister() -> None:
     engine_runner.runner.stop_now()
     command_line.remove_command()
     save_to_run.stop()
+    area_operators.remove_tools()
     select_keys.stop()
     arriving.stop()
     label_handlers.stop()

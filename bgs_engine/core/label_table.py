@@ -32,6 +32,7 @@ class Label:
     color: tuple[float, float, float]
     name: str
     confidence: float | None = None  # mean share of decided votes, 0..1; None where the method gives none
+    shown_color: tuple[float, float, float] | None = None  # sRGB 0..1, where a user's labels lack the palette's colour
 
 
 @dataclass
@@ -154,6 +155,9 @@ def _checked(label: Label) -> Label:
     for name in ("center", "box_min", "box_max", "color"):
         a, b, c = map(float, getattr(label, name))
         setattr(label, name, (a, b, c))
+    if label.shown_color is not None:
+        r, g, b = (min(1.0, max(0.0, float(value))) for value in label.shown_color)
+        label.shown_color = (r, g, b)
     if not isinstance(label.name, str):
         raise TypeError("a name that is no text")
     # JSON may hold half a character and zeros, which neither Blender nor a file can hold.

@@ -1,7 +1,7 @@
 """Keeps the label list and the label objects in agreement when Blender or the user changes the objects.
 
-Selecting a label object selects its label, and hiding it closes the label's eye. Blender's own tools tell nobody, so
-the states of the objects are compared with those seen last.
+Selecting a label object selects its label, hiding it closes the label's eye, and its name is the label's. Blender's own
+tools tell nobody, so the states of the objects are compared with those seen last.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..logic.label_states import codes_with
 from ..logic.label_tree import Key
-from . import label_selection, point_clouds, selection, shown
+from . import label_names, label_selection, point_clouds, selection, shown
 from .code_tables import table_of
 from .typed import SplatObject
 
@@ -20,14 +20,17 @@ from .typed import SplatObject
 class _State:
     selected: bool
     hidden: bool
+    name: str
 
 
 _seen: dict[int, dict[int, _State]] = {}  # session_uid of whole cloud -> that of each label object -> its state
+_titles: dict[int, dict[int, str]] = {}  # session_uid of whole cloud -> that of each label's collection -> its name
 
 
 def forget() -> None:
     """Forget all states, because another file is opened or the extension is disabled."""
     _seen.clear()
+    _titles.clear()
 
 
 def follow_all(after_undo: bool = False) -> None:
@@ -47,6 +50,7 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
     objects = shown.objects_of_labels(whole)
     if not objects or not whole.bgs.level_bits:
         _seen.pop(whole.session_uid, None)
+        _titles.pop(whole.session_uid, None)
         return
     before = _seen.get(whole.session_uid, {})
     now = _states(objects)
@@ -61,6 +65,9 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
             row, mine = rows.get(key), [part for part in parts if part.session_uid in known]
             if row is None or not mine:
                 continue
+            for part in mine:
+                if after_undo or part.name != before[part.session_uid].name:
+                    label_names.rename(row, part.name)
             changed = after_undo or any(now[p.session_uid] != before[p.session_uid] for p in mine)
             closed = all(now[part.session_uid].hidden for part in parts)
             if changed and closed != row.hidden:
@@ -75,12 +82,26 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
         if set(now) - known:
             shown.hide_objects(whole)
             label_selection.select_objects(whole)
+    _follow_collections(whole, after_undo)
     _seen[whole.session_uid] = _states(objects)
+
+
+def _follow_collections(whole: SplatObject, after_undo: bool) -> None:
+    """Give labels the new names of their collections."""
+    rows = {(row.level, row.label): row for row in whole.bgs.labels}
+    collections = label_names.collections_of_labels(whole)
+    before = _titles.get(whole.session_uid, {})
+    for key, found in collections.items():
+        for one in found:
+            known = before.get(one.session_uid)
+            if key in rows and (after_undo or (known is not None and known != one.name)):
+                label_names.rename(rows[key], one.name)
+    _titles[whole.session_uid] = {one.session_uid: one.name for found in collections.values() for one in found}
 
 
 def _states(objects: dict[Key, list[SplatObject]]) -> dict[int, _State]:
     return {
-        part.session_uid: _State(part.select_get(), shown.is_hidden(part))
+        part.session_uid: _State(part.select_get(), shown.is_hidden(part), part.name)
         for parts in objects.values()
         for part in parts
     }

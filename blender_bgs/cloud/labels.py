@@ -12,7 +12,7 @@ from ..logic import attributes as at
 from ..logic.carry_over import LabelSettings
 from ..logic.label_edits import partners_after
 from ..logic.label_states import relative_at
-from ..logic.label_tree import CodeTable, Key, build_entries, reassign
+from ..logic.label_tree import CodeTable, Color, Key, build_entries, reassign
 from . import appearance, code_tables, label_selection, part_labels, point_clouds, selection, shown
 from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
@@ -24,10 +24,11 @@ def attach(
     layout: BitLayout,
     run: Path | None = None,
     names: Mapping[Key, str] | None = None,
+    colors: Mapping[Key, Color] | None = None,
 ) -> None:
-    """Write the codes, int32 [N] in point order, to a cloud and list its labels with the names of the run folder."""
+    """Write the codes, int32 [N] in point order, to a cloud and list its labels with names and colours of the run."""
     set_codes(obj, codes, layout, run)
-    list_labels(obj, LabelSettings(names=dict(names or {})))
+    list_labels(obj, LabelSettings(names=dict(names or {}), colors=dict(colors or {})))
     appearance.refresh(obj)
 
 

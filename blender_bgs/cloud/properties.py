@@ -49,10 +49,11 @@ class Hooks:
     """
 
     active_changed: Callable[[Any], None] = _nothing
+    color_changed: Callable[[Any], None] = _nothing
     appearance_changed: Callable[[Any], None] = _nothing
     eye_changed: Callable[[Any, Any], None] = _nothing
     level_changed: Callable[[Any], None] = _nothing
-    name_changed: Callable[[Any], None] = _nothing
+    name_changed: Callable[[Any, Any], None] = _nothing
     selection_changed: Callable[[Any], None] = _nothing
     up_axis_changed: Callable[[Any], None] = _nothing
 
@@ -76,7 +77,12 @@ def _level_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
 
 def _name_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
     if not _paused:
-        hooks.name_changed(self.id_data)
+        hooks.name_changed(self.id_data, self)
+
+
+def _color_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
+    if not _paused:
+        hooks.color_changed(self.id_data)
 
 
 def _eye_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
@@ -112,7 +118,7 @@ class BGS_Label(bpy.types.PropertyGroup):
         min=0,
         max=1,
         default=(0.5, 0.5, 0.5),
-        update=_appearance_changed,
+        update=_color_changed,
     )
     hidden: bpy.props.BoolProperty(
         name="Hide", description="Hide these Gaussians, and the object of this label", update=_eye_changed

@@ -37,12 +37,14 @@ class ImportConfig:
 
 
 def import_splat(
-    scene: SplatScene, path: Path, config: ImportConfig, warn: Callable[[str], None] = print
-) -> SplatObject:
+    scene: SplatScene, path: Path, config: ImportConfig, warn: Callable[[str], None] = print,
+    collection: bpy.types.Collection | None = None,
+) -> SplatObject:  # fmt: skip
     """Import a splat PLY, with or without codes, or a run folder into `scene`. Returns the new object, unselected.
 
     Args:
         scene: the scene that gets the object.
+        collection: the collection that gets it; by default that of the scene.
         path: a PLY or a run folder.
         config: the options.
         warn: gets a sentence for each file of the run that cannot be used, though the codes can.
@@ -80,13 +82,13 @@ def import_splat(
             if extras.confidence is not None:
                 point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", extras.confidence))
             bits = run.layout if run else BitLayout(config.level_bits)
-            labels.attach(obj, codes, bits, run.folder if run else None, extras.names)
+            labels.attach(obj, codes, bits, run.folder if run else None, extras.names, extras.colors)
     except Exception:
         bpy.data.objects.remove(obj)
         bpy.data.pointclouds.remove(cloud)
         raise
     cloud.materials.append(splat_material())
-    scene.collection.objects.link(obj)
+    (collection or scene.collection).objects.link(obj)
     geometry_nodes.attach(obj, scene)
     if config.captured_colors:
         show_colors_as_captured(scene)

@@ -63,7 +63,11 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
             captured_colors=self.captured_colors,
         )
         path = Path(bpy.path.abspath(self.filepath))
-        obj = importer.import_splat(context.scene, path, config, lambda text: self.report({"WARNING"}, as_text(text)))
+        into = context.collection  # the active one, as all of Blender's importers do
+        if into is None or into.library is not None or context.view_layer.active_layer_collection.exclude:
+            into = context.scene.collection
+        warn = lambda text: self.report({"WARNING"}, as_text(text))  # noqa: E731
+        obj = importer.import_splat(context.scene, path, config, warn, into)
         make_active(context, obj)
         others = first_view.obstacles(context, obj)
         first_view.remember(obj, others)

@@ -6,12 +6,14 @@ works on the .blend only. The first save keeps the engine's answer as `codes_eng
 
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 import bpy
 import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.input_files import is_folder
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
+from bgs_engine.core.palette import Color, Key, label_colors
 from bgs_engine.core.printable import printable
 from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.job_lock import only_writer
@@ -19,14 +21,17 @@ from bgs_engine.io.run_folder import Run, is_run_folder, open_run, run_id_of, sa
 from bgs_engine.io.run_update import finish_update
 from bpy.app.handlers import persistent
 
-from ..cloud import code_tables, part_labels, point_clouds, shapes
+from ..cloud import appearance, code_tables, label_names, part_labels, point_clouds, shapes
 from ..cloud.active_splat import ALONE
-from ..cloud.properties import without_updates
+from ..cloud.properties import BGS_Label, without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from . import source
 from .run_extras import read_extras
 
+COLOR_STEP = 1e-4  # finer differences of colours are rounding
+Names: TypeAlias = dict[Key, str]
+Colors: TypeAlias = dict[Key, Color]
 KEPT = "The .blend keeps the labels."
 
 # Run folders that this session has written to. Saving the .blend writes only to these and to the folders of splats with
@@ -44,7 +49,7 @@ def save(obj: SplatObject) -> bool:
         InputError: the folder belongs to another splat or was changed by another program, or cannot be written.
     """
     folder = _folder_of(obj)
-    names = {(row.level, row.label): row.name for row in obj.bgs.labels}
+    names, colors = _names_of(obj), _colors_of(obj)
     with only_writer(folder):
         finish_update(folder)
         _refuse_another_run(obj, folder)
@@ -52,11 +57,11 @@ def save(obj: SplatObject) -> bool:
         rows = _rows_in(obj, run)
         codes = run.codes.copy()
         codes[rows] = code_tables.codes_of(obj)
-        written = _try_names(folder, names) if np.array_equal(codes, run.codes) else None
+        written = _try_names(folder, names, colors) if np.array_equal(codes, run.codes) else None
         if written is None:
             _refuse_other_rows(obj, run, rows)
             table = _table(obj, run, rows, codes)
-            _name(table, names)
+            _name(table, names, colors)
             save_labels(run, codes, table)
     with without_updates():
         obj.bgs.run_changed = False
@@ -64,8 +69,23 @@ def save(obj: SplatObject) -> bool:
     return written is not False
 
 
+def name_changed(obj: SplatObject, row: BGS_Label) -> None:
+    """Rename what belongs to a label whose name changed, and write the names. Called when the user changes a name."""
+    if obj.bgs.whole is None:
+        label_names.settle(obj, row)
+    save_names(obj)
+
+
+def color_changed(obj: SplatObject) -> None:
+    """Show a label's new colour. The run folder gets it with Save to Run Folder, or when the .blend is saved."""
+    if obj.bgs.run_folder and not obj.bgs.is_alone:
+        with without_updates():
+            obj.bgs.run_changed = True
+    appearance.refresh(obj)
+
+
 def save_names(obj: SplatObject) -> None:
-    """Write the names to the run folder's labels.json, for other programs. Called when the user changes a name.
+    """Write the names to the run folder's labels.json, for other programs.
 
     If they cannot be written now, the button Save to Run Folder is highlighted, and saving the .blend tries again.
     """
@@ -78,7 +98,7 @@ def save_names(obj: SplatObject) -> None:
         with only_writer(folder):
             finish_update(folder)
             _refuse_another_run(whole, folder)
-            _write_names(folder, {(row.level, row.label): row.name for row in obj.bgs.labels})
+            _write_names(folder, _names_of(whole))
         _written.add(folder)
     except BgsError as error:
         with without_updates():
@@ -130,29 +150,49 @@ def _refuse_other_rows(obj: SplatObject, run: Run, rows: np.ndarray) -> None:
         )
 
 
-def _try_names(folder: Path, names: dict[tuple[int, int], str]) -> bool | None:
-    """Write the names. Returns whether they were new, or None if labels.json is damaged and has to be made anew."""
+def _try_names(folder: Path, names: Names, colors: Colors) -> bool | None:
+    """Write names and colours. Returns whether they were new, or None if labels.json is damaged and has to be new."""
     try:
-        return _write_names(folder, names)
+        return _write_names(folder, names, colors)
     except InputError:
         return None
 
 
-def _write_names(folder: Path, names: dict[tuple[int, int], str]) -> bool:
+def _write_names(folder: Path, names: Names, colors: Colors | None = None) -> bool:
     table = read_labels(folder / "labels.json")
-    if not _name(table, names):
+    if not _name(table, names, colors):
         return False
     write_labels(folder / "labels.json", table)
     return True
 
 
-def _name(table: LabelTable, names: dict[tuple[int, int], str]) -> bool:
+def _names_of(obj: SplatObject) -> Names:
+    return {(row.level, row.label): row.name for row in obj.bgs.labels}
+
+
+def _colors_of(obj: SplatObject) -> Colors:
+    """The colours of the labels that have not the one that the palette gives."""
+    table = code_tables.table_of(obj)
+    usual = label_colors(table.layout, table.unique, table.counts)
+    found = {(row.level, row.label): (row.color[0], row.color[1], row.color[2]) for row in obj.bgs.labels}
+    return {key: color for key, color in found.items() if not _alike(color, usual.get(key))}
+
+
+def _alike(one: Color | None, other: Color | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.allclose(one, other, atol=COLOR_STEP))
+
+
+def _name(table: LabelTable, names: Names, colors: Colors | None) -> bool:
+    """Give the labels their names, and their colours unless `colors` is None. Returns whether anything changed."""
     changed = False
     for level, rows in enumerate(table.levels, 1):
         for row in rows:
             name = names.get((level, row.label), row.name)
-            changed |= name != row.name
-            row.name = name
+            color = row.shown_color if colors is None else colors.get((level, row.label))
+            changed |= name != row.name or not _alike(color, row.shown_color)
+            row.name, row.shown_color = name, color
     return changed
 
 

@@ -31,7 +31,7 @@ MENU = (
     ("bgs.segment", "bgs.cancel_job", "bgs.copy_details", "bgs.dismiss_result"),
     ("bgs.install_engine", "bgs.check_engine"),
     ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_low_confidence", "bgs.select_none"),
-    ("bgs.select_object", "bgs.select_objects_in"),
+    ("bgs.select_object", "bgs.select_objects_in", "bgs.click_label", "bgs.select_labels_in", "bgs.brush_labels"),
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.select_touching", "bgs.save_run"),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),

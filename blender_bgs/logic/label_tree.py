@@ -12,6 +12,8 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.palette import Color, Key, label_colors, largest_first
 
+from .label_names import unique_name
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -72,7 +74,8 @@ def build_entries(
 ) -> list[Entry]:
     """All labels of all levels, coarse to fine, and largest first within a level.
 
-    Labels in `names` and `colors` (sRGB in 0..1) keep those; the others get automatic ones.
+    Labels in `names` and `colors` (sRGB in 0..1) keep those; the others get automatic ones. Of labels of a level with
+    one name, the largest keeps it and the others get a number.
     """
     names = names or {}
     colors = label_colors(table.layout, table.unique, table.counts, colors)
@@ -81,10 +84,13 @@ def build_entries(
         labels = largest_first(table.labels(level), table.counts)
         digits = len(str(len(labels)))
         used = {names[key] for key in names if key[0] == level}
+        given: set[str] = set()
         for rank, (label, count) in enumerate(labels, 1):
             key = level, label
             parent = int(table.layout.parent(label, level)) if level > 1 else 0
-            name = names.get(key) or _free_name(f"L{level}_{rank:0{digits}d}", used)
+            name = names.get(key, "").strip()
+            name = unique_name(name, given) if name else _free_name(f"L{level}_{rank:0{digits}d}", used)
+            given.add(name)
             used.add(name)
             entries.append(Entry(level, label, parent, count, name, colors[key]))
     return entries

@@ -47,7 +47,7 @@ def make_tree(
     labels are removed.
 
     Args:
-        scene: the scene that gets the collections.
+        scene: the scene that gets the collections, beside the whole cloud.
         whole: the whole cloud.
         level: the level of the labels, counted from 1.
         only: the labels that get parts, besides those that have one already; None means all.
@@ -80,7 +80,7 @@ def make_tree(
     root = whole.bgs.part_collection
     if root is None or root not in scene.collection.children_recursive:
         root = bpy.data.collections.new(whole.name)
-        scene.collection.children.link(root)
+        _beside(whole, scene).children.link(root)
         whole.bgs.part_collection = root
     rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
     world = pivot.splat_world_of(whole)
@@ -121,6 +121,12 @@ def make_tree(
     part_labels.tell(whole)
     _drop_empty(root)
     return parts
+
+
+def _beside(whole: SplatObject, scene: SplatScene) -> bpy.types.Collection:
+    """The collection of the scene in which the whole cloud is."""
+    inside = set(scene.collection.children_recursive)
+    return next((c for c in whole.users_collection if c in inside), scene.collection)
 
 
 def update_tree(scene: SplatScene, whole: SplatObject, also: Collection[int] = ()) -> list[SplatObject]:

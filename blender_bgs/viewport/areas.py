@@ -47,14 +47,18 @@ def rows_in(target: Target, projection: np.ndarray, area: np.ndarray) -> np.ndar
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         x = (projection[0, 0] * view[:, 0] + projection[0, 2] * view[:, 2] + projection[0, 3]) / away
         y = (projection[1, 1] * view[:, 1] + projection[1, 2] * view[:, 2] + projection[1, 3]) / away
-        found = (np.abs(x) < 1) & (np.abs(y) < 1) & (away > 0) & (arrays.opacities >= LEAST_WEIGHT)
-    if target.shown is not None:
-        found &= target.shown
+        found = (np.abs(x) < 1) & (np.abs(y) < 1) & (away > 0) & visible(target)
     rows = np.flatnonzero(found)
     column = ((x[rows] + 1) * (width / 2)).astype(int).clip(0, width - 1)
     line = ((y[rows] + 1) * (height / 2)).astype(int).clip(0, height - 1)
     found[rows] = area[line, column]
     return found
+
+
+def visible(target: Target) -> np.ndarray:
+    """Which Gaussians of an object are neither hidden nor haze, bool [N]."""
+    solid = target.arrays.opacities >= LEAST_WEIGHT
+    return solid if target.shown is None else solid & target.shown
 
 
 def combined(before: bool, hit: bool, mode: str) -> bool:

@@ -36,15 +36,19 @@ class Question:
 
 def ask(context: Context, whole: SplatObject, mouse: tuple[float, float]) -> tuple[Question, list[SplatObject]]:
     """The question which Gaussian of `whole` or its visible parts is under the mouse, and the objects it asks about."""
-    space, region = context.space_data, context.region_data
-    there = [o for o in (whole, *code_tables.parts_of(whole)) if o.name in context.view_layer.objects]
-    objects = [o for o in there if o.visible_get(viewport=space) and o.data.attributes.get(CODE)]
+    region, objects = context.region_data, shown_objects(context, whole)
     targets, kept = targets_of(context, objects)
     one = len(objects) == 1  # the numbers of its codes are at hand; only those of several objects must be comparable
     codes = [code_tables.table_of(obj).inverse if one else code_tables.codes_of(obj) for obj in kept]
     projection = np.array(region.window_matrix, np.float64)
     size = (context.region.width, context.region.height)
     return Question(tuple(targets), tuple(codes), projection, size, mouse), kept
+
+
+def shown_objects(context: Context, whole: SplatObject) -> list[SplatObject]:
+    """The whole cloud and its label objects, as far as they are visible in this view and have labels."""
+    there = [o for o in (whole, *code_tables.parts_of(whole)) if o.name in context.view_layer.objects]
+    return [o for o in there if o.visible_get(viewport=context.space_data) and o.data.attributes.get(CODE)]
 
 
 def targets_of(context: Context, objects: Sequence[SplatObject]) -> tuple[list[Target], list[SplatObject]]:

@@ -69,5 +69,15 @@ def test_a_drag_with_tweak_moves_the_object_under_the_mouse(seen: dict) -> None:
     assert seen["before_drag"] != seen["after_drag"]
 
 
+def test_the_tools_for_labels(seen: dict) -> None:
+    after = seen["after"]
+    balls = {label >> 10 for label in seen["halves"]}
+    lasso, more = ({label >> 10 for label in after[step]["marked"]} for step in ("tool_lasso", "tool_add"))
+    assert len(balls) == 4 and len(lasso) == 1 and len(after["tool_lasso"]["marked"]) == 2  # both halves of one ball
+    assert len(more) == 2 and lasso < more and len(after["tool_add"]["marked"]) == 4
+    assert len(after["tool_click"]["marked"]) == 1 and after["tool_click"]["gaussians"] < 1500
+    assert after["tool_brush"]["labels"] == [1, 2]
+
+
 def test_pictures_were_taken(seen: dict) -> None:
     assert (Path(OUT) / "selecting-click.png").is_file() and seen["after"]

@@ -234,3 +234,25 @@ def test_deleted_gaussians_keep_their_codes_in_the_folder(run_import) -> None:
     assert np.array_equal(there[kept], code_tables.codes_of(obj))
     gone = np.setdiff1d(np.arange(6000), kept)
     assert np.array_equal(there[gone], codes[gone])
+
+
+def test_colours_come_back_with_the_run(run_import) -> None:
+    obj, run, _ = run_import
+    before = {(row.level, row.key): row.color[:] for row in obj.bgs.labels}
+    row = [row for row in obj.bgs.labels if row.level == 1][1]
+    key = row.level, row.key
+    row.color = (0.25, 0.5, 0.75)
+    assert obj.bgs.run_changed
+    assert bpy.ops.bgs.save_run() == {"FINISHED"}
+    table = read_labels(run / "labels.json")
+    assert sum(one.shown_color is not None for level in table.levels for one in level) == 1
+    bpy.ops.bgs.import_splat(filepath=str(run / "scene.ply"))
+    again = bpy.context.view_layer.objects.active
+    after = {(row.level, row.key): row.color[:] for row in again.bgs.labels}
+    assert np.allclose(after.pop(key), (0.25, 0.5, 0.75))
+    before.pop(key)
+    # Children of the recoloured label are shades of its new colour; all others are as before.
+    shift = {2: 10, 3: 20}
+    for one, color in before.items():
+        if one[0] == 1 or (one[1] & 0xFFFFFFFF) >> shift[one[0]] != key[1] & 0xFFFFFFFF:
+            assert np.allclose(after[one], color), one

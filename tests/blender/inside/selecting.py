@@ -162,7 +162,7 @@ def step_lasso():
     with in_view():
         bpy.ops.wm.tool_set_by_id(name="builtin.select_lasso")
     (x0, y0), _, (x1, y1) = box_round(balls()[2:3])
-    drag([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0 + 5)])
+    drag(loop(x0, y0, x1, y1))
 
 
 def step_cube_before():
@@ -209,24 +209,65 @@ def step_tweak():
     with in_view():
         bpy.ops.wm.tool_set_by_id(name="builtin.select")
     x, y = middle(balls()[0])
+    for obj in balls():
+        obj.hide_set(False)
     facts["before_drag"] = list(balls()[0].location)
     drag([(x, y), (x + 20, y), (x + 60, y)])
+
+
+def step_tool_lasso():
+    """The tool for labels, on the whole cloud at level 2: a lasso round ball 0 takes its two halves."""
+    with in_view():
+        facts["after_drag"] = list(balls()[0].location)
+        facts["boxes"] = [box_round([obj], margin=60 if n in (0, 2) else 45)[::2] for n, obj in enumerate(balls())]
+        bpy.ops.bgs.merge_back()
+        whole().bgs.level = 2
+        bpy.ops.bgs.select_none()
+        bpy.ops.wm.tool_set_by_id(name="bgs.lasso_labels")
+    facts["halves"] = [row.label for row in whole().bgs.labels if row.level == 2]
+    (x0, y0), (x1, y1) = facts["boxes"][0]
+    drag(loop(x0, y0, x1, y1))
+
+
+def loop(x0, y0, x1, y1):
+    """A way round a box. The first bit of a drag only starts it."""
+    return [(x0, y0), (x0 + 8, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0 + 5)]
+
+
+def step_tool_add():
+    (x0, y0), (x1, y1) = facts["boxes"][3]
+    drag(loop(x0, y0, x1, y1), "shift")
+
+
+def step_tool_click():
+    (x0, y0), (x1, y1) = facts["boxes"][2]
+    click((x0 + x1) // 2, (y0 + y1) // 2)
+
+
+def step_tool_brush():
+    """From the middle of ball 2 to the middle of ball 1, over nothing else at level 1."""
+    with in_view():
+        whole().bgs.level = 1
+        bpy.ops.wm.tool_set_by_id(name="bgs.brush_labels_tool")
+    centers = [((x0 + x1) // 2, (y0 + y1) // 2) for (x0, y0), (x1, y1) in facts["boxes"]]
+    drag([centers[2], (centers[2][0] + 5, centers[2][1]), centers[1]])
 
 
 STEPS = [
     step_open, step_view, step_click, step_shift, step_shift_again, step_other, step_undo, step_nothing, step_box,
     step_box_add, step_b, step_box_subtract, step_lasso, step_cube_before, step_near, step_inside, step_hide,
-    step_through, step_tweak,
+    step_through, step_tweak, step_tool_lasso, step_tool_add, step_tool_click, step_tool_brush,
 ]  # fmt: skip
 state: dict[str, Any] = {"next": 0, "name": None, "hand": None}
 
 
 def note(name):
     rows = [row for row in whole().bgs.labels if row.level == 1]
-    names = {obj.name: number for number, obj in enumerate(balls())}
+    names = {} if name.startswith("tool") else {obj.name: number for number, obj in enumerate(balls())}
     facts["after"][name] = {
         "objects": sorted(str(names.get(o.name, o.name)) for o in bpy.context.view_layer.objects if o.select_get()),
         "labels": [number for number, row in enumerate(rows) if row.selected],
+        "marked": [row.label for row in whole().bgs.labels if row.level == 2 and row.selected],
         "hidden": [number for number, row in enumerate(rows) if row.hidden],
         "gaussians": selected(),
     }
@@ -250,7 +291,6 @@ def run():
         if state["name"]:
             note(state["name"])
         if state["next"] >= len(STEPS):
-            facts["after_drag"] = list(balls()[0].location)
             return end()
         work = STEPS[state["next"]]
         state["next"] += 1

@@ -123,7 +123,7 @@ def test_alone_it_draws_exports_and_says_what_it_cannot(library, tmp_path) -> No
     assert part.bgs.is_alone and part.bgs.whole is None
     assert look.mode_of(part) == look.MODES["COLOR"]  # as the whole splat was shown
     assert part.modifiers[0].node_group.name == "Gaussian Splat"
-    assert [row.name for row in part.bgs.labels if row.level == 1] == ["Armchair"]
+    assert [row.name for row in part.bgs.labels if row.level == 1] == ["My Chair"]  # as its object was called
     for what in ("SELECTED", "WHOLE"):
         bpy.ops.bgs.export_splat(filepath=str(tmp_path / "out.ply"), what=what)
         out = read_ply(tmp_path / "out.ply")

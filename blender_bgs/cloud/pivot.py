@@ -35,9 +35,13 @@ def splat_world_of(obj: SplatObject) -> np.ndarray:
     return point_clouds.world_of(obj) @ np.linalg.inv(shift_of(obj))
 
 
-def change_of(obj: SplatObject, then: np.ndarray) -> np.ndarray | None:
-    """What moved the object in the splat space since its splat world was `then` [4, 4]; None if nothing did."""
-    return change_since_import(splat_world_of(obj), then, reach=float(np.abs(pivot_of(obj)).max()))
+def change_of(obj: SplatObject, then: np.ndarray, world: np.ndarray | None = None) -> np.ndarray | None:
+    """What moved the object in the splat space since its splat world was `then` [4, 4]; None if nothing did.
+
+    `world` [4, 4] is the world matrix of an instance of the object, or None for the object itself.
+    """
+    now = splat_world_of(obj) if world is None else world @ np.linalg.inv(shift_of(obj))
+    return change_since_import(now, then, reach=float(np.abs(pivot_of(obj)).max()))
 
 
 def positions_of(obj: SplatObject) -> np.ndarray | None:

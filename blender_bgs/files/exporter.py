@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bpy
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
@@ -11,6 +12,7 @@ from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import is_run_folder
 
 from ..cloud import code_tables, pivot, point_clouds, shapes
+from ..cloud.instances import Instance, instances_in
 from ..cloud.typed import SplatObject
 from ..logic.attribute_rows import rows_from
 from ..logic.attributes import CODE, ROW
@@ -67,24 +69,38 @@ def seen_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
     """The rows of a splat as one sees it, in the order of the source file.
 
     Moved label objects are where they were moved to, and the Gaussians of deleted ones are missing. Hidden labels and
-    hidden objects are there. These are the Gaussians that Merge Back would make.
+    hidden objects are there. These are the Gaussians that Merge Back would make. Those of instances follow.
 
     Raises:
         UsageError: `config.only` names labels, but the cloud has none; or all label objects were deleted.
     """
-    found = [_rows_of(piece.obj, config, piece.points) for piece in pieces_of(whole)]
+    pieces = pieces_of(whole)
+    found = [_rows_of(piece.obj, config, piece.points) for piece in pieces]
     if not found:
         raise UsageError(
             f"All label objects of {whole.name} were deleted, so nothing is left of it.",
             "Export the splat as imported, or show the whole cloud again in the outliner.",
         )
-    if len(found) == 1:
-        return found[0].in_source_order()
-    dtype = joined_dtype([part.rows.dtype for part in found])
-    rows = [part.rows if part.rows.dtype == dtype else convert_rows(part.rows, dtype) for part in found]
+    points = {piece.obj.session_uid: piece.points for piece in pieces}
+    copies = [one for one in shown_instances() if one.obj.session_uid in points]
+    more = [_rows_of(one.obj, config, points[one.obj.session_uid], one.world) for one in copies]
+    return _together([_together(found).in_source_order(), *more])
+
+
+def shown_instances() -> list[Instance]:
+    """The instances of splat objects in the current view layer."""
+    return instances_in(bpy.context.evaluated_depsgraph_get())
+
+
+def _together(parts: Sequence[SplatRows]) -> SplatRows:
+    """The rows of several pieces, one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    dtype = joined_dtype([part.rows.dtype for part in parts])
+    rows = [part.rows if part.rows.dtype == dtype else convert_rows(part.rows, dtype) for part in parts]
     return SplatRows(
-        np.concatenate(rows), _joined([part.numbers for part in found]), _joined([part.codes for part in found])
-    ).in_source_order()
+        np.concatenate(rows), _joined([part.numbers for part in parts]), _joined([part.codes for part in parts])
+    )
 
 
 def imported_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
@@ -107,8 +123,10 @@ def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(known) if len(known) == len(parts) else None
 
 
-def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
-    """Write the objects to one PLY, each object as it is. Returns the number of Gaussians.
+def export_splats(
+    objects: Sequence[SplatObject], path: Path, config: ExportConfig, instances: Sequence[Instance] = ()
+) -> int:
+    """Write the objects and instances to one PLY, each as it is. Returns the number of Gaussians.
 
     The layout gets as many spherical harmonics as any of the objects has, and codes if any has them.
 
@@ -117,9 +135,11 @@ def export_splats(objects: Sequence[SplatObject], path: Path, config: ExportConf
         InputError: the file cannot be written.
     """
     splats = [obj for obj in objects if point_clouds.is_splat(obj)]
-    if not splats:
+    if not splats and not instances:
         raise UsageError("No splat is selected.", "Select the splat objects to export.")
-    return write_rows([object_rows(obj, config).rows for obj in splats], splats, path, config)
+    rows = [object_rows(obj, config).rows for obj in splats]
+    rows += [_rows_of(one.obj, config, None, one.world).in_source_order().rows for one in instances]
+    return write_rows(rows, [*splats, *(one.obj for one in instances)], path, config)
 
 
 def export_wholes(wholes: Sequence[SplatObject], path: Path, config: ExportConfig, as_imported: bool = False) -> int:
@@ -178,8 +198,13 @@ def codes_clash(objects: Sequence[SplatObject]) -> bool:
     return len(set().union(*used)) < sum(map(len, used))
 
 
-def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) -> SplatRows:
-    """The rows of the chosen points, bool [N] or None for all, in the order of the points."""
+def _rows_of(
+    obj: SplatObject, config: ExportConfig, points: np.ndarray | None, world: np.ndarray | None = None
+) -> SplatRows:
+    """The rows of the chosen points, bool [N] or None for all, in the order of the points.
+
+    `world` [4, 4] is the world matrix of an instance, or None for the object itself.
+    """
     shapes.make_true(obj)
     cloud, layout = obj.data, obj.bgs.ply_layout
     if config.codes and cloud.attributes.get(CODE):
@@ -195,7 +220,7 @@ def _rows_of(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) 
     if points is not None:
         made = made.taken(points)
     if config.transforms:
-        change = pivot.change_of(obj, obj.bgs.imported_at)
+        change = pivot.change_of(obj, obj.bgs.imported_at, world)
     else:
         change = change_since_import(np.eye(4), shapes.local_of(obj))
     if change is None:

@@ -17,7 +17,7 @@ from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsSplat, ReportingOperator
 from ..logic.texts import as_text
 from . import first_view, importer
-from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes
+from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes, shown_instances
 
 
 class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
@@ -137,7 +137,11 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
     what: bpy.props.EnumProperty(
         name="What",
         items=(
-            ("SELECTED", "Selected Objects", "The selected splats and label objects"),
+            (
+                "SELECTED",
+                "Selected Objects",
+                "The selected splats and label objects, and instances of selected objects",
+            ),
             (
                 "WHOLE",
                 "Whole Splat",
@@ -170,7 +174,9 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain)
         objects = selected_splats(context) if self.what == "SELECTED" else [whole]
         if self.what == "SELECTED":
-            count = export_splats(objects, path, config)
+            copies = [one for one in shown_instances() if one.parent.select_get()]
+            count = export_splats(objects, path, config, copies)
+            objects += [one.obj for one in copies]
         elif self.what == "LABEL":
             only = frozenset((label.level, label.label) for label in need_selected_labels(whole))
             count = export_wholes([whole], path, replace(config, only=only))

@@ -107,8 +107,8 @@ def build(objects: Sequence[SplatObject], old: Atlas | None = None) -> Atlas | N
     width, tallest = texel_width(), gpu.capabilities.max_texture_size_get()
     rows = packing.rows_for(start, packing.GEOMETRY_TEXELS, width)
     texels = np.zeros((rows * width // packing.GEOMETRY_TEXELS, packing.GEOMETRY_TEXELS, 4), np.float32)
-    for number, member in enumerate(members):
-        packing.fill_geometry(texels[member.start : member.stop], member.arrays, number)
+    for member in members:
+        packing.fill_geometry(texels[member.start : member.stop], member.arrays)
     most = max(coefficients_of(obj) for obj in shown)
     fits = [n for n in DEGREES if n <= most and packing.rows_for(start, packing.SH_TEXELS[n], width) <= tallest]
     geometry = texture(texels, width, "RGBA32F")

@@ -15,7 +15,7 @@ from ..cloud import point_clouds
 from ..cloud.typed import Context, SplatObject
 from . import atlas as atlases
 from . import look as looks
-from . import placing, shaders, timing
+from . import places, placing, shaders, timing
 from .ordering import Request, Sorter
 from .timing import in_driver
 from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, background_color, slab
@@ -53,26 +53,12 @@ class Display:
         self.atlas = self.look = self.hover = None
         self.atlas_number += 1
         self.look_key = ()
+        places.forget()
         self.changed.clear()
         self.unchecked.clear()
 
 
 display = Display()
-
-
-def shown_splats(context: Context) -> list[SplatObject]:
-    """The splat objects to draw in this view."""
-    space = context.space_data
-    native = point_clouds.can_show_native_splats()
-    return [
-        o
-        for o in context.view_layer.objects
-        if o.type == "POINTCLOUD"
-        and point_clouds.is_splat(o)
-        and o.visible_get(viewport=space)
-        # Blender 5.3 and later draw splats in their captured colours, so only other colourings are drawn here.
-        and not (native and looks.mode_of(o) == 0)
-    ]
 
 
 def draw() -> None:
@@ -82,11 +68,11 @@ def draw() -> None:
         return
     started = time.perf_counter()
     timing.driver_seconds = 0.0
-    objects = shown_splats(context)
-    if objects and _prepare(objects):
-        _draw_view(context, objects)
+    shown = places.shown_places(context, display.scene_number)
+    if shown and _prepare(list({place.obj.session_uid: place.obj for place in shown}.values())):
+        _draw_view(context, shown)
         display.python_seconds = time.perf_counter() - started - timing.driver_seconds
-    elif not objects and display.atlas is not None:
+    elif not shown and display.atlas is not None:
         _drop_if_gone()
 
 
@@ -149,7 +135,7 @@ def _geometry_changed(atlas: atlases.Atlas, objects: list[SplatObject]) -> bool:
     return False
 
 
-def _draw_view(context: Context, objects: list[SplatObject]) -> None:
+def _draw_view(context: Context, shown: list[places.Place]) -> None:
     atlas, look = display.atlas, display.look
     assert atlas is not None and look is not None
     now = time.monotonic()
@@ -161,8 +147,8 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
     view.used_at = now
     _forget_closed(now)
     projection, to_view = np.array(region.window_matrix, np.float64), np.array(region.view_matrix, np.float64)
-    rows = placing.rows_of(atlas, objects, to_view, projection, region)
-    slabs = tuple(slab(m.start, m.stop, rows[n].to_view) for n, m in enumerate(atlas.members) if n in rows)
+    rows = placing.rows_of(atlas, shown, to_view, projection, region)
+    slabs = tuple(slab(row.member.start, row.member.stop, row.to_view, n) for n, row in enumerate(rows))
     version = (display.atlas_number, display.look_number if look.hidden is not None else 0)
     view.sort(key, display.sorter, atlas, Request(atlas.means, slabs, look.hidden), version)
     if display.sorter.busy and not bpy.app.timers.is_registered(poll_sorter):
@@ -179,9 +165,8 @@ def _draw_view(context: Context, objects: list[SplatObject]) -> None:
             bpy.app.timers.register(_redraw_later, first_interval=MOVING_SECONDS + 0.05)
     left, bottom, width, height = gpu.state.active_framebuffer_get().viewport_get()
     solid = _anything_solid(context)
-    table = np.zeros((len(atlas.members), placing.TEXELS, 4), np.float32)
-    table[:, 4, 0] = -1
-    for number, row in rows.items():
+    table = np.zeros((max(1, len(rows)), placing.TEXELS, 4), np.float32)
+    for number, row in enumerate(rows):
         table[number] = row.texels
     drawn = b"".join(
         (table.tobytes(), matrices, repr((

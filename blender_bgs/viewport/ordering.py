@@ -13,17 +13,21 @@ AT_ONCE = 60_000  # up to so many Gaussians sort in about 2 ms, which is better 
 
 @dataclass(frozen=True)
 class Slab:
-    """The Gaussians of one object: rows start..stop of the means. The depth of mean p is direction · p + offset."""
+    """The Gaussians of one place: rows start..stop of the means. The depth of mean p is direction · p + offset.
+
+    `number` is that of the place. An object and its instances have the same rows and different places.
+    """
 
     start: int
     stop: int
     direction: tuple[float, float, float]
     offset: float
+    number: int = 0
 
 
 @dataclass(frozen=True)
 class Request:
-    """The input of a sort: means [N, 3], the slabs of the shown objects, and hidden bool [N] or None."""
+    """The input of a sort: means [N, 3], the slabs of the shown places, and hidden bool [N] or None."""
 
     means: np.ndarray
     slabs: tuple[Slab, ...]
@@ -35,34 +39,38 @@ class Request:
         return sum(slab.stop - slab.start for slab in self.slabs)
 
 
-def back_to_front(request: Request) -> np.ndarray:
-    """Row numbers, int64 [M], farthest first. Rows of equal depth keep their order.
+def back_to_front(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers, int64 [M], and place numbers, uint16 [M], farthest first. Rows of equal depth keep their order.
 
     It sorts the bit pattern of the depth with two passes of NumPy's radix sort for 16-bit keys. This is linear in N.
     """
-    depths, rows = [], []
+    depths, rows, numbers = [], [], []
     for slab in request.slabs:
         means = request.means[slab.start : slab.stop]
         depths.append(means @ np.asarray(slab.direction, np.float32) + np.float32(slab.offset))
         rows.append(np.arange(slab.start, slab.stop))
+        numbers.append(np.full(slab.stop - slab.start, slab.number, np.uint16))
     if not depths:
-        return np.zeros(0, np.int64)
-    depth, row = np.concatenate(depths), np.concatenate(rows)
+        return np.zeros(0, np.int64), np.zeros(0, np.uint16)
+    depth, row, number = np.concatenate(depths), np.concatenate(rows), np.concatenate(numbers)
     if request.hidden is not None:
         shown = ~request.hidden[row]
-        depth, row = depth[shown], row[shown]
+        depth, row, number = depth[shown], row[shown], number[shown]
     bits = depth.view(np.uint32)
     # Bit patterns of floats sort like integers if those of negative floats are inverted. The outer inversion puts the
     # farthest first.
     keys = ~np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
     order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")
     order = order[np.argsort((keys >> np.uint32(16)).astype(np.uint16)[order], kind="stable")]
-    return row[order]
+    return row[order], number[order]
 
 
 @dataclass(frozen=True)
 class Order:
-    """An order as values for a texture: float32 (exact up to 2^24), padded to whole rows, and its Gaussian count."""
+    """An order as values for a texture, and the number of Gaussians in it.
+
+    The values are rows and place numbers, float32 [K, 2] (exact up to 2^24), padded to whole rows of the texture.
+    """
 
     values: np.ndarray
     count: int
@@ -70,10 +78,10 @@ class Order:
 
 def find_order(request: Request, width: int) -> Order:
     """Sort, and make the values for a texture with `width` texels per row."""
-    order = back_to_front(request)
-    values = np.zeros(rows_for(len(order), 1, width) * width, np.float32)
-    values[: len(order)] = order
-    return Order(values, len(order))
+    rows, numbers = back_to_front(request)
+    values = np.zeros((rows_for(len(rows), 1, width) * width, 2), np.float32)
+    values[: len(rows), 0], values[: len(rows), 1] = rows, numbers
+    return Order(values, len(rows))
 
 
 class Sorter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# RGBA32F texels per Gaussian: mean and opacity; cov xx xy xz yy; cov yz zz, object number, confidence; raw DC.
+# RGBA32F texels per Gaussian: mean and opacity; cov xx xy xz yy; cov yz zz, 0, confidence; raw DC.
 GEOMETRY_TEXELS = 4
 SH_TEXELS = {0: 0, 3: 3, 8: 6, 15: 12}  # coefficients per channel → RGBA texels for the three channels
 WIDEST = 8192  # texels per row; every graphics card that Blender supports can do this
@@ -70,11 +70,11 @@ def covariances(quats: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return out
 
 
-def fill_geometry(out: np.ndarray, arrays: Arrays, number: int) -> None:
-    """Write one cloud's texels to out [N, GEOMETRY_TEXELS, 4]. `number` is its object's row in the object texture."""
+def fill_geometry(out: np.ndarray, arrays: Arrays) -> None:
+    """Write one cloud's texels to out [N, GEOMETRY_TEXELS, 4]."""
     out[:, 0, :3], out[:, 0, 3] = arrays.means, arrays.opacities
     out[:, 1], out[:, 2, :2] = arrays.covs[:, :4], arrays.covs[:, 4:]
-    out[:, 2, 2], out[:, 2, 3] = number, arrays.confidence
+    out[:, 2, 2], out[:, 2, 3] = 0, arrays.confidence
     out[:, 3, :3], out[:, 3, 3] = arrays.dc, 0
 
 

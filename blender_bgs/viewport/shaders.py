@@ -62,9 +62,9 @@ void main() {
   marks = vec2(0.0);
   uv = vec2(0.0);
   int slot = gl_InstanceID * int(look.x);
-  int i = int(texelFetch(order_texture, ivec2(slot % WIDTH, slot / WIDTH), 0).r + 0.5);
+  vec2 drawn = texelFetch(order_texture, ivec2(slot % WIDTH, slot / WIDTH), 0).rg;
+  int i = int(drawn.r + 0.5), number = int(drawn.g + 0.5); /* the Gaussian, and the place where it is drawn */
   vec4 a = geometry(i, 0), b = geometry(i, 1), c = geometry(i, 2);
-  int number = int(c.z + 0.5);
   vec4 row0 = texelFetch(object_texture, ivec2(0, number), 0);
   vec4 row1 = texelFetch(object_texture, ivec2(1, number), 0);
   vec4 row2 = texelFetch(object_texture, ivec2(2, number), 0);

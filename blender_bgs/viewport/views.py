@@ -53,7 +53,7 @@ class View:
     def sort(self, key: int, sorter: Sorter, atlas: Atlas, request: Request, version: tuple[object, ...]) -> None:
         """Request a new order if the view or the splats changed, and take the order that was found."""
         directions = np.array([slab.direction for slab in request.slabs], np.float64)
-        spans = tuple((slab.start, slab.stop) for slab in request.slabs)
+        spans = tuple((slab.start, slab.stop, slab.number) for slab in request.slabs)
         offsets = tuple(round(s.offset, 5) for s in request.slabs) if len(spans) > 1 else ()
         asked = (*version, spans, tuple(np.subtract(offsets, offsets[0]).tolist()) if offsets else ())
         same = self.directions is not None and self.directions.shape == directions.shape
@@ -74,7 +74,7 @@ class View:
 
     def _take(self, atlas: Atlas, order: Order) -> None:
         with in_driver():
-            self.order, self.count = texture(order.values, atlas.width, "R32F"), order.count
+            self.order, self.count = texture(order.values, atlas.width, "RG32F"), order.count
         self.order_number += 1
 
 
@@ -84,10 +84,10 @@ def _unit(directions: np.ndarray | None) -> np.ndarray:
     return directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-30)
 
 
-def slab(start: int, stop: int, to_view: np.ndarray) -> Slab:
-    """The slab of an object's rows. `to_view` [4, 4] leads to view space, where the camera looks along -z."""
+def slab(start: int, stop: int, to_view: np.ndarray, number: int) -> Slab:
+    """The slab of a place's rows. `to_view` [4, 4] leads to view space, where the camera looks along -z."""
     row = -to_view[2]
-    return Slab(start, stop, (float(row[0]), float(row[1]), float(row[2])), float(row[3]))
+    return Slab(start, stop, (float(row[0]), float(row[1]), float(row[2])), float(row[3]), number)
 
 
 def background_color(context: Context) -> tuple[float, float, float, float]:

@@ -90,17 +90,20 @@ def test_labels_have_their_colours_in_every_shading(seen: dict, rows: np.ndarray
     assert seen["atlas_before"] == seen["atlas_after_hiding"]  # nothing but the palette was uploaded again
 
 
-def test_two_splats_are_sorted_together(seen: dict, rows: np.ndarray) -> None:
-    case = seen["cases"]["two"]
+@pytest.mark.parametrize("name", ["two", "collection", "nodes"])
+def test_two_splats_are_sorted_together(seen: dict, rows: np.ndarray, name: str) -> None:
+    """The second is an object of its own, an instance of a collection, or one of geometry nodes."""
+    case = seen["cases"][name]
     move = np.linalg.inv(np.array(case["matrix"])) @ np.array(seen["other"])
     other = rows.copy()
-    for axis, name in enumerate("xyz"):
-        other[name] += np.float32(move[axis, 3])  # a translation of the object, in its own space
+    for axis, letter in enumerate("xyz"):
+        other[letter] += np.float32(move[axis, 3])  # a translation of the object, in its own space
     assert np.allclose(move[:3, :3], np.eye(3), atol=1e-5)
-    reached = psnr(shown(seen, "two"), painted(seen, "two", np.concatenate([rows, other])))
-    print(f"\ntwo: {reached:.1f} dB")
+    reached = psnr(shown(seen, name), painted(seen, name, np.concatenate([rows, other])))
+    print(f"\n{name}: {reached:.1f} dB")
     # Colours of the copy depend on its own direction to the eye, the painter's on the shifted rows': the same.
     assert reached > LEAST
+    assert seen["rows_with_instance"] == len(rows)  # instances take no memory on the card
 
 
 def test_a_mesh_hides_what_is_behind_it(seen: dict, rows: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.raster import reference
 from blender_bgs.logic.lens import lens_of, viewmat_of
 from blender_bgs.viewport import packing
-from blender_bgs.viewport.ordering import Request, Slab, Sorter, back_to_front
+from blender_bgs.viewport.ordering import Request, Slab, Sorter, back_to_front, find_order
 from blender_bgs.viewport.probing import Target, heaviest, probe
 
 SIZE = (64, 48)
@@ -88,9 +88,10 @@ def test_the_heaviest_label_of_all_objects_wins() -> None:
 def test_order_is_far_to_near_over_all_objects() -> None:
     rng = np.random.default_rng(0)
     means = rng.normal(size=(5000, 3)).astype(np.float32)
-    slabs = (Slab(0, 2000, (0.1, 0.2, 0.9), -4.0), Slab(3000, 5000, (-0.5, 0.1, 0.2), 0.3))
+    slabs = (Slab(0, 2000, (0.1, 0.2, 0.9), -4.0, 1), Slab(3000, 5000, (-0.5, 0.1, 0.2), 0.3, 4))
     hidden = rng.random(5000) < 0.2
-    order = back_to_front(Request(means, slabs, hidden))
+    order, places = back_to_front(Request(means, slabs, hidden))
+    assert np.array_equal(places, np.where(order < 2000, 1, 4))
     depth = np.full(5000, np.nan)
     for slab in slabs:
         depth[slab.start : slab.stop] = means[slab.start : slab.stop] @ np.array(
@@ -104,7 +105,19 @@ def test_order_is_far_to_near_over_all_objects() -> None:
 
 def test_equal_depths_keep_their_order() -> None:
     means = np.zeros((100, 3), np.float32)
-    assert np.array_equal(back_to_front(Request(means, (Slab(0, 100, (0, 0, 1), 1.0),), None)), np.arange(100))
+    order, _ = back_to_front(Request(means, (Slab(0, 100, (0, 0, 1), 1.0),), None))
+    assert np.array_equal(order, np.arange(100))
+
+
+def test_an_instance_is_sorted_among_the_gaussians_of_its_object() -> None:
+    means = np.zeros((100, 3), np.float32)
+    means[:, 2] = np.arange(100)
+    # The instance is half a step nearer, so its Gaussians follow those of the object one by one.
+    slabs = (Slab(0, 100, (0, 0, 1), 1.0, 0), Slab(0, 100, (0, 0, 1), 0.5, 1))
+    found = find_order(Request(means, slabs, None), 64)
+    assert found.count == 200 and found.values.shape == (256, 2)
+    assert np.array_equal(found.values[:200, 0], np.repeat(np.arange(100)[::-1], 2))
+    assert np.array_equal(found.values[:200, 1], np.tile([0, 1], 100))
 
 
 def test_the_thread_answers_the_newest_question() -> None:
@@ -119,7 +132,7 @@ def test_the_thread_answers_the_newest_question() -> None:
         time.sleep(0.005)
     order = sorter.take("view")
     assert order is not None and order.count == len(means) and len(order.values) % 512 == 0
-    assert (np.diff(means[order.values[: order.count].astype(int), 0]) <= 0).all()
+    assert (np.diff(means[order.values[: order.count, 0].astype(int), 0]) <= 0).all()
     assert sorter.take("view") is None
     sorter.stop()
 
@@ -140,10 +153,10 @@ def test_fingerprints_see_every_edit() -> None:
 def test_texels_hold_every_number() -> None:
     arrays, _, _ = splat(10)
     out = np.zeros((10, packing.GEOMETRY_TEXELS, 4), np.float32)
-    packing.fill_geometry(out, arrays, 5)
+    packing.fill_geometry(out, arrays)
     assert np.array_equal(out[:, 0, :3], arrays.means) and np.array_equal(out[:, 0, 3], arrays.opacities)
     assert np.array_equal(out[:, 1:3].reshape(10, 8)[:, :6], arrays.covs)
-    assert (out[:, 2, 2] == 5).all() and np.array_equal(out[:, 3, :3], arrays.dc)
+    assert np.array_equal(out[:, 2, 3], arrays.confidence) and np.array_equal(out[:, 3, :3], arrays.dc)
     table = np.zeros((10, 4 * packing.SH_TEXELS[8]), np.float32)
     sh = np.random.default_rng(0).random((8, 10, 3)).astype(np.float32)
     packing.fill_harmonics(table, lambda k: None if k == 2 else sh[k], 8)

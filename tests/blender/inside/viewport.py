@@ -155,7 +155,38 @@ def step_two():
     facts["other"] = [list(row) for row in other.matrix_world]
 
 
+def step_collection():
+    """An instance of the splat's collection, in the place of the second splat."""
+    bpy.data.objects.remove(bpy.data.objects["Other"])
+    kit = bpy.data.collections.new("Kit")
+    kit.objects.link(splat())
+    empty = bpy.data.objects.new("Other", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", kit
+    empty.location = (0.9, 0.7, 0.2)
+    bpy.context.scene.collection.objects.link(empty)
+
+
+def step_nodes():
+    """The splat on a vertex by geometry nodes, in the same place."""
+    bpy.data.objects.remove(bpy.data.objects["Other"])
+    mesh = bpy.data.meshes.new("Point")
+    mesh.from_pydata([(0.9, 0.7, 0.2)], [], [])
+    carrier = bpy.data.objects.new("Other", mesh)
+    bpy.context.scene.collection.objects.link(carrier)
+    group = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    for direction in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=direction, socket_type="NodeSocketGeometry")
+    info, put = group.nodes.new("GeometryNodeObjectInfo"), group.nodes.new("GeometryNodeInstanceOnPoints")
+    info.transform_space = "RELATIVE"
+    info.inputs["Object"].default_value, info.inputs["As Instance"].default_value = splat(), True
+    group.links.new(group.nodes.new("NodeGroupInput").outputs[0], put.inputs["Points"])
+    group.links.new(info.outputs["Geometry"], put.inputs["Instance"])
+    group.links.new(put.outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])
+    carrier.modifiers.new("Scatter", "NODES").node_group = group
+
+
 def step_mesh():
+    facts["rows_with_instance"] = len(display().atlas)
     bpy.data.objects.remove(bpy.data.objects["Other"])
     bpy.ops.mesh.primitive_cube_add(size=2.4, location=(0, 0, 0))
     space().overlay.show_overlays = False
@@ -314,6 +345,8 @@ STEPS = [
     (step_rendered, 4.0, "in_rendered"),
     (step_hidden, 1.2, "hidden"),
     (step_two, 1.2, "two"),
+    (step_collection, 1.2, "collection"),
+    (step_nodes, 1.2, "nodes"),
     (step_mesh, 1.2, "mesh"),
     (step_clipped, 1.2, "clipped"),
     (step_xray, 1.2, "wireframe"),

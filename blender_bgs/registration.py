@@ -13,6 +13,7 @@ from .engine import panel as engine_panel
 from .engine import runner as engine_runner
 from .engine import settings as segment_settings
 from .files import importer, save_to_run
+from .files import label_operators as label_file_operators
 from .files import operators as file_operators
 from .files import panel as file_panel
 from .frames import command as frame_command
@@ -40,6 +41,7 @@ CLASSES = (
     *frame_settings.CLASSES,
     *engine_operators.CLASSES,
     *file_operators.CLASSES,
+    *label_file_operators.CLASSES,
     *label_operators.CLASSES,
     *label_edit_operators.CLASSES,
     *part_operators.CLASSES,

@@ -4,11 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.file_names import safe_names
 
-from ..cloud import code_tables
 from ..cloud.properties import BGS_Label
 from ..cloud.typed import SplatObject
 from ..engine.blocking import say
@@ -18,10 +16,8 @@ from ..files.exporter import (
     ExportConfig,
     codes_clash,
     export_wholes,
-    imported_rows,
-    seen_rows,
-    write_rows,
 )
+from ..files.label_files import write_label_files
 from ..files.seen import pieces_of
 from ..interface.operator_base import counted
 from .splats import labelled, open_splats, read_files
@@ -92,25 +88,14 @@ def _labels_of(
 ) -> int:
     """Write one file for each label of one splat. Returns their number."""
     chosen = _chosen_labels(obj, options.level, options.label)
-    made = (imported_rows if options.as_imported else seen_rows)(obj, config)
-    codes = made.codes
-    if codes is None:
-        raise UsageError(f"{obj.name} has lost its codes.", "Segment it again.")
-    of_row = code_tables.bit_layout_of(obj).labels(codes, options.level)
-    order = np.argsort(of_row, kind="stable")
-    starts, ends = (np.searchsorted(of_row[order], [row.label for row in chosen], side) for side in ("left", "right"))
-    there = [(row, order[a:b]) for row, a, b in zip(chosen, starts, ends, strict=True) if b > a]
-    gone = [row.name for row, a, b in zip(chosen, starts, ends, strict=True) if b == a]
-    if gone and (options.label or not there):
-        raise UsageError(f"The objects of {', '.join(gone)} were deleted.", "Add --as-imported, or choose others.")
+    count, gone = write_label_files(
+        obj, folder, config, chosen, options.level, options.as_imported,
+        check=lambda file: refuse_inputs(file, inputs), needs_all=bool(options.label),
+        hint="Add --as-imported, or choose others.",
+    )  # fmt: skip
     if gone:
         say(f"left out, because their objects were deleted: {', '.join(gone)}")
-    files = [folder / f"{name}.ply" for name in safe_names([row.name for row, _ in there])]
-    for file in files:
-        refuse_inputs(file, inputs)
-    for (_, rows), file in zip(there, files, strict=True):
-        write_rows([made.rows[rows]], [obj], file, config)
-    return len(there)
+    return count
 
 
 def _chosen_labels(obj: SplatObject, level: int, labels: Sequence[int] | None) -> list[BGS_Label]:

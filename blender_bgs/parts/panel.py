@@ -30,7 +30,9 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
             row = column.row(align=True)
             row.operator("bgs.merge_back", text="Merge Back")
             row.operator("bgs.remove_collections", text="Remove")
-        column.operator("bgs.export_splat", text="Export", icon="EXPORT")
+        row = column.row(align=True)
+        row.operator("bgs.export_splat", text="Export", icon="EXPORT")
+        row.operator("bgs.export_labels", text="Export Labels")
 
 
 CLASSES = (BGS_PT_collections,)

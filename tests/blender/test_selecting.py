@@ -69,6 +69,16 @@ def test_a_drag_with_tweak_moves_the_object_under_the_mouse(seen: dict) -> None:
     assert seen["before_drag"] != seen["after_drag"]
 
 
+def test_circles_of_the_list_select_several_labels_and_their_objects(seen: dict) -> None:
+    check(seen, "row", [0])
+    check(seen, "row_ctrl", [0, 2])
+    check(seen, "row_shift", [2, 3])
+
+
+def test_a_renamed_object_renames_its_label(seen: dict) -> None:
+    assert seen["after"]["rename"]["titles"][0] == seen["after"]["rename"]["names"][0] == "Chair"
+
+
 def test_the_tools_for_labels(seen: dict) -> None:
     after = seen["after"]
     balls = {label >> 10 for label in seen["halves"]}

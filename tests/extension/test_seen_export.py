@@ -192,3 +192,23 @@ def test_codes_that_would_mix_splats_up_are_left_out(tmp_path) -> None:
         part.select_set(True)
     assert not exporter.codes_clash(parts)
     assert "seg_0" in (export(tmp_path, "SELECTED").dtype.names or ())
+
+
+def test_labels_are_exported_as_files_in_the_window(coded, tmp_path) -> None:
+    obj, path, _ = coded
+    rows = [row for row in obj.bgs.labels if row.level == 1]
+    rows[0].name, rows[3].hidden = "Chair", True
+    out = tmp_path / "labels"
+    out.mkdir()
+    assert bpy.ops.bgs.export_labels(directory=str(out), only="SHOWN") == {"FINISHED"}
+    assert sorted(file.name for file in out.iterdir()) == ["Chair.ply", "L1_2.ply", "L1_3.ply"]
+    chair = read_ply(out / "Chair.ply")
+    mine = code_tables.table_of(obj).rows(1, rows[0].label)
+    assert np.array_equal(chair.columns(("x", "y", "z")), read_ply(path).columns(("x", "y", "z"))[mine])
+    with pytest.raises(RuntimeError, match="there already"):
+        bpy.ops.bgs.export_labels(directory=str(out), only="ALL")
+    assert len(list(out.iterdir())) == 3  # nothing was written before it was noticed
+    assert bpy.ops.bgs.export_labels(directory=str(out), only="ALL", replace=True) == {"FINISHED"}
+    assert len(list(out.iterdir())) == 4
+    with pytest.raises(RuntimeError, match="No label of this level is selected"):
+        bpy.ops.bgs.export_labels(directory=str(out), only="SELECTED", replace=True)

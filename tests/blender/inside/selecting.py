@@ -109,7 +109,7 @@ def step_view():
 
 PAUSE = 0.4  # seconds between two events: a frame of a software renderer takes most of this
 SETTLE = 1.2  # seconds until Blender has done what the last event asks for
-CATEGORY = "BGS"
+CATEGORY = "Gaussian Splat"
 
 
 def step_click():
@@ -215,6 +215,41 @@ def step_tweak():
     drag([(x, y), (x + 20, y), (x + 60, y)])
 
 
+def circle(number):
+    """The place of a row's circle in the label list: left of the row's colour, which is found in a picture."""
+    subprocess.run(["import", "-window", "root", str(OUT / "list.png")], check=True)
+    data = subprocess.run(["convert", str(OUT / "list.png"), "-depth", "8", "ppm:-"], capture_output=True, check=True)
+    _, size, _, pixels = data.stdout.split(b"\n", 3)
+    width, height = map(int, size.split())
+    image = np.frombuffer(pixels, np.uint8).reshape(height, width, 3) / 255.0
+    row = [row for row in whole().bgs.labels if row.level == 1][number]
+    here = (np.abs(image - np.array(row.color[:])).max(-1) < 0.03)[:, region("UI").x :]
+    assert here.sum() > 50, (number, int(here.sum()))
+    lines, columns = np.nonzero(here)
+    return int(region("UI").x + np.quantile(columns, 0.05)) - 12, int(np.median(lines))
+
+
+def step_row():
+    click(*circle(0))
+
+
+def step_row_ctrl():
+    click(*circle(2), "ctrl")
+
+
+def step_row_shift():
+    """The range starts at the active row, which is the one clicked last."""
+    click(*circle(3), "shift")
+
+
+def step_rename():
+    """F2 over the view renames the active object."""
+    x, y = middle(balls()[0])
+    bpy.context.view_layer.objects.active = balls()[0]
+    hand("mousemove", x, y, "sleep", PAUSE, "key", "F2", "sleep", 1, "key", "ctrl+a", "type", "Chair", "sleep", PAUSE,
+         "key", "Return")  # fmt: skip
+
+
 def step_tool_lasso():
     """The tool for labels, on the whole cloud at level 2: a lasso round ball 0 takes its two halves."""
     with in_view():
@@ -256,7 +291,8 @@ def step_tool_brush():
 STEPS = [
     step_open, step_view, step_click, step_shift, step_shift_again, step_other, step_undo, step_nothing, step_box,
     step_box_add, step_b, step_box_subtract, step_lasso, step_cube_before, step_near, step_inside, step_hide,
-    step_through, step_tweak, step_tool_lasso, step_tool_add, step_tool_click, step_tool_brush,
+    step_through, step_tweak, step_row, step_row_ctrl, step_row_shift, step_rename, step_tool_lasso, step_tool_add,
+    step_tool_click, step_tool_brush,
 ]  # fmt: skip
 state: dict[str, Any] = {"next": 0, "name": None, "hand": None}
 
@@ -270,6 +306,8 @@ def note(name):
         "marked": [row.label for row in whole().bgs.labels if row.level == 2 and row.selected],
         "hidden": [number for number, row in enumerate(rows) if row.hidden],
         "gaussians": selected(),
+        "names": [row.name for row in rows],
+        "titles": [] if name.startswith("tool") else [obj.name for obj in balls()],
     }
     subprocess.run(["import", "-window", "root", str(OUT / f"selecting-{name}.png")], check=True)
 

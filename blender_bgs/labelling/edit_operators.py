@@ -1,6 +1,8 @@
 # mypy: disable-error-code="valid-type"
 """The operators that change labels: Reassign, Join, Move to Parent, Split, and one object of several labels."""
 
+from typing import Any
+
 import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
@@ -114,6 +116,12 @@ class BGS_OT_join_labels(NeedsSelectedLabels, bpy.types.Operator):
     make_object: bpy.props.BoolProperty(
         name="Make One Object", description="Also make one object of the joined label", options={"SKIP_SAVE"}
     )
+
+    @classmethod
+    def description(cls, _context: Context, properties: Any) -> str:
+        if properties.make_object:
+            return "Join the selected labels into the active one, and make one object of it"
+        return cls.__doc__ or ""
 
     def work(self, context: Context) -> str:
         obj = need_splat(context)

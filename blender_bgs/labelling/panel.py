@@ -94,7 +94,9 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row.operator("bgs.isolate_label", text="Isolate")
         row.operator("bgs.show_all", text="Show All")
         row = column.row(align=True)
-        row.operator("bgs.join_labels", text="Join")
+        row.operator("bgs.join_labels", text="Join").make_object = False
+        row.operator("bgs.join_labels", text="One Object").make_object = True
+        row = column.row(align=True)
         row.operator("bgs.split_label", text="Split")
         row.operator("bgs.reassign", text="Reassign")
         row.operator("bgs.move_to_parent", text="Parent")

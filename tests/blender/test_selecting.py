@@ -73,6 +73,8 @@ def test_circles_of_the_list_select_several_labels_and_their_objects(seen: dict)
     check(seen, "row", [0])
     check(seen, "row_ctrl", [0, 2])
     check(seen, "row_shift", [2, 3])
+    check(seen, "row_name", [1])
+    check(seen, "row_undo", [2, 3])
 
 
 def test_a_renamed_object_renames_its_label(seen: dict) -> None:

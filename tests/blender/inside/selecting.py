@@ -229,6 +229,13 @@ def circle(number):
     return int(region("UI").x + np.quantile(columns, 0.05)) - 12, int(np.median(lines))
 
 
+def step_scroll():
+    """Bring the label list into the window, with the mouse wheel over the sidebar."""
+    ui = region("UI")
+    hand("mousemove", ui.x + 120, window().height - ui.y - 60, "sleep", PAUSE,
+         *[w for _ in range(6) for w in ("click", 5, "sleep", 0.2)])  # fmt: skip
+
+
 def step_row():
     click(*circle(0))
 
@@ -240,6 +247,16 @@ def step_row_ctrl():
 def step_row_shift():
     """The range starts at the active row, which is the one clicked last."""
     click(*circle(3), "shift")
+
+
+def step_row_name():
+    """A click on the row itself makes it active and selects it alone."""
+    x, y = circle(1)
+    click(x + 70, y)
+
+
+def step_row_undo():
+    hand("mousemove", *middle(balls()[0]), "sleep", PAUSE, "key", "ctrl+z")
 
 
 def step_rename():
@@ -291,8 +308,8 @@ def step_tool_brush():
 STEPS = [
     step_open, step_view, step_click, step_shift, step_shift_again, step_other, step_undo, step_nothing, step_box,
     step_box_add, step_b, step_box_subtract, step_lasso, step_cube_before, step_near, step_inside, step_hide,
-    step_through, step_tweak, step_row, step_row_ctrl, step_row_shift, step_rename, step_tool_lasso, step_tool_add,
-    step_tool_click, step_tool_brush,
+    step_through, step_tweak, step_scroll, step_row, step_row_ctrl, step_row_shift, step_row_name, step_row_undo,
+    step_rename, step_tool_lasso, step_tool_add, step_tool_click, step_tool_brush,
 ]  # fmt: skip
 state: dict[str, Any] = {"next": 0, "name": None, "hand": None}
 

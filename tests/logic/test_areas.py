@@ -23,9 +23,7 @@ def test_a_lasso_is_the_inside_of_its_polygon() -> None:
     path = [(32 + r * np.cos(a), 30 + r * np.sin(a)) for a, r in zip(angles, radii, strict=True)]
     area = area_of(path, (64, 60))
     y, x = np.mgrid[:60, :64] + 0.5
-    turns = np.zeros(
-        (60, 64)
-    )  # computed another way: a star-shaped path winds once round its inside
+    turns = np.zeros((60, 64))  # computed another way: a star-shaped path winds once round its inside
     for (x0, y0), (x1, y1) in zip(path, [*path[1:], path[0]], strict=True):
         a, b = np.arctan2(y0 - y, x0 - x), np.arctan2(y1 - y, x1 - x)
         turns += (b - a + np.pi) % (2 * np.pi) - np.pi

@@ -263,7 +263,7 @@ def step_rename():
     """F2 over the view renames the active object."""
     x, y = middle(balls()[0])
     bpy.context.view_layer.objects.active = balls()[0]
-    hand("mousemove", x, y, "sleep", PAUSE, "key", "F2", "sleep", 1, "key", "ctrl+a", "type", "Chair", "sleep", PAUSE,
+    hand("mousemove", x, y, "sleep", PAUSE, "key", "F2", "sleep", 1, "key", "ctrl+a", "key", *"Chair", "sleep", PAUSE,
          "key", "Return")  # fmt: skip
 
 

@@ -182,7 +182,9 @@ class BGS_Splat(bpy.types.PropertyGroup):
         update=_appearance_changed,
     )
     labels: bpy.props.CollectionProperty(type=BGS_Label)
-    label_index: bpy.props.IntProperty(update=_active_changed)  # the active row, whatever its level
+    label_index: bpy.props.IntProperty(  # the active row, whatever its level
+        name="Active Label", description="Click to select this label alone", update=_active_changed
+    )
     picked_row: bpy.props.IntProperty(default=-1)
     picked_level: bpy.props.IntProperty()
     splat_id: bpy.props.StringProperty()  # of a whole cloud: its label objects find it by this, see `identity`

@@ -252,7 +252,8 @@ def step_row_shift():
 def step_row_name():
     """A click on the row itself makes it active and selects it alone."""
     x, y = circle(1)
-    click(x + 70, y)
+    hand("mousemove", x + 70, y, "sleep", PAUSE, "mousemove", x + 72, y, "sleep", PAUSE,
+         "mousedown", 1, "sleep", 0.2, "mouseup", 1)  # fmt: skip
 
 
 def step_row_undo():

@@ -57,11 +57,21 @@ def label_settings(obj: SplatObject) -> LabelSettings:
     )
 
 
-def list_labels(obj: SplatObject, settings: LabelSettings | None = None) -> None:
-    """Rebuild the label list from the codes. Labels keep `settings`, by default those in the present list."""
+def active_key(obj: SplatObject) -> Key | None:
+    """The (level, label) of the active row of the list, whatever its level, or None."""
+    rows, index = obj.bgs.labels, obj.bgs.label_index
+    return (rows[index].level, rows[index].label) if 0 <= index < len(rows) else None
+
+
+def list_labels(obj: SplatObject, settings: LabelSettings | None = None, active: Key | None = None) -> None:
+    """Rebuild the label list from the codes. Labels keep `settings`, by default those in the present list.
+
+    `active` is the label that becomes active, by default the one that is. Another row does if it does not exist.
+    """
     splat = obj.bgs
     settings = label_settings(obj) if settings is None else settings
     entries = build_entries(code_tables.table_of(obj), settings.names, settings.colors)
+    active = active_key(obj) if active is None else active
     with without_updates():
         splat.labels.clear()
         for entry in entries:
@@ -69,7 +79,9 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None) -> None
             row.level, row.key, row.parent = entry.level, signed(entry.label), signed(entry.parent)
             row.count, row.name, row.color = entry.count, entry.name, entry.color
             row.hidden = entry.key in settings.hidden
-        splat.label_index = min(splat.label_index, max(0, len(splat.labels) - 1))
+        keys = [entry.key for entry in entries]
+        rest = min(splat.label_index, max(0, len(keys) - 1))
+        splat.label_index = keys.index(active) if active in keys else rest
     shown.note_again(obj)
     label_selection.note(obj)
     if splat.part_collection is not None:
@@ -102,15 +114,21 @@ def level_changed(obj: SplatObject) -> None:
 
 def _follow_level(obj: SplatObject) -> None:
     """Make the label of the shown level active that contains the active label, or its largest child."""
-    splat, bits = obj.bgs, obj.bgs.bits
-    if bits is None or not 0 <= splat.label_index < len(splat.labels):
+    active, bits = active_key(obj), obj.bgs.bits
+    if bits is None or active is None:
         return
-    counts = {(row.level, row.label): row.count for row in splat.labels}
-    active = splat.labels[splat.label_index]
-    key = relative_at(bits, (active.level, active.label), splat.shown_level, counts)
+    counts = {(row.level, row.label): row.count for row in obj.bgs.labels}
+    key = relative_at(bits, active, obj.bgs.shown_level, counts)
     if key is not None:
+        activate(obj, key)
+
+
+def activate(obj: SplatObject, key: Key) -> None:
+    """Make a label active, if it is in the list. What is selected stays."""
+    index = next((i for i, row in enumerate(obj.bgs.labels) if (row.level, row.label) == key), None)
+    if index is not None:
         with without_updates():
-            splat.label_index = list(counts).index(key)
+            obj.bgs.label_index = index
 
 
 def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:
@@ -143,7 +161,8 @@ def replace_codes(obj: SplatObject, codes: np.ndarray) -> dict[Key, Key]:
     code_tables.remember(obj, codes, new)
     with without_updates():
         obj.bgs.run_changed = bool(obj.bgs.run_folder)
-    list_labels(obj, settings.renumbered(partners))
+    active = active_key(obj)
+    list_labels(obj, settings.renumbered(partners), partners.get(active) if active is not None else None)
     for part in code_tables.parts_of(obj):
         copy_codes_to_part(obj, part)
     appearance.refresh(obj)

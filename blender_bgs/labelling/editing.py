@@ -76,6 +76,7 @@ def join(scene: SplatScene, obj: SplatObject, chosen: list[BGS_Label]) -> tuple[
     target = join_target(active.label if active else None, [row.label for row in chosen])
     note = move(scene, obj, rows_of(obj, chosen), level, target)
     label_selection.select_labels(obj, [(level, target)])
+    labels.activate(obj, (level, target))
     return target, note
 
 

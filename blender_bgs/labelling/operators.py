@@ -168,9 +168,8 @@ def select_at(obj: SplatObject, row: int, level: int, extend: bool) -> str:
         rows = rows | selection.selected(obj)
     obj.bgs.picked_row, obj.bgs.picked_level = row, level
     entry = labels.find(obj, level, label)
-    if level == obj.bgs.shown_level and entry is not None:
-        with without_updates():
-            obj.bgs.label_index = next(i for i, r in enumerate(obj.bgs.labels) if r == entry)
+    if level == obj.bgs.shown_level:
+        labels.activate(obj, (level, label))
     label_selection.select(obj, rows)
     return f"{entry.name if entry else label}: {int(rows.sum()):,} Gaussians selected"
 

@@ -58,6 +58,7 @@ def test_join_at_level_1_keeps_all_finer_labels(coded) -> None:
     assert np.array_equal(code_tables.table_of(obj).rows(2, found.label), leaf)
     assert np.allclose(found.color[:], (0.25, 0.5, 0.75)) and unsigned(found.parent) == one
     assert selection.selected(obj).sum() == 4500 and labels.find(obj, 1, one).selected
+    assert obj.bgs.active_label().label == one
 
 
 def test_join_at_level_2_takes_the_parent_of_the_active_label(coded) -> None:
@@ -198,3 +199,11 @@ def test_a_join_is_undone_in_one_step(coded) -> None:
     bpy.ops.ed.undo()
     obj = bpy.data.objects[name]
     assert np.array_equal(code_tables.codes_of(obj), codes) and len(rows_of(obj, 1)) == 4
+
+
+def test_the_active_label_stays_when_the_list_is_sorted_anew(coded) -> None:
+    obj, _, _ = coded
+    select(obj, 3)
+    label = obj.bgs.active_label().label
+    labels.move_to_label(obj, np.arange(6000) % 2 == 0, 1, label)  # it is the largest now
+    assert obj.bgs.active_label().label == label and rows_of(obj, 1)[0].label == label

@@ -13,8 +13,8 @@ _busy = False
 def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
     """Blender calls this after selecting and hiding objects too."""
     global _busy
-    if _busy:
-        return  # hiding an object changes the file again
+    if _busy or bpy.app.is_job_running("RENDER"):
+        return  # hiding an object changes the file again; a render reads the file in another thread
     _busy = True
     try:
         agreement.follow_all()

@@ -78,6 +78,7 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None, active:
             row = splat.labels.add()
             row.level, row.key, row.parent = entry.level, signed(entry.label), signed(entry.parent)
             row.count, row.name, row.color = entry.count, entry.name, entry.color
+            row.seen = entry.count
             row.hidden = entry.key in settings.hidden
         keys = [entry.key for entry in entries]
         rest = min(splat.label_index, max(0, len(keys) - 1))

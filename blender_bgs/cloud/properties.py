@@ -107,6 +107,7 @@ class BGS_Label(bpy.types.PropertyGroup):
     key: bpy.props.IntProperty()
     parent: bpy.props.IntProperty()
     count: bpy.props.IntProperty()
+    seen: bpy.props.IntProperty()  # of these, how many are left in label objects, or in none; see `seen`
     name: bpy.props.StringProperty(
         name="Name", description="Double-click to change it. The run folder keeps it too", update=_name_changed
     )

@@ -1,20 +1,38 @@
 """Keeps label lists and frames up to date when points were deleted, separated, joined or brought back by Undo."""
 
+import bpy
 import numpy as np
 
 from ..logic import attributes as at
 from ..logic.label_states import sums_by_label
-from . import appearance, code_tables, geometry_nodes, labels, point_clouds
+from . import appearance, code_tables, geometry_nodes, labels, point_clouds, seen
 from .typed import SplatObject
 
 SAMPLE = 4096  # points that tell whether a frame still fits
 
 _framed: dict[int, int] = {}  # session_uid of an object: a number that its points had when its frame was fitted
+_counted: dict[int, tuple[int, ...]] = {}  # session_uid of a whole cloud: those of its label objects when counted
 
 
 def forget() -> None:
-    """Forget all frames, because another file is opened or the extension is disabled."""
+    """Forget all objects, because another file is opened or the extension is disabled."""
     _framed.clear()
+    _counted.clear()
+
+
+def count_again(changed: set[int]) -> None:
+    """Count what one sees of each splat of which label objects came or went, or a cloud changed.
+
+    `changed` has the session_uid of clouds.
+    """
+    for whole in [obj for obj in bpy.data.objects if point_clouds.is_splat(obj)]:
+        if whole.library is not None or not whole.bgs.level_bits or whole.bgs.whole is not None:
+            continue
+        parts = code_tables.parts_of(whole)
+        there = tuple(part.session_uid for part in parts)
+        if _counted.get(whole.session_uid) != there or any(o.data.session_uid in changed for o in (whole, *parts)):
+            _counted[whole.session_uid] = there
+            seen.note_counts(whole)
 
 
 def follow(obj: SplatObject) -> None:

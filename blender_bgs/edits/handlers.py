@@ -49,6 +49,8 @@ def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
     if (_unchecked or _moved) and not _paused:
         identity.tidy()  # new objects may be copies, or come from a file of an older version
         _check()
+    elif not _paused and not _is_busy():
+        up_to_date.count_again(set())  # an object may have been deleted
 
 
 @persistent
@@ -96,6 +98,7 @@ def _check() -> None:
         if (obj.session_uid in moved or obj.data.session_uid in clouds) and obj.data.session_uid not in shapes.problems:
             shapes.note_world(obj)
     shapes.forget(gone_only=True)
+    up_to_date.count_again(clouds)
 
 
 def _follow(obj: SplatObject, together: bool) -> None:

@@ -13,6 +13,7 @@ from bgs_engine.io.run_folder import is_run_folder
 
 from ..cloud import code_tables, pivot, point_clouds, shapes
 from ..cloud.instances import Instance, instances_in
+from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
 from ..logic.attribute_rows import rows_from
 from ..logic.attributes import CODE, ROW
@@ -20,7 +21,6 @@ from ..logic.joined_rows import joined_dtype
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import, is_flat, moved_origin, transform_rows
 from . import source
-from .seen import pieces_of
 
 WITHOUT_CODES = ", without codes because the splats use the same labels"
 

@@ -8,6 +8,7 @@ from bgs_engine.core.errors import UsageError
 from bgs_engine.core.file_names import safe_names
 
 from ..cloud.properties import BGS_Label
+from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
 from ..engine.blocking import say
 from ..files.blend_file import check_folder, check_output, refuse_inputs
@@ -18,7 +19,6 @@ from ..files.exporter import (
     export_wholes,
 )
 from ..files.label_files import write_label_files
-from ..files.seen import pieces_of
 from ..interface.operator_base import counted
 from .splats import labelled, open_splats, read_files
 

@@ -12,11 +12,11 @@ from bgs_engine.core.errors import InputError, UsageError
 from mathutils import Vector
 
 from ..cloud import code_tables
+from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject, SplatScene
 from ..engine.blocking import say
 from ..files import importer
 from ..files.blend_file import check_output, reason_of
-from ..files.seen import pieces_of
 from .splats import labelled, open_splats, read_files, scene, wholes_of_file
 
 MOST_PIXELS = 65536  # of a side, as in Blender; larger values would be cut without a word

@@ -37,7 +37,7 @@ class BGS_UL_labels(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False)
         count = row.row()
         count.alignment = "RIGHT"
-        count.label(text=_short_count(item.count))
+        count.label(text=_short_count(item.seen))
         row.operator("bgs.isolate_label", text="", icon="ZOOM_SELECTED", emboss=False).index = index
         row.prop(item, "hidden", text="", icon="HIDE_ON" if item.hidden else "HIDE_OFF", emboss=False)
 

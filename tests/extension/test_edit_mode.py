@@ -244,3 +244,46 @@ def test_an_object_shows_its_own_selection_in_edit_mode_only(coded) -> None:
     bpy.ops.object.mode_set(mode="OBJECT")
     label_selection.select(whole, np.zeros(len(whole.data.points), bool))
     assert not selection.SelectionReader().of(part).any()
+
+
+def seen_counts(whole) -> dict[str, int]:
+    return {row.name: row.seen for row in rows_of(whole)}
+
+
+def test_the_list_counts_what_is_left_in_the_objects(coded) -> None:
+    whole, _, _ = coded
+    bpy.ops.bgs.make_collections(only="ALL")
+    bpy.context.view_layer.update()
+    names = [row.name for row in rows_of(whole)]
+    assert seen_counts(whole) == dict.fromkeys(names, 1500)
+    parts = {part.name: part for part in code_tables.parts_of(whole)}
+    enter(parts[names[0]])
+    some_of(parts[names[0]], 200)
+    TOOLS.delete()
+    bpy.context.view_layer.update()
+    assert seen_counts(whole) == dict.fromkeys(names, 1500) | {names[0]: 1300}
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.data.objects.remove(parts[names[1]])
+    bpy.context.view_layer.update()
+    assert seen_counts(whole) == dict.fromkeys(names, 1500) | {names[0]: 1300, names[1]: 0}
+    enter(parts[names[2]])
+    some_of(parts[names[2]], 700)
+    TOOLS.separate()
+    bpy.context.view_layer.update()
+    assert seen_counts(whole)[names[2]] == 1500  # both objects have that label
+    bpy.ops.bgs.remove_collections()
+    bpy.context.view_layer.update()
+    assert seen_counts(whole) == dict.fromkeys(names, 1500)
+
+
+def test_only_some_labels_have_objects(coded) -> None:
+    whole, _, _ = coded
+    first = rows_of(whole)[0]
+    label_selection.select_labels(whole, [(1, first.label)])
+    bpy.ops.bgs.make_collections(only="SELECTED")
+    bpy.context.view_layer.update()
+    name = first.name
+    assert set(seen_counts(whole).values()) == {1500}
+    bpy.data.objects.remove(code_tables.parts_of(whole)[0])
+    bpy.context.view_layer.update()
+    assert seen_counts(whole) == {row.name: 0 if row.name == name else 1500 for row in rows_of(whole)}

@@ -10,8 +10,8 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
 from blender_bgs.cloud import code_tables, labels, point_clouds
+from blender_bgs.cloud.seen import MADE
 from blender_bgs.files import exporter
-from blender_bgs.files.seen import MADE
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
 from tests.helpers import made_splat

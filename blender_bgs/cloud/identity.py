@@ -17,8 +17,10 @@ SplatObject: TypeAlias = Any  # that of `typed`, which imports the properties, a
 COLLECTION_MARK = "bgs_splat"  # custom property of the collection of a splat's label objects: the splat's identity
 OLD_WHOLE, OLD_COLLECTION = "whole", "part_collection"  # pointers of older versions
 
-# Where the whole cloud of an identity was last found: by identity and library file, its name. It is only a hint.
-_names: dict[tuple[str, str | None], str] = {}
+# The whole cloud of an identity and a library file, as it was last found. Searching it takes longer the more objects
+# there are, and the viewport asks for each of them. Undo and opening a file replace all objects, see `forget`.
+_found: dict[tuple[str, str | None], SplatObject] = {}
+_tidied: set[int] = set()  # session_uid of the splat objects at the last `tidy`
 
 
 def identity_of(whole: SplatObject) -> str:
@@ -34,24 +36,41 @@ def whole_of(obj: SplatObject) -> SplatObject | None:
     Of a copy and its original, it is the original. A cloud of the same file comes before one of another library.
     """
     key = obj.bgs.whole_id
-    if not key:
-        return _old_whole(obj)
-    where = (key, _file_of(obj))
-    hint = bpy.data.objects.get((_names.get(where, ""), where[1]))  # type: ignore[arg-type, call-overload]
-    if hint is not None and _is_whole(hint, key):
-        return hint
-    found = sorted(_wholes(key), key=lambda one: (one.library != obj.library, one.session_uid))
+    return _find(key, obj.library) if key else _old_whole(obj)
+
+
+def _find(key: str, library: bpy.types.Library | None) -> SplatObject | None:
+    where = (key, library.filepath if library is not None else None)
+    hint = _found.get(where)
+    try:
+        if hint is not None and _is_whole(hint, key):
+            return hint
+    except ReferenceError:
+        del _found[where]  # it was deleted
+    found = sorted(_wholes(key), key=lambda one: (one.library != library, one.session_uid))
     if not found:
         return None
-    if found[0].library == obj.library:
-        _names[where] = found[0].name
+    if found[0].library == library:
+        _found[where] = found[0]
     return found[0]
 
 
 def parts_of(whole: SplatObject) -> list[SplatObject]:
     """The label objects of a whole cloud."""
-    key = whole.bgs.splat_id
-    return [obj for obj in _splats() if obj.bgs.whole_id in ("", key) and whole_of(obj) == whole]
+    key, library = whole.bgs.splat_id, whole.library
+    is_it = bool(key) and _find(key, library) == whole  # a copy that nobody has given its own identity is not
+    found = []
+    for obj in _splats():
+        wanted = obj.bgs.whole_id
+        if not wanted:
+            belongs = _old_whole(obj) == whole
+        elif obj.library == library:
+            belongs = is_it and wanted == key
+        else:
+            belongs = wanted == key and whole_of(obj) == whole
+        if belongs:
+            found.append(obj)
+    return found
 
 
 def collection_of(whole: SplatObject) -> bpy.types.Collection | None:
@@ -77,9 +96,24 @@ def set_whole(obj: SplatObject, whole: SplatObject | None) -> None:
     obj.bgs.whole_id = identity_of(whole) if whole is not None else ""
 
 
-def tidy() -> None:
-    """Replace the pointers of older versions, and give copies of whole clouds identities of their own."""
+def forget() -> None:
+    """Forget where whole clouds are, because all objects are replaced."""
+    _found.clear()
+
+
+def tidy(again: bool = False) -> None:
+    """Replace the pointers of older versions, and give copies of whole clouds identities of their own.
+
+    It does nothing if no splat object came since the last call, unless `again` is true.
+    """
     here = [obj for obj in _splats() if obj.library is None]
+    uids = {obj.session_uid for obj in here}
+    if again:
+        forget()
+    elif uids <= _tidied:
+        return
+    _tidied.clear()
+    _tidied.update(uids)
     for obj in here:
         whole = _old_whole(obj)
         if whole is not None and not obj.bgs.whole_id:
@@ -130,10 +164,6 @@ def _is_whole(obj: bpy.types.Object, key: str) -> bool:
         return False
     splat: Any = obj.bgs
     return bool(splat.is_splat and splat.splat_id == key and not splat.whole_id)
-
-
-def _file_of(obj: bpy.types.Object) -> str | None:
-    return obj.library.filepath if obj.library is not None else None
 
 
 def _old_whole(obj: SplatObject) -> SplatObject | None:

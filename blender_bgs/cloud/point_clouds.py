@@ -14,6 +14,8 @@ from bgs_engine.core.errors import InputError
 from ..logic.attributes import BASE, KINDS, Column
 from .typed import SplatObject, SplatScene
 
+WORKSHOP = "._bgs_workshop"  # the name of a scene that exists while a cloud is made
+
 
 def native_splat_type() -> str | None:
     """The value of `PointCloud.type` that makes Blender draw splats itself (5.3 and later), or None.
@@ -89,7 +91,7 @@ def _new_points(name: str, count: int) -> bpy.types.PointCloud:
 @contextmanager
 def _temporary_scene(name: str, count: int) -> Iterator[tuple[SplatScene, bpy.types.Mesh]]:
     """A temporary scene, so that operators do not change the user's selection, and a mesh of `count` vertices."""
-    scene = bpy.data.scenes.new("._bgs_workshop")
+    scene = bpy.data.scenes.new(WORKSHOP)
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(count)
     try:

@@ -37,26 +37,30 @@ def paused() -> Iterator[None]:
 
 
 @persistent
-def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
+def _changed(scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
+    if scene.name.startswith(point_clouds.WORKSHOP):
+        return
     for update in depsgraph.updates:
         changed = update.id.original
         if isinstance(changed, bpy.types.PointCloud) and update.is_updated_geometry:
             _unchecked.add(changed.session_uid)
         elif isinstance(changed, bpy.types.Object) and update.is_updated_transform and point_clouds.is_splat(changed):
             _moved.add(changed.session_uid)
-    if _unchecked and not _is_busy():
+    busy = _is_busy()
+    if _unchecked and not busy:
         _follow_selection()
     if (_unchecked or _moved) and not _paused:
-        identity.tidy()  # new objects may be copies, or come from a file of an older version
+        if not busy:
+            identity.tidy()  # new objects may be copies, or come from a file of an older version
         _check()
-    elif not _paused and not _is_busy():
+    elif not _paused and not busy:
         up_to_date.count_again(set())  # an object may have been deleted
 
 
 @persistent
 def _everything_changed(*_: object) -> None:
     """Check all clouds, because opening a file, undo and redo do not tell which data they replace."""
-    identity.tidy()
+    identity.tidy(again=True)
     _unchecked.update(cloud.session_uid for cloud in bpy.data.pointclouds)
     _moved.update(obj.session_uid for obj in bpy.data.objects if point_clouds.is_splat(obj))
     _follow_selection()
@@ -64,7 +68,13 @@ def _everything_changed(*_: object) -> None:
 
 
 @persistent
+def _forget_places(*_: object) -> None:
+    identity.forget()
+
+
+@persistent
 def _forget(*_: object) -> None:
+    identity.forget()
     shapes.forget()
     up_to_date.forget()
     _unchecked.clear()
@@ -132,6 +142,8 @@ def _is_busy() -> bool:
 
 _HANDLERS = (
     (bpy.app.handlers.depsgraph_update_post, _changed),
+    (bpy.app.handlers.undo_pre, _forget_places),
+    (bpy.app.handlers.redo_pre, _forget_places),
     (bpy.app.handlers.undo_post, _everything_changed),
     (bpy.app.handlers.redo_post, _everything_changed),
     (bpy.app.handlers.load_post, _everything_changed),

@@ -10,10 +10,10 @@ _busy = False
 
 
 @persistent
-def _changed(_scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
+def _changed(scene: SplatScene, depsgraph: bpy.types.Depsgraph) -> None:
     """Blender calls this after selecting and hiding objects too."""
     global _busy
-    if _busy or bpy.app.is_job_running("RENDER"):
+    if _busy or scene.name.startswith(point_clouds.WORKSHOP) or bpy.app.is_job_running("RENDER"):
         return  # hiding an object changes the file again; a render reads the file in another thread
     _busy = True
     try:

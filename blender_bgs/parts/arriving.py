@@ -15,7 +15,7 @@ from . import label_objects
 @persistent
 def _imported(context: Any) -> None:
     """Blender calls this after Append, Link and Paste."""
-    identity.tidy()
+    identity.tidy(again=True)
     found = {item.id for item in context.import_items if item.id is not None}
     for obj in bpy.data.objects:
         if obj in found and obj.library is None and point_clouds.is_splat(obj):

@@ -178,7 +178,7 @@ def test_a_copy_of_the_splat_has_no_label_objects(coded) -> None:
     copy = whole.copy()
     copy.data = whole.data.copy()
     bpy.context.scene.collection.objects.link(copy)
-    identity.tidy()
+    identity.tidy(again=True)
     assert len(code_tables.parts_of(whole)) == 4 and not code_tables.parts_of(copy)
     assert copy.bgs.part_collection is None and whole.bgs.part_collection is not None
     assert copy.bgs.splat_id != whole.bgs.splat_id
@@ -189,7 +189,7 @@ def test_a_copied_scene_has_its_own_label_objects(coded) -> None:
     bpy.ops.bgs.make_collections(only="ALL")
     scene = bpy.context.scene
     bpy.ops.scene.new(type="FULL_COPY")
-    identity.tidy()
+    identity.tidy(again=True)
     copy = next(o for o in bpy.context.scene.objects if point_clouds.is_splat(o) and not o.bgs.whole)
     mine = code_tables.parts_of(copy)
     assert len(mine) == 4 and all(bpy.context.scene in part.users_scene for part in mine)

@@ -25,6 +25,7 @@ from .interface import menu, pie
 from .labelling import area_operators, pick
 from .labelling import edit_operators as label_edit_operators
 from .labelling import handlers as label_handlers
+from .labelling import light as label_light
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
 from .parts import arriving
@@ -59,6 +60,7 @@ CLASSES = (
     *label_panel.CLASSES,
     *part_panel.CLASSES,
     *frame_panel.CLASSES,
+    *label_light.CLASSES,
     *view_settings.CLASSES,
 )
 _SETTINGS = (properties, segment_settings, frame_settings, view_settings)

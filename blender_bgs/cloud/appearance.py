@@ -9,7 +9,7 @@ from ..logic import attributes as at
 from ..logic.framing import point_radii
 from ..logic.label_states import codes_with
 from ..logic.label_tree import CodeTable
-from . import part_labels, point_clouds
+from . import light, part_labels, point_clouds
 from .code_tables import parts_of, table_of
 from .properties import BGS_Splat
 from .typed import SplatObject
@@ -43,7 +43,11 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
     if confidence is not None:
         colors[:, :3] = _linear(confidence_colors(confidence))
     elif mode in ("COLOR", "CONFIDENCE"):
-        index = (base[:, :3] * np.float32(SH_C0 * 1023) + np.float32(511.5)).clip(0, 1023).astype(np.uint16)
+        values = base[:, :3] * np.float32(SH_C0 * 1023) + np.float32(511.5)
+        factors = light.factors_of_points(obj)
+        if factors is not None:
+            values *= factors
+        index = values.clip(0, 1023).astype(np.uint16)
         colors[:, :3] = _LINEAR[index]
     if splat.level_bits and cloud.attributes.get(at.CODE):
         table = table_of(obj)
@@ -53,7 +57,9 @@ def refresh_one(obj: SplatObject, splat: BGS_Splat) -> None:
         if mode == "LABEL":
             colors[:, :3] = _linear(tints)[table.inverse]
         elif mode == "MIXED":
-            mixed = (base[:, :3] * np.float32(SH_C0) + np.float32(0.5)).clip(0, 1)
+            mixed = base[:, :3] * np.float32(SH_C0) + np.float32(0.5)
+            factors = light.factors_of_codes(splat, table)
+            mixed = (mixed if factors is None else mixed * factors[table.inverse]).clip(0, 1)
             mixed += np.float32(TINT_SHARE) * (tints[table.inverse] - mixed)
             colors[:, :3] = _linear(mixed)
         hidden = hidden_codes(splat, table)

@@ -54,6 +54,7 @@ def label_settings(obj: SplatObject) -> LabelSettings:
         names={key: row.name for key, row in rows.items()},
         colors={key: (row.color[0], row.color[1], row.color[2]) for key, row in rows.items()},
         hidden={key for key, row in rows.items() if row.hidden},
+        light={key: (*row.tint, row.exposure) for key, row in rows.items() if row.is_lit},
     )
 
 
@@ -80,6 +81,8 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None, active:
             row.count, row.name, row.color = entry.count, entry.name, entry.color
             row.seen = entry.count
             row.hidden = entry.key in settings.hidden
+            if entry.key in settings.light:
+                row.tint, row.exposure = settings.light[entry.key][:3], settings.light[entry.key][3]
         keys = [entry.key for entry in entries]
         rest = min(splat.label_index, max(0, len(keys) - 1))
         splat.label_index = keys.index(active) if active in keys else rest

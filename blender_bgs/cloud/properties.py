@@ -124,6 +124,25 @@ class BGS_Label(bpy.types.PropertyGroup):
     hidden: bpy.props.BoolProperty(
         name="Hide", description="Hide these Gaussians, and the object of this label", update=_eye_changed
     )
+    tint: bpy.props.FloatVectorProperty(
+        name="Tint",
+        description="Multiplies the captured light of these Gaussians. It is exported too",
+        subtype="COLOR",
+        size=3,
+        min=0,
+        soft_max=1,
+        default=(1, 1, 1),
+        update=_appearance_changed,
+    )
+    exposure: bpy.props.FloatProperty(
+        name="Exposure",
+        description="Brightens these Gaussians by so many stops: 1 is twice the light, -1 is half. It is exported too",
+        min=-10,
+        max=10,
+        soft_min=-3,
+        soft_max=3,
+        update=_appearance_changed,
+    )
     selected: bpy.props.BoolProperty()  # all Gaussians are selected; `label_selection` sets it
     partly: bpy.props.BoolProperty()  # some Gaussians are selected
 
@@ -131,6 +150,11 @@ class BGS_Label(bpy.types.PropertyGroup):
     def label(self) -> int:
         """The label as an unsigned integer."""
         return self.key & 0xFFFFFFFF
+
+    @property
+    def is_lit(self) -> bool:
+        """Whether its light is not the captured one."""
+        return self.exposure != 0 or tuple(self.tint) != (1, 1, 1)
 
 
 class BGS_ObjectName(bpy.types.PropertyGroup):

@@ -11,7 +11,7 @@ from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import is_run_folder
 
-from ..cloud import code_tables, pivot, point_clouds, shapes
+from ..cloud import code_tables, light, pivot, point_clouds, shapes
 from ..cloud.instances import Instance, instances_in
 from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
@@ -210,6 +210,8 @@ def _rows_of(
     if config.codes and cloud.attributes.get(CODE):
         layout = layout.with_codes()
     rows = rows_from(pivot.getter_of(obj), layout, len(cloud.points))
+    if config.transforms:  # as one sees it; without, the rows are those of the source file
+        rows = light.with_light(obj, rows)
     made = SplatRows(rows, point_clouds.get_column(cloud, ROW), point_clouds.get_column(cloud, CODE))
     if config.only:
         table = code_tables.table_of(obj)

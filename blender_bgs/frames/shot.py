@@ -16,7 +16,7 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 
-from ..cloud import appearance, code_tables, point_clouds, shapes
+from ..cloud import appearance, code_tables, light, point_clouds, shapes
 from ..cloud.typed import SplatObject, SplatScene
 from ..engine import segmenting
 from ..engine.job import Job
@@ -112,6 +112,7 @@ def write_part(obj: SplatObject, path: Path) -> str:
     if obj.data.attributes.get(CODE):
         layout = layout.with_codes()
     rows = rows_from(lambda name: point_clouds.get_column(obj.data, name), layout, len(obj.data.points))
+    rows = light.with_light(obj, rows)
     splat = (obj.bgs.whole or obj).bgs
     if splat.level_bits and obj.data.attributes.get(CODE):
         table = code_tables.table_of(obj)

@@ -17,23 +17,29 @@ _AUTOMATIC = re.compile(r"L\d+_\d+(_\d+)?")
 
 @dataclass
 class LabelSettings:
-    """What users can change on labels, by (level, label): names, sRGB colours in 0..1, and which labels are hidden."""
+    """What users can change on labels, by (level, label): names, sRGB colours in 0..1, and which labels are hidden.
+
+    `light` has the tint (3 values) and the exposure of the labels whose light is not the captured one.
+    """
 
     names: dict[Key, str] = field(default_factory=dict)
     colors: dict[Key, tuple[float, float, float]] = field(default_factory=dict)
     hidden: set[Key] = field(default_factory=set)
+    light: dict[Key, tuple[float, ...]] = field(default_factory=dict)
 
     def for_new_labels(self, partners: dict[Key, Key]) -> "LabelSettings":
         """The settings for the new labels. `partners` maps old to new ones. Automatic names are not carried over."""
         names = {partners[key]: name for key, name in self.names.items() if key in partners and not is_automatic(name)}
         colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
-        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners})
+        light = {partners[key]: values for key, values in self.light.items() if key in partners}
+        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners}, light)
 
     def renumbered(self, partners: dict[Key, Key]) -> "LabelSettings":
         """The settings after an edit of labels: all of them stay with their labels. `partners` maps old to new ones."""
         names = {partners[key]: name for key, name in self.names.items() if key in partners}
         colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
-        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners})
+        light = {partners[key]: values for key, values in self.light.items() if key in partners}
+        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners}, light)
 
 
 def is_automatic(name: str) -> bool:

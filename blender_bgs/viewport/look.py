@@ -7,7 +7,7 @@ import gpu
 import numpy as np
 from bgs_engine.core.palette import UNLABELLED
 
-from ..cloud import appearance, code_tables, selection
+from ..cloud import appearance, code_tables, light, selection
 from ..cloud.typed import SplatObject
 from ..logic.attributes import CODE
 from .atlas import Atlas, Member, texture
@@ -36,7 +36,7 @@ class Look:
 
 @dataclass
 class _Part:
-    entries: np.ndarray  # [U, 8]: display colour (3), 1 if shown, 1 if under the mouse, three zeros
+    entries: np.ndarray  # [U, 8]: display colour (3), 1 if shown, 1 if under the mouse, factors of captured colours (3)
     inverse: np.ndarray | None
     picked: np.ndarray
 
@@ -81,10 +81,12 @@ def _part(obj: SplatObject | None, member: Member, hover: Hover | None, marks: s
     splat = (obj.bgs.whole or obj).bgs
     picked = marks.of(obj)
     if not splat.level_bits or obj.data.attributes.get(CODE) is None:
-        return _Part(np.array([[*UNLABELLED, 1, 0, 0, 0, 0]], np.float32), None, picked)
+        return _Part(np.array([[*UNLABELLED, 1, 0, 1, 1, 1]], np.float32), None, picked)
     table = code_tables.table_of(obj)
     here = table.labels(splat.shown_level)
     entries = np.zeros((len(here), 8), np.float32)
+    factors = light.factors_of_codes(splat, table)
+    entries[:, 5:] = 1 if factors is None else factors
     entries[:, :3] = appearance.display_colors(splat, splat.shown_level, here)
     entries[:, 3] = ~appearance.hidden_codes(splat, table)
     if hover is not None and hover.whole_uid == (obj.bgs.whole or obj).session_uid:

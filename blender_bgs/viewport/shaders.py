@@ -121,6 +121,7 @@ void main() {
   vec3 color = vec3(0.0);
   if (mode.x < 0.5 || mode.x > 1.5) {
     color = max(0.28209479177387814 * geometry(i, 3).rgb + harmonics(i, direction, int(look.y)) + 0.5, 0.0);
+    color *= flags.yzw; /* the light of the labels */
   }
   if (mode.x > 2.5) {
     float t = clamp(c.w, 0.0, 1.0);

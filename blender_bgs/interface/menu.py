@@ -35,7 +35,7 @@ MENU = (
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.select_touching", "bgs.save_run"),
     ("bgs.reset_light",),
-    ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections"),
+    ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections", "bgs.put_back"),
     ("bgs.apply_transform", "bgs.keep_shapes"),
     ("bgs.pie", "bgs.close_guide"),
 )

@@ -30,6 +30,13 @@ def applied_to(part: SplatObject, whole: SplatObject) -> np.ndarray | None:
     return change_since_import(_space(part, whole), np.eye(4), reach=_reach(part))
 
 
+def home_of(part: SplatObject, whole: SplatObject) -> np.ndarray:
+    """The world matrix [4, 4] at which the part's Gaussians are where the whole cloud has them."""
+    space = applied_to(part, whole)
+    home = pivot.splat_world_of(whole)
+    return (home if space is None else home @ np.linalg.inv(space)) @ pivot.shift_of(part)
+
+
 def _space(part: SplatObject, whole: SplatObject) -> np.ndarray:
     return shapes.local_of(part) @ np.linalg.inv(shapes.local_of(whole))
 

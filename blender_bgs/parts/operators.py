@@ -1,14 +1,15 @@
 # mypy: disable-error-code="valid-type"
-"""The operators that make, update, merge and remove label objects."""
+"""The operators that make, update, merge, remove and put back label objects."""
 
 import bpy
+from mathutils import Matrix
 
-from ..cloud.active_splat import need_splat, splat_of
+from ..cloud.active_splat import need_splat, selected_parts, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsLabels, NeedsParts, counted
 from . import label_objects, merging
-from .edited import edited_parts, lost_parts
+from .edited import edited_parts, home_of, lost_parts
 
 
 class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
@@ -108,9 +109,33 @@ class BGS_OT_merge_back(NeedsParts, bpy.types.Operator):
         return f"{merging.merge_back(need_splat(context)):,} Gaussians in one splat"
 
 
+class BGS_OT_put_back(NeedsParts, bpy.types.Operator):
+    """Move the selected label objects back to where the splat has them."""
+
+    bl_idname = "bgs.put_back"
+    bl_label = "Put Label Objects Back"
+
+    @classmethod
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
+        obj = splat_of(context)
+        if reason or obj is None:
+            return reason
+        return "" if selected_parts(context, obj) else "Select the label objects first"
+
+    def work(self, context: Context) -> str:
+        context.view_layer.update()
+        whole = need_splat(context)
+        parts = selected_parts(context, whole)
+        for part in parts:
+            part.matrix_world = Matrix(home_of(part, whole).tolist())
+        return f"{counted(len(parts), 'object')} put back"
+
+
 CLASSES = (
     BGS_OT_make_collections,
     BGS_OT_update_collections,
     BGS_OT_remove_collections,
     BGS_OT_merge_back,
+    BGS_OT_put_back,
 )

@@ -203,3 +203,42 @@ def test_an_object_of_an_older_version_has_no_pivot(placed) -> None:
     assert edited_parts(whole) == []
     bpy.ops.bgs.merge_back()
     assert columns(whole) == before
+
+
+def test_objects_are_put_back(placed) -> None:
+    whole, _, before = placed
+    first, second, third = code_tables.parts_of(whole)[:3]
+    for part in (first, second, third):
+        part.location, part.rotation_euler = (7, 8, 9), (1, 2, 3)
+    first.scale = (2, 1, 3)
+    bpy.context.view_layer.update()
+    for obj in bpy.context.view_layer.objects:
+        obj.select_set(obj in (first, second))
+    bpy.context.view_layer.objects.active = first
+    assert bpy.ops.bgs.put_back() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    for part in (first, second):
+        assert pivot.change_of(part, pivot.splat_world_of(whole)) is None
+    assert pivot.change_of(third, pivot.splat_world_of(whole)) is not None
+    third.select_set(True)
+    bpy.ops.bgs.put_back()
+    bpy.ops.bgs.merge_back()
+    assert columns(whole) == before
+
+
+def test_an_applied_transform_is_put_back_too(placed) -> None:
+    whole, _, _ = placed
+    part = code_tables.parts_of(whole)[0]
+    for obj in bpy.context.view_layer.objects:
+        obj.select_set(obj == part)
+    bpy.context.view_layer.objects.active = part
+    part.location.x += 3
+    bpy.context.view_layer.update()
+    bpy.ops.bgs.apply_transform()
+    bpy.ops.bgs.put_back()
+    bpy.context.view_layer.update()
+    world, points = pivot.splat_world_of(part), pivot.need_positions(part).astype(float)
+    home = pivot.splat_world_of(whole)
+    rows = point_clouds.need_column(part.data, at.ROW)
+    wanted = positions(whole)[rows].astype(float) @ home[:3, :3].T + home[:3, 3]
+    assert np.abs(points @ world[:3, :3].T + world[:3, 3] - wanted).max() < 1e-5 * max(1.0, np.abs(wanted).max())

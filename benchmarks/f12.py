@@ -1,6 +1,6 @@
 """How long Cycles needs for a splat on the processor, and how far the picture is from one with many samples.
 
-    python benchmarks/cycles.py SPLAT.ply --samples 1 4 16 --reference 64 -o cycles.txt
+    python benchmarks/f12.py SPLAT.ply --samples 1 4 16 --reference 64 -o f12.txt
 
 It needs a Python with the bpy module. Every row is one render of 320x240 pixels, with the seconds on the clock, the
 seconds of the processor, and the PSNR to the picture of `--reference` samples without denoising.

@@ -20,6 +20,7 @@ OUT = Path("/mnt/out")
 SPLAT = Path(sys.argv[sys.argv.index("--") + 1])
 facts: dict[str, Any] = {"after": {}}
 bpy.context.preferences.view.show_splash = False
+bpy.context.preferences.view.show_tooltips = False  # one would cover the list
 bpy.context.preferences.system.use_region_overlap = False
 
 

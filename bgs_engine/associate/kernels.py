@@ -56,6 +56,72 @@ def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best
         best[i] = arg
 
 
+@serial
+def group_sizes(indptr, columns, group, size):
+    """Add to size int64 [groups] how many rows of a CSR matrix have an entry in each group of columns.
+
+    group: int [columns], the group of each column.
+    """
+    last_row = np.full(size.size, -1, np.int64)
+    for i in range(indptr.size - 1):
+        for k in range(indptr[i], indptr[i + 1]):
+            g = group[columns[k]]
+            if last_row[g] != i:
+                last_row[g] = i
+                size[g] += 1
+
+
+@serial
+def heaviest_masks(
+    rows, indptr, nodes, weights, through, mask_of_node, view_of_mask, views, faint, least, where, masks
+):
+    """Find the heaviest mask of a Gaussian in each view that shows it clearly.
+
+    Fills masks int32 [at least as many as there are], those of the first Gaussian of rows int [G] first, and where
+    int64 [G + 1], the place at which the masks of each begin. The votes are CSR float32 [N, nodes]. `through` uint8,
+    beside each entry, is the mean transmittance before the Gaussian. mask_of_node is int32 [nodes], -1 = none;
+    view_of_mask int32 [masks]. A view is left out where the Gaussian has less than `faint` of its weight in its best
+    view, or is seen through a transmittance below `least`.
+    """
+    weight, clear = np.zeros(view_of_mask.size, np.float32), np.zeros(view_of_mask.size, np.float32)
+    met = np.empty(view_of_mask.size, np.int32)
+    best = np.full(views, -1, np.int32)
+    seen = np.empty(views, np.int32)
+    count = 0
+    for r in range(rows.size):
+        i, where[r] = rows[r], count
+        masks_met, views_met = 0, 0
+        for k in range(indptr[i], indptr[i + 1]):
+            mask = mask_of_node[nodes[k]]
+            if mask < 0:
+                continue
+            if weight[mask] == 0:
+                met[masks_met] = mask
+                masks_met += 1
+            weight[mask] += weights[k]
+            clear[mask] += weights[k] * (through[k] / np.float32(255))
+        top = np.float32(0)
+        for k in range(masks_met):
+            mask = met[k]
+            view = view_of_mask[mask]
+            if best[view] < 0:
+                seen[views_met] = view
+                views_met += 1
+                best[view] = mask
+            elif weight[mask] > weight[best[view]]:
+                best[view] = mask
+            top = max(top, weight[mask])
+        for k in range(views_met):
+            mask = best[seen[k]]
+            if weight[mask] >= faint * top and clear[mask] >= least * weight[mask]:
+                masks[count] = mask
+                count += 1
+            best[seen[k]] = -1
+        for k in range(masks_met):
+            weight[met[k]] = clear[met[k]] = 0
+    where[-1] = count
+
+
 @parallel
 def spread_round(
     indptr, columns, values, near, likeness, above, parent_of_column, strength, held, share, held_next, share_next

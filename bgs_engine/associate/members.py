@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from bgs_engine.associate.one_hot import ones_at
+from bgs_engine.associate.kernels import heaviest_masks
 from bgs_engine.associate.votes import Votes
 
 
@@ -32,19 +32,13 @@ def members(votes: Votes, masks: sp.csr_matrix, level: int, config: MemberConfig
     mask_view = votes.mask_view[level - 1]
     voting = np.flatnonzero(np.diff(masks.indptr))
     drawn = voting[:: max(1, -(-len(voting) // config.max_gaussians))]
-    coo = masks[drawn].tocoo()
-    row, col, weight = coo.row, coo.col, coo.data
-    view = mask_view[col]
-    order = np.lexsort((-weight, view, row))
-    row, col, weight, view = row[order], col[order], weight[order], view[order]
-    first = np.ones(len(row), bool)
-    first[1:] = (row[1:] != row[:-1]) | (view[1:] != view[:-1])
-    row, col, weight = row[first], col[first], weight[first]
-    best = np.zeros(len(drawn), np.float32)
-    np.maximum.at(best, row, weight)
-    clear = weight >= config.faint * best[row]
     least = config.least_through[min(level, len(config.least_through)) - 1]
-    if least > 0:
-        seen = np.asarray(votes.clear_matrix(level, drawn)[row, col]).ravel()
-        clear &= seen >= least * weight
-    return ones_at(row[clear], col[clear], (len(drawn), masks.shape[1]))
+    held = np.empty(int(np.diff(votes.matrix.indptr)[drawn].sum()), np.int32)
+    where = np.empty(len(drawn) + 1, np.int64)
+    heaviest_masks(
+        drawn, votes.matrix.indptr, votes.matrix.indices, votes.matrix.data, votes.through,
+        votes.node_masks[:, level - 1], mask_view, int(mask_view.max(initial=-1)) + 1, np.float32(config.faint),
+        np.float32(least), where, held,
+    )  # fmt: skip
+    held = held[: where[-1]]
+    return sp.csr_matrix((np.ones(len(held), np.float32), held, where), (len(drawn), masks.shape[1]))

@@ -2,9 +2,9 @@
 
 Two groups of masks belong together if the Gaussians that both could have labelled mostly agree. The measure is IoU,
 counted only over Gaussians that are labelled in the views of the other group. Sums over the masks of a group are
-additive, so groups are compared like masks. Masks of one view repel each other, because they are disjoint and only add
-to the union. Each round merges all pairs that are each other's best. That takes a few dozen sparse products instead of
-thousands of single merges.
+additive, so groups are compared like masks: one table of masks by masks serves all rounds. Masks of one view repel each
+other, because they are disjoint and only add to the union. Each round merges all pairs that are each other's best, so
+a few dozen rounds replace thousands of single merges.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from bgs_engine.associate.kernels import group_sizes
 from bgs_engine.associate.one_hot import one_hot
+
+PAIRS_AT_ONCE = 100_000  # pairs of groups compared in one piece: it bounds the memory
 
 
 @dataclass(frozen=True)
@@ -36,26 +39,18 @@ def merge_masks(
         within: int [masks], the coarser segment of each; only masks of the same one merge. None at level 1.
         config: thresholds.
     """
-    views = int(mask_view.max()) + 1
-    count = member.shape[1]
-    of_view = one_hot(mask_view, views)
+    of_view = one_hot(mask_view, int(mask_view.max()) + 1)
     seen = (member @ of_view).tocsr()  # [G, views]: is the Gaussian labelled in the view
-    group = np.arange(count)
+    shared = (member.T @ member).tocsr()  # [masks, masks]: Gaussians in both
+    reached = (member.T @ seen).toarray()  # [masks, views]: Gaussians of the mask that are labelled in the view
+    group = np.arange(member.shape[1])
     while True:
         groups = int(group.max()) + 1
         fold = one_hot(group, groups)
-        shares = (member @ fold).tocsr()
-        both = (shares.T @ shares).tocoo()
-        pairs = both.row < both.col
-        if within is not None:
-            of_group = np.empty(groups, within.dtype)
-            of_group[group] = within
-            pairs &= of_group[both.row] == of_group[both.col]
-        a, b, inter = both.row[pairs], both.col[pairs], both.data[pairs]
-        reach = (shares.T @ seen).toarray()  # [groups, views]: members' Gaussians labelled in each view
-        parts = (fold.T @ of_view).toarray()  # [groups, views]: member masks in each view
-        could = np.einsum("ev,ev->e", reach[a], parts[b]) + np.einsum("ev,ev->e", reach[b], parts[a]) - inter
-        size = np.diff(shares.tocsc().indptr)
+        a, b, inter = _pairs(fold.T @ shared @ fold, group, within)
+        could = _could_share(fold.T @ reached, (fold.T @ of_view).toarray(), a, b) - inter
+        size = np.zeros(groups, np.int64)
+        group_sizes(member.indptr, member.indices, group, size)
         enough = np.maximum(config.min_shared, config.min_overlap * np.minimum(size[a], size[b]))
         iou = np.where(could >= enough, inter / np.maximum(could, 1), 0)
         left, right = _mutual_best(a, b, iou, groups, config.iou)
@@ -68,6 +63,41 @@ def merge_masks(
     rank = np.empty(len(sizes), np.int32)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
     return rank[group]
+
+
+def _pairs(
+    both: sp.csr_matrix, group: np.ndarray, within: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(a, b, shared) of all pairs a < b of groups that may merge and share Gaussians; int, int and float32 [pairs].
+
+    both: CSR float32 [groups, groups], the Gaussians in both; group, within: int [masks].
+    """
+    pair = both.tocoo()
+    allowed = pair.row < pair.col
+    if within is not None:
+        of_group = np.empty(both.shape[0], within.dtype)
+        of_group[group] = within
+        allowed &= of_group[pair.row] == of_group[pair.col]
+    return pair.row[allowed], pair.col[allowed], pair.data[allowed]
+
+
+def _could_share(reach: np.ndarray, parts: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How many Gaussians of each pair of groups are labelled in the views of the other group, float32 [pairs].
+
+    Args:
+        reach: float32 [groups, views]: the Gaussians of the members that are labelled in each view.
+        parts: float32 [groups, views]: the member masks in each view.
+        a: int [pairs], groups.
+        b: int [pairs], groups.
+    """
+    result = np.empty(len(a), np.float32)
+    for first in range(0, len(a), PAIRS_AT_ONCE):
+        some = slice(first, first + PAIRS_AT_ONCE)
+        left, right = a[some], b[some]
+        result[some] = np.einsum("ev,ev->e", reach[left], parts[right]) + np.einsum(
+            "ev,ev->e", reach[right], parts[left]
+        )
+    return result
 
 
 def _mutual_best(

@@ -51,17 +51,7 @@ class Votes:
 
     def mask_matrix(self, level: int) -> sp.csr_matrix:
         """CSR float32 [N, masks of `level`]: each Gaussian's weight in each mask, pixels."""
-        return (self.matrix @ self._nodes_of_masks(level)).tocsr()
-
-    def clear_matrix(self, level: int, rows: np.ndarray) -> sp.csr_matrix:
-        """As `mask_matrix` of the Gaussians `rows` [G], each entry times the mean transmittance before the Gaussian."""
-        part = self.matrix[rows]
-        entry = np.arange(part.nnz) + np.repeat(self.matrix.indptr[rows] - part.indptr[:-1], np.diff(part.indptr))
-        part.data *= self.through[entry] / np.float32(255)
-        return (part @ self._nodes_of_masks(level)).tocsr()
-
-    def _nodes_of_masks(self, level: int) -> sp.csr_matrix:
-        return one_hot(self.node_masks[:, level - 1], len(self.mask_view[level - 1]))
+        return (self.matrix @ one_hot(self.node_masks[:, level - 1], len(self.mask_view[level - 1]))).tocsr()
 
     def undivided(self, level: int) -> np.ndarray:
         """Whether each mask of `level` fills at least `UNDIVIDED_SHARE` of the coarser mask around it, bool [masks]."""

@@ -77,6 +77,23 @@ def settle(
     return LevelSegments(labels, votes, segment_of_mask, parent, (agreement[0], agreement[-1]))
 
 
+def taken_as_given(
+    masks: sp.csr_matrix, segment_of_mask: np.ndarray, parent: np.ndarray, above: np.ndarray | None
+) -> LevelSegments:
+    """The segments of one level where the views were compared before: only the votes are counted.
+
+    Args:
+        masks: CSR float32 [N, masks]: the weights of the votes, pixels.
+        segment_of_mask: int32 [masks], of this level.
+        parent: int32 [segments], the segment around each, one level up; -1 = none.
+        above: int32 [N]: the segments of the level above, in which this level must nest; None at level 1.
+    """
+    votes = (masks @ one_hot(segment_of_mask, len(parent))).tocsr()
+    labels = _vote(votes, parent, above)
+    agreement = _agreement(votes, labels, masks)
+    return LevelSegments(labels, votes, segment_of_mask, parent, (agreement, agreement))
+
+
 def _agreement(votes: sp.csr_matrix, labels: np.ndarray, masks: sp.csr_matrix) -> float:
     """Share of the masks' weight that lies where a Gaussian's label is the mask's segment, 0..1."""
     found = votes.tocoo()

@@ -21,9 +21,11 @@ class MaskedViews:
     cameras: one for each view.
     level_maps: the masks of a view, by the camera's number. Views are read when they are needed.
     layout: how many bits each level of the codes has.
+    same_ids: whether an id means the same thing in all views, so that nothing has to be merged.
     """
 
     scene: RasterScene
     cameras: Sequence[Camera]
     level_maps: LevelMaps
     layout: BitLayout
+    same_ids: bool = False

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
-from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, segment_around, settle
+from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, segment_around, settle, taken_as_given
 from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.associate.members import MemberConfig, members
@@ -81,7 +81,7 @@ def associate(
     reporter.stage("Merging masks")
     neighbours = Neighbours(views.scene.means, _sizes(views.scene), config.spread)
     count = min(votes.levels, views.layout.levels)
-    levels, labels, confidence = _settle_levels(votes, count, neighbours, config, reporter)
+    levels, labels, confidence = _settle_levels(votes, count, neighbours, views.same_ids, config, reporter)
     codes = codes_from_segments(labels, views.layout, seed)
     children = [_children_of_masks(votes, levels, labels, codes, views.layout, k) for k in range(count)]
     return Association(codes, confidence.min(1), MaskChildren(tuple(children)))
@@ -93,7 +93,7 @@ def _sizes(scene: RasterScene) -> np.ndarray:
 
 
 def _settle_levels(
-    votes: Votes, count: int, neighbours: Neighbours, config: AssociateConfig, reporter: Reporter
+    votes: Votes, count: int, neighbours: Neighbours, same_ids: bool, config: AssociateConfig, reporter: Reporter
 ) -> tuple[list[LevelSegments], np.ndarray, np.ndarray]:
     """(Segments of each level, labels int32 [N, L], confidence float32 [N, L]); each level nests in the one above."""
     levels: list[LevelSegments] = []
@@ -103,9 +103,12 @@ def _settle_levels(
         reporter.progress(level - 1, count)
         masks, view = votes.mask_matrix(level), votes.mask_view[level - 1]
         within = None if above is None else segment_around(masks, above)
-        merged = merge_masks(members(votes, masks, level, config.members), view, within, config.merge)
-        trust = np.where(votes.undivided(level), config.consensus.undivided_weight, 1).astype(np.float32)
-        levels.append(settle((masks @ sp.diags(trust)).tocsr(), view, merged, above, config.consensus))
+        if same_ids:  # the views were compared before
+            levels.append(taken_as_given(masks, *votes.shared_ids(level), above))
+        else:
+            merged = merge_masks(members(votes, masks, level, config.members), view, within, config.merge)
+            trust = np.where(votes.undivided(level), config.consensus.undivided_weight, 1).astype(np.float32)
+            levels.append(settle((masks @ sp.diags(trust)).tocsr(), view, merged, above, config.consensus))
         above, sure = neighbours.spread(levels[-1], above)
         labels.append(above)
         confidence.append(sure)

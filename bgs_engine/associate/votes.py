@@ -53,6 +53,20 @@ class Votes:
         """CSR float32 [N, masks of `level`]: each Gaussian's weight in each mask, pixels."""
         return (self.matrix @ one_hot(self.node_masks[:, level - 1], len(self.mask_view[level - 1]))).tocsr()
 
+    def shared_ids(self, level: int) -> tuple[np.ndarray, np.ndarray]:
+        """(Number of each mask's id int32 [masks], number of the id above each id int32 [ids], -1 = none).
+
+        Only for masks whose ids mean the same in all views. Ids of a level are numbered in their order.
+        """
+        ids, number = np.unique(self.mask_id[level - 1], return_inverse=True)
+        above = np.full(len(ids), -1, np.int32)
+        if level > 1:
+            _, number_above = np.unique(self.mask_id[level - 2], return_inverse=True)
+            own, outer = self.node_masks[:, level - 1], self.node_masks[:, level - 2]
+            nested = (own >= 0) & (outer >= 0)
+            above[number[own[nested]]] = number_above[outer[nested]]
+        return number.astype(np.int32), above
+
     def undivided(self, level: int) -> np.ndarray:
         """Whether each mask of `level` fills at least `UNDIVIDED_SHARE` of the coarser mask around it, bool [masks]."""
         pixels = np.asarray(self.matrix.sum(0)).ravel()

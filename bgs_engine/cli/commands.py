@@ -34,7 +34,8 @@ def _add_trust_cameras(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     bits = ",".join(map(str, DEFAULT_LEVEL_BITS))
-    parser.add_argument("--level-bits", default=bits, help="bits of each level, coarse to fine, at most 32 together")
+    text = f"bits of each level, coarse to fine, at most 32 together, such as {bits} (default: what the scene needs)"
+    parser.add_argument("--level-bits", metavar="BITS", help=text)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
     add_config(parser, TrainConfig)
 
@@ -62,6 +63,10 @@ def _segment_arguments(parser: argparse.ArgumentParser) -> None:
     _add_training(parser)
 
 
+def _layout(arguments: argparse.Namespace) -> BitLayout | None:
+    return BitLayout.parse(arguments.level_bits) if arguments.level_bits else None
+
+
 def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.masks.pipeline import MasksConfig
     from bgs_engine.pipeline.runs import segment_run
@@ -69,7 +74,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
     segment_run(
         arguments.scene,
         arguments.output,
-        BitLayout.parse(arguments.level_bits),
+        _layout(arguments),
         config_from(arguments, TrainConfig),
         config_from(arguments, MasksConfig, model=arguments.model),
         reporter,
@@ -110,7 +115,7 @@ def _views(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _masks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="dataset folder with images and poses")
     _add_masks_model(parser, "--model")
-    parser.add_argument("--levels", type=int, default=3, choices=range(1, 5), help="levels, coarse to fine")
+    parser.add_argument("--levels", type=int, choices=range(1, 5), help="levels (default: what the scene needs)")
     parser.add_argument("--ply", type=Path, help="the splat, where it is not in the dataset folder")
     _add_masks_settings(parser)
     _add_trust_cameras(parser)
@@ -147,7 +152,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 def _train(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.pipeline.runs import train_run
 
-    layout, config = BitLayout.parse(arguments.level_bits), config_from(arguments, TrainConfig)
+    layout, config = _layout(arguments), config_from(arguments, TrainConfig)
     train_run(
         arguments.dataset,
         arguments.output,

@@ -1,21 +1,27 @@
 """Nested level maps on disk: masks/level_1 ... level_L, one 16-bit PNG per view, 0 = unlabelled.
 
 In nested maps an id of level l lies within one id of level l - 1, or wholly where level l - 1 is unlabelled. An id has
-a meaning within its view only. Maps are decoded one view at a time, so memory does not grow with the dataset.
+a meaning within its view only, unless `bgs masks` has compared the views (`shared_level_bits`). Maps are decoded one
+view at a time, so memory does not grow with the dataset.
 """
 
+import operator
 from pathlib import Path
 
 import numpy as np
 
 from bgs_engine.core.cameras import Camera
-from bgs_engine.core.errors import InputError
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
+from bgs_engine.core.files import read_json
 from bgs_engine.core.input_files import is_file
 from bgs_engine.io.dataset import Dataset, level_folder
 from bgs_engine.io.image_names import PICTURE_SUFFIXES
 from bgs_engine.io.images import read_label_png, write_label_png
 
+MARKER = "made_by_bgs.json"  # tells our masks, which may be made again, from the user's
+LEVEL_BITS_KEY = "level_bits"  # in it: an id means the same in all views, and each level needs that many bits
 FEW_VIEWS = 3  # a Gaussian's label is a vote of the views; fewer than three cannot outvote an error
 
 
@@ -43,6 +49,25 @@ def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[C
             "more, from all sides."
         )
     return have
+
+
+def shared_level_bits(dataset: Dataset) -> BitLayout | None:
+    """The layout that the masks need, where an id means the same thing in all views; None where it does not.
+
+    Raises:
+        InputError: the file that `bgs masks` left beside the masks is damaged.
+    """
+    path = dataset.folder / "masks" / MARKER
+    if not is_file(path):
+        return None
+    info = read_json(path)
+    bits = info.get(LEVEL_BITS_KEY) if isinstance(info, dict) else None
+    if bits is None:
+        return None
+    try:
+        return BitLayout(tuple(map(operator.index, bits)))
+    except (TypeError, UsageError):
+        raise InputError(f"{path.name} is damaged: its level bits are {bits!r}.", "Run bgs masks again.") from None
 
 
 def load_level_maps(dataset: Dataset, camera: Camera) -> np.ndarray:

@@ -52,6 +52,12 @@ class MaskStack:
             scores = np.ones(len(rows), np.float32)
         return cls(height, width, np.stack(rows), np.asarray(scores, np.float32))
 
+    @classmethod
+    def joined(cls, height: int, width: int, stacks: Iterable["MaskStack"]) -> "MaskStack":
+        """All masks of several stacks of one image."""
+        parts = [cls.empty(height, width), *stacks]
+        return cls(height, width, np.concatenate([p.bits for p in parts]), np.concatenate([p.scores for p in parts]))
+
     def mask(self, k: int) -> np.ndarray:
         """Mask k as bool [H, W]."""
         flat = np.unpackbits(self.bits[k], count=self.height * self.width)

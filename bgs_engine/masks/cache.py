@@ -1,4 +1,4 @@
-"""Forests on disk, one file an image. They make a second run quick and let a killed run go on.
+"""Candidates on disk, one file an image. They make a second run quick and let a killed run go on.
 
 The name of an entry is a hash of everything that its content depends on, so no entry ever becomes invalid.
 """
@@ -11,13 +11,12 @@ import numpy as np
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import cannot_write, writing
-from bgs_engine.io.arrays import load_array, open_arrays
+from bgs_engine.io.arrays import open_arrays
 from bgs_engine.io.output_place import remove_leftovers
-from bgs_engine.masks.nesting import Forest
+from bgs_engine.masks.bits import MaskStack
 
-CACHE_FORMAT = "3"  # raise when the meaning of an entry changes
-
-MOST_NODES = 65535  # a node's number is 16 bits
+CACHE_FORMAT = "4"  # raise when the meaning of an entry changes
+MOST_MASKS = 4096  # of one view
 AGAIN = "Run it again."
 
 
@@ -30,8 +29,8 @@ def key_of(*parts: str | bytes) -> str:
     return digest.hexdigest()[:32]
 
 
-class ForestCache:
-    """Keeps forests and the sizes of their nodes in a folder."""
+class CandidateCache:
+    """Keeps the candidates of views in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,72 +46,36 @@ class ForestCache:
         except OSError as error:
             raise cannot_write(self.folder, error) from None
 
-    def load(self, key: str, camera: Camera) -> Forest | None:
-        """The forest of the view of `camera`, or None if the cache has none or it is damaged.
+    def load(self, key: str, camera: Camera) -> MaskStack | None:
+        """The candidates of the view of `camera`, or None if the cache has none or they are damaged.
 
-        No more memory is asked for than a forest of that view can need.
+        No more memory is asked for than the candidates of that view can need.
         """
-        pixels, nodes = camera.width * camera.height, MOST_NODES + 1
+        row = (camera.width * camera.height + 7) // 8
         try:
-            with open_arrays(self._forest(key), AGAIN) as archive:
-                forest = Forest(
-                    archive.read("node_map", 2 * pixels),
-                    archive.read("parents", 8 * nodes),
-                    archive.read("scores", 8 * nodes),
-                )
-        except InputError:
+            with open_arrays(self._file(key), AGAIN) as archive:
+                scores = archive.read("scores", 4 * MOST_MASKS)
+                bits = archive.read("bits", row * max(len(scores), 1))
+                return MaskStack(camera.height, camera.width, bits, scores.astype(np.float32))
+        except (InputError, ValueError, TypeError):  # the second from arrays that make no stack
             return None
-        return forest if _is_sound(forest, camera) else None
 
-    def needed(self, key: str, camera: Camera) -> Forest:
-        """A forest that the cache had a moment ago.
+    def needed(self, key: str, camera: Camera) -> MaskStack:
+        """Candidates that the cache had a moment ago.
 
         Raises:
-            InputError: it was removed meanwhile.
+            InputError: they were removed meanwhile.
         """
-        forest = self.load(key, camera)
-        if forest is None:
+        masks = self.load(key, camera)
+        if masks is None:
             raise InputError("The mask cache was changed while masks were being made.", AGAIN)
-        return forest
+        return masks
 
-    def store(self, key: str, forest: Forest) -> None:
-        """Keep a forest."""
-        with writing(self._forest(key)) as stream:
-            np.savez_compressed(stream, node_map=forest.node_map, parents=forest.parents, scores=forest.scores)
+    def store(self, key: str, masks: MaskStack) -> None:
+        """Keep candidates; of very many the best."""
+        kept = masks if len(masks) <= MOST_MASKS else masks.take(np.argsort(-masks.scores, kind="stable")[:MOST_MASKS])
+        with writing(self._file(key)) as stream:
+            np.savez_compressed(stream, bits=kept.bits, scores=kept.scores)
 
-    def load_sizes(self, key: str, count: int) -> np.ndarray | None:
-        """Sizes [count] of a forest's nodes, or None."""
-        try:
-            sizes = load_array(self._sizes(key), AGAIN)
-        except InputError:
-            return None
-        return sizes if sizes.shape == (count,) and sizes.dtype == np.float64 else None
-
-    def store_sizes(self, key: str, sizes: np.ndarray) -> None:
-        """Keep the sizes of a forest's nodes."""
-        with writing(self._sizes(key)) as stream:
-            np.save(stream, sizes)
-
-    def _forest(self, key: str) -> Path:
+    def _file(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
-
-    def _sizes(self, key: str) -> Path:
-        return self.folder / f"{key}.sizes.npy"
-
-
-def _is_sound(forest: Forest, camera: Camera) -> bool:
-    """Whether the arrays make a forest of the camera's view."""
-    numbers = np.arange(1, len(forest.parents)) if forest.parents.ndim == 1 else np.zeros(0)
-    return bool(
-        forest.node_map.dtype == np.uint16
-        and forest.node_map.shape == (camera.height, camera.width)
-        and forest.parents.dtype.kind == "i"
-        and forest.parents.ndim == 1
-        and len(forest.parents) > 0
-        and forest.scores.shape == forest.parents.shape
-        and forest.scores.dtype.kind == "f"
-        and forest.node_map.max(initial=0) < len(forest.parents)
-        and (forest.parents >= 0).all()
-        and (forest.parents[1:] < numbers).all()
-        and forest.parents[0] == 0
-    )

@@ -24,6 +24,11 @@ class NestingConfig:
     min_area: int = 100  # pixels at 640x480; smaller masks and smaller rests are no segments of their own
     sliver: int = 2  # pixels at 640x480; rests thinner than twice this go to the neighbouring child; 0 = off
 
+    @staticmethod
+    def scale(masks: MaskStack) -> float:
+        """Pixels of the image for each pixel at 640x480."""
+        return masks.height * masks.width / REFERENCE_PIXELS
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -63,15 +68,13 @@ def build_forest(masks: MaskStack, config: NestingConfig | None = None) -> Fores
     the better score keeps the pixels. Pixels that no child of a node covers stay with the node.
     """
     config = config or NestingConfig()
-    scale = masks.height * masks.width / REFERENCE_PIXELS
-    min_area = max(1, round(config.min_area * scale))
+    min_area = max(1, round(config.min_area * config.scale(masks)))
     masks = _in_canonical_order(masks, min_area)
     shared = masks.intersections()
     distinct = _distinct(shared, config.duplicate_iou)
     masks, shared = masks.take(distinct), shared[np.ix_(distinct, distinct)]
     parents = _containers(shared, config.inside_share)
-    forest = _paint(masks, parents, min_area, config.keep_share)
-    return _tidy(forest, min_area, round(config.sliver * scale**0.5))
+    return _renumber(tidied(_paint(masks, parents, min_area, config.keep_share), config, masks))
 
 
 def _in_canonical_order(masks: MaskStack, min_area: int) -> MaskStack:
@@ -135,12 +138,14 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _tidy(forest: Forest, min_area: int, sliver: int) -> Forest:
-    """Give rests that are too small or too thin to the nearest child, then renumber.
+def tidied(forest: Forest, config: NestingConfig, masks: MaskStack) -> Forest:
+    """The forest with rests that are too small or too thin given to the nearest child; the numbers stay.
 
     The masks of a part and of the whole never end on the same pixel. Without this step every object would have a rim.
     Pixels move only from a node to its descendants, so the forest stays nested.
     """
+    min_area = max(1, round(config.min_area * config.scale(masks)))
+    sliver = round(config.sliver * config.scale(masks) ** 0.5)
     node_map, parents = forest.node_map.copy(), forest.parents
     for node in np.unique(parents[parents > 0]).tolist():  # coarse to fine: what moves down may move on
         inside = _subtree(parents, node)[node_map]
@@ -159,7 +164,7 @@ def _tidy(forest: Forest, min_area: int, sliver: int) -> Forest:
         if small or np.count_nonzero(rest & ~moved) < min_area:
             moved = rest
         here[moved] = here[nearest[0][moved], nearest[1][moved]]
-    return _renumber(Forest(node_map, parents, forest.scores))
+    return Forest(node_map, parents, forest.scores)
 
 
 def _subtree(parents: np.ndarray, node: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Write label maps and contact sheets of a dataset."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -17,13 +17,12 @@ from bgs_engine.core.palette import color_at
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.dataset_files import MASKS
 from bgs_engine.io.images import read_image
-from bgs_engine.io.masks import write_level_maps
+from bgs_engine.io.masks import LEVEL_BITS_KEY, MARKER, write_level_maps
 from bgs_engine.io.pictures import contact_sheet, overlay, save_png, to_bytes
 
 MASK_SHEET_VIEWS = 12  # views on a contact sheet, spread evenly
 MASK_SHEET_COLUMNS = 4
 TILE_WIDTH = 320
-MARKER = "made_by_bgs.json"  # tells our masks, which may be made again, from the user's
 
 
 @dataclass
@@ -36,13 +35,19 @@ class Written:
 
 
 def write_results(
-    dataset: Dataset, label_maps: Iterable[tuple[Camera, np.ndarray]], count: int, reporter: Reporter
+    dataset: Dataset,
+    label_maps: Iterable[tuple[Camera, np.ndarray]],
+    count: int,
+    level_bits: Sequence[int] | None,
+    reporter: Reporter,
 ) -> Written:
     """Write masks/level_l/NAME.png and preview/masks_level_l.png; earlier masks stay until the new ones are whole.
 
     Args:
         label_maps: camera and uint16 [L, H, W] of each view.
         count: number of views.
+        level_bits: the bits that each level needs, where an id means the same in all views; None where it does not.
+        reporter: told of the progress.
 
     Raises:
         InputError: the dataset's folder cannot be written.
@@ -58,7 +63,7 @@ def write_results(
         for done, (camera, maps) in enumerate(label_maps):
             write_level_maps(changed(dataset, folder=new.folder), camera, maps)
             before = written.segments or [0] * len(maps)
-            written.segments = [a + int(m.max()) for a, m in zip(before, maps, strict=True)]
+            written.segments = [a + len(np.unique(m[m > 0])) for a, m in zip(before, maps, strict=True)]
             written.labelled += int(np.count_nonzero(maps[0]))
             written.pixels += maps[0].size
             if done in shown and camera.image is not None:
@@ -71,7 +76,7 @@ def write_results(
             path = new.folder / "preview" / f"masks_level_{level}.png"
             save_png(path, contact_sheet(row, MASK_SHEET_COLUMNS, TILE_WIDTH))
         files = files_below(new.folder / "masks")
-        info = {"levels": len(written.segments), "views": count, "files": files}
+        info = {"levels": len(written.segments), "views": count, "files": files, LEVEL_BITS_KEY: level_bits}
         write_json(new.folder / "masks" / MARKER, info)
     return written
 

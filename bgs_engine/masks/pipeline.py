@@ -1,13 +1,14 @@
 """The masks stage: every image of a dataset → nested label maps and pictures of them.
 
-Three passes. Masks of every image become a forest (slow, in parallel, each kept in the cache at once); every node is
-measured in the world; then the whole scene's sizes give the limits at which all forests are cut into levels. Between
-the passes only the cache holds the forests, so memory does not grow with the number of images.
+A mask model gives many overlapping candidates for each image (slow, in parallel, each kept in the cache at once). With
+a splat, what the candidates of all views agree on decides (`agreement`). Without one, each image nests its own
+candidates, and the sizes of the whole dataset give the limits at which all of them are cut into levels. Between the
+passes only the cache holds the candidates, so memory does not grow with the number of images.
 """
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -22,15 +23,19 @@ from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.images import read_image
 from bgs_engine.io.job_lock import only_writer
-from bgs_engine.masks.automatic import EXPLAINED_CELLS, PromptConfig
-from bgs_engine.masks.cache import ForestCache, key_of
+from bgs_engine.masks.agreement.stage import agreed
+from bgs_engine.masks.automatic import PromptConfig
+from bgs_engine.masks.bits import MaskStack
+from bgs_engine.masks.cache import CandidateCache, key_of
 from bgs_engine.masks.config import MasksConfig
 from bgs_engine.masks.levels import check_levels, cut_levels, size_limits
-from bgs_engine.masks.measure import Measure
-from bgs_engine.masks.nesting import NestingConfig, build_forest
+from bgs_engine.masks.nesting import Forest, NestingConfig, build_forest
 from bgs_engine.masks.output import check_mask_place, write_results
+from bgs_engine.masks.photos import chosen_photos
 from bgs_engine.masks.proposer import MaskProposer
+from bgs_engine.masks.sizes import node_sizes
 from bgs_engine.masks.sources.table import model_from_text
+from bgs_engine.masks.where import SceneDepth
 from bgs_engine.raster.scene import RasterScene
 
 CACHE_FOLDER = ".bgs-cache/masks"
@@ -38,6 +43,8 @@ MAX_WORKERS = 4  # images in work at once; each needs its own activations (about
 SOFT_BORDER = 2  # pixels
 FRAME_MARGIN = 0.08  # of the side; objects that touch the edge of their picture are recognised less well
 POLL = 0.1  # seconds between two looks at whether the user asked to stop
+SURE = 0.77  # score of a candidate that one picture alone may trust: SAM's own 0.86 and 0.9 multiplied
+PICTURE_LEVELS = 3  # without a splat
 LIMIT_QUANTILES = {1: (0.9,), 2: (0.9,), 3: (0.9, 0.65), 4: (0.9, 0.75, 0.5)}  # docs/lab-book.md has the trials
 
 
@@ -51,8 +58,6 @@ class MasksReport:
     skipped: list[str] = field(default_factory=list)  # names of views without usable image or masks
     segments: list[int] = field(default_factory=list)  # per level, summed over the views
     labelled_share: float = 0.0  # of all pixels
-    size_limits: list[float] = field(default_factory=list)
-    size_unit: str = "scene units"
 
 
 def make_masks(
@@ -65,7 +70,7 @@ def make_masks(
     """Write DATASET/masks/level_1 ... level_L and DATASET/preview/masks_level_l.png.
 
     Args:
-        scene: the splat, for sizes in the world; without it sizes are angles.
+        scene: the splat, through which views are compared. Without it each image decides alone.
         proposer: a ready backend instead of the one that `config.model` names.
 
     Raises:
@@ -73,7 +78,7 @@ def make_masks(
         OutputError: the folder cannot be written. Finished images stay in the cache.
         CancelledError: finished images stay in the cache and are not made again.
     """
-    check_levels(config.levels)
+    check_levels(config.levels or PICTURE_LEVELS)
     complete_dataset(dataset.folder)
     check_mask_place(dataset.folder)
     with only_writer(dataset.folder / "masks"):
@@ -89,14 +94,7 @@ def open_mask_model(config: MasksConfig, reporter: Reporter) -> MaskProposer:
         EnvironmentLacksError: a package or the model is missing.
     """
     reporter.stage("Load mask model")
-    prompting = PromptConfig(
-        points_per_side=config.points_per_side,
-        batch=config.batch,
-        min_iou=config.min_iou,
-        min_stability=config.min_stability,
-        adaptive=config.adaptive,
-        explained_cells=EXPLAINED_CELLS / max(config.thoroughness, 1e-3),
-    )
+    prompting = PromptConfig(thoroughness=config.thoroughness, batch=config.batch)
     _, threads = _share_processors(config.workers)
     return model_from_text(config.model, prompting, threads, config.device, config.fetch)
 
@@ -107,29 +105,52 @@ def _make_masks(
     workers, _ = _share_processors(config.workers)
     if proposer is None:
         proposer = open_mask_model(config, reporter)
-    cache = ForestCache(dataset.folder / CACHE_FOLDER)
+    cache = CandidateCache(dataset.folder / CACHE_FOLDER)
     cache.remove_leftovers()
-    report = MasksReport(images=len(dataset.cameras))
+    # Files of masks take no time, so all of them are used.
+    asked = chosen_photos(dataset.cameras, config.photos if scene is not None and proposer.crops else 0)
+    report = MasksReport(images=len(asked))
+    job = _Job(proposer, cache, SceneDepth(scene))
+    keys = _find_masks(asked, job, workers, reporter, report)
+    cameras = [camera for camera in asked if camera.name in keys]
     nesting = NestingConfig(min_area=config.min_area)
-    measure = Measure(scene, cache)
-    job = _Job(proposer, nesting, cache, measure)
-    keys = _find_masks(dataset.cameras, job, workers, reporter, report)
-    cameras = [camera for camera in dataset.cameras if camera.name in keys]
-    reporter.stage("Measure segments")
-    sizes = {c.name: measure.sizes(c, keys[c.name]) for c in reporter.track(cameras, len(cameras))}
-    limits = size_limits([sizes[c.name][1:] for c in cameras], LIMIT_QUANTILES[config.levels])
-    report.size_limits = [float(limit) for limit in limits]
-    report.size_unit = "scene units" if scene is not None else "radians"
 
-    def label_maps() -> Iterator[tuple[Camera, np.ndarray]]:
-        for camera in cameras:
-            yield camera, cut_levels(cache.needed(keys[camera.name], camera), sizes[camera.name], limits, config.levels)
+    def candidates(number: int) -> MaskStack:
+        return cache.needed(keys[cameras[number].name], cameras[number])
 
-    written = write_results(dataset, label_maps(), len(cameras), reporter)
+    level_bits = None
+    if scene is None:
+        maps = _maps_of_pictures(cameras, candidates, config.levels or PICTURE_LEVELS, nesting, reporter)
+    else:
+        agreement = agreed(scene, cameras, candidates, config.levels, reporter)
+        maps, level_bits = agreement.maps, agreement.level_bits
+    label_maps = zip(cameras, maps, strict=True)
+    written = write_results(dataset, label_maps, len(cameras), level_bits, reporter)
     report.segments = written.segments
     report.labelled_share = written.labelled / max(written.pixels, 1)
     reporter.metric("masks_labelled_share", round(report.labelled_share, 4))
     return report
+
+
+def _maps_of_pictures(
+    cameras: Sequence[Camera],
+    candidates: Callable[[int], MaskStack],
+    levels: int,
+    nesting: NestingConfig,
+    reporter: Reporter,
+) -> Iterator[np.ndarray]:
+    """The level maps of each view, uint16 [L, H, W], from its own candidates that the model is sure of."""
+    reporter.stage("Measure segments")
+
+    def forest_of(number: int) -> Forest:
+        stack = candidates(number)
+        return build_forest(stack.take(np.flatnonzero(stack.scores >= SURE)), nesting)
+
+    numbers = range(len(cameras))
+    sizes = [node_sizes(forest_of(k), cameras[k]) for k in reporter.track(numbers, len(numbers))]
+    limits = size_limits([found[1:] for found in sizes], LIMIT_QUANTILES[levels])
+    for k in numbers:
+        yield cut_levels(forest_of(k), sizes[k], limits, levels)
 
 
 def _share_processors(workers: int) -> tuple[int, int]:
@@ -144,9 +165,8 @@ class _Job:
     """One image's work, run in a worker thread."""
 
     proposer: MaskProposer
-    nesting: NestingConfig
-    cache: ForestCache
-    measure: Measure
+    cache: CandidateCache
+    depth: SceneDepth
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def key(self, camera: Camera) -> str:
@@ -154,11 +174,11 @@ class _Job:
         assert camera.image is not None
         pixels = bytes.fromhex(sha256(camera.image))
         size = f"{camera.width}x{camera.height}"
-        geometry = self.measure.key(camera)  # decides where the image is worth asking
-        return key_of(pixels, size, self.proposer.key(camera.name), str(self.nesting), geometry)
+        geometry = self.depth.key(camera)  # decides where the image is worth asking
+        return key_of(pixels, size, self.proposer.key(camera.name), geometry)
 
     def run(self, camera: Camera, key: str, where: np.ndarray | None) -> None:
-        """Propose, nest, keep."""
+        """Propose and keep."""
         assert camera.image is not None
         self.check()
         image = read_image(camera.image, (camera.width, camera.height))
@@ -172,7 +192,7 @@ class _Job:
             # A little wider than what the splat covers by half: soft borders belong to what they border.
             masks = masks.within(ndimage.binary_dilation(where, iterations=SOFT_BORDER))
         self.check()
-        self.cache.store(key, build_forest(masks, self.nesting))
+        self.cache.store(key, masks)
 
     def check(self) -> None:
         """Raise once the user asked to stop."""
@@ -198,7 +218,7 @@ def _frame(where: np.ndarray) -> tuple[slice, slice]:
 def _find_masks(
     cameras: Sequence[Camera], job: _Job, workers: int, reporter: Reporter, report: MasksReport
 ) -> dict[str, str]:
-    """Cache keys of all views that have a forest now, by view name."""
+    """Cache keys of all views that have candidates now, by view name."""
     reporter.stage("Find masks")
     keys: dict[str, str] = {}
     problems: list[BgsError] = []
@@ -248,23 +268,20 @@ def _in_parallel(
     """
     total = done + len(cameras)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="bgs-masks")
-    running: dict[Future[None], tuple[Camera, np.ndarray | None]] = {}
+    running: dict[Future[None], Camera] = {}
     following = iter(cameras)
     try:
         while True:
             while len(running) < workers and (camera := next(following, None)) is not None:
-                depth = job.measure.depth(camera)
-                where = None if depth is None else np.isfinite(depth)
-                running[pool.submit(job.run, camera, keys[camera.name], where)] = camera, depth
+                running[pool.submit(job.run, camera, keys[camera.name], job.depth.where(camera))] = camera
             if not running:
                 return
             finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
             reporter.check()
             for future in finished:
-                camera, depth = running.pop(future)
+                camera = running.pop(future)
                 try:
                     future.result()
-                    job.measure.sizes(camera, keys[camera.name], depth)
                     yield camera, None
                 except OutputError:  # the disk is at fault and not the image
                     raise

@@ -20,7 +20,7 @@ from bgs_engine.devices.choice import Device, resolve
 from bgs_engine.io.dataset import Dataset, find_levels, open_dataset
 from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.job_lock import only_writer
-from bgs_engine.io.masks import load_level_maps, masked_cameras
+from bgs_engine.io.masks import load_level_maps, masked_cameras, shared_level_bits
 from bgs_engine.io.output_place import checked_run_place
 from bgs_engine.io.run_folder import finish, run_id_of
 from bgs_engine.masks.output import announce
@@ -47,7 +47,7 @@ NOT_IN_CHECKPOINT = ("cache_gb", "checkpoint_seconds", "device")  # settings tha
 def train_run(
     dataset_folder: Path,
     out: Path,
-    layout: BitLayout,
+    layout: BitLayout | None,
     config: TrainConfig,
     reporter: Reporter,
     ply: Path | None = None,
@@ -59,7 +59,7 @@ def train_run(
     Args:
         dataset_folder: images, poses and masks.
         out: the run folder to write.
-        layout: the bits of each level.
+        layout: the bits of each level; None: what the masks need.
         config: settings of the training.
         reporter: told of everything.
         ply: the splat, if it is not in the dataset folder.
@@ -83,7 +83,7 @@ def train_run(
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
             dataset = dataset.moved(scene.gaussians.offset)
-            check_room(partial, room_for_run(scene.ply, layout))
+            check_room(partial, room_for_run(scene.ply, layout or BitLayout()))
             device = _ready(device, config, reporter)
             if not trust_cameras:
                 dataset = aligned(dataset, scene.raster, reporter)
@@ -94,7 +94,7 @@ def train_run(
 def segment_run(
     ply: Path,
     out: Path,
-    layout: BitLayout,
+    layout: BitLayout | None,
     config: TrainConfig,
     masks: MasksConfig,
     reporter: Reporter,
@@ -110,7 +110,7 @@ def segment_run(
     Args:
         ply: the splat.
         out: the run folder to write.
-        layout: the bits of each level.
+        layout: the bits of each level; None: what the masks need.
         config: settings of the training.
         masks: settings of the masks, used only where masks are missing.
         reporter: told of everything.
@@ -136,12 +136,12 @@ def segment_run(
             scene = load_scene(ply, reporter)
             # What the job needs is checked before the views are rendered and the masks are made, which take minutes.
             device = _ready(device, config, reporter)
-            settings = replace(masks, levels=layout.levels)
+            settings = replace(masks, levels=layout.levels) if layout else masks
             if settings.device == "auto":
                 settings = replace(settings, device=device.for_torch)
             proposer = None if masked else open_mask_model(settings, reporter)
             pictures = 0 if dataset_folder else room_for_views(views)
-            check_room(partial, room_for_run(scene.ply, layout) + pictures)
+            check_room(partial, room_for_run(scene.ply, layout or BitLayout()) + pictures)
             if dataset is None:
                 render_views(folder, ply, views, resume, reporter)
                 dataset = open_dataset(folder, ply, reporter)
@@ -185,7 +185,7 @@ def _train_into(
     folder: Path,
     scene: Scene,
     dataset: Dataset,
-    layout: BitLayout,
+    layout: BitLayout | None,
     config: TrainConfig,
     device: Device,
     reporter: Reporter,
@@ -202,7 +202,7 @@ def _train_into(
 
     reporter.stage("Writing")
     try:
-        write_segmentation(folder, facts, segmentation_of(steps, start, layout), reporter)
+        write_segmentation(folder, facts, segmentation_of(steps, start, views.layout), reporter)
     except OutputError:
         for name in RESULT_FILES:  # they are made again, and what they free may do for the checkpoint
             disk.discard(folder / name)
@@ -215,15 +215,19 @@ def _train_into(
         raise cannot_write(checkpoint_file, error) from None
 
 
-def _masked_views(scene: Scene, dataset: Dataset, layout: BitLayout, reporter: Reporter) -> MaskedViews:
+def _masked_views(scene: Scene, dataset: Dataset, layout: BitLayout | None, reporter: Reporter) -> MaskedViews:
     """The views that have masks. Warns where the dataset has more levels than the layout."""
+    shared = shared_level_bits(dataset)
+    layout = layout or shared or BitLayout()
     cameras = masked_cameras(dataset, reporter)
     if len(dataset.mask_levels) > layout.levels:
         reporter.warning(
             f"The dataset has {len(dataset.mask_levels)} mask levels; the {layout.levels} coarsest are used."
         )
     used = replace(dataset, mask_levels=dataset.mask_levels[: layout.levels])
-    return MaskedViews(scene.raster, cameras, lambda number: load_level_maps(used, cameras[number]), layout)
+    return MaskedViews(
+        scene.raster, cameras, lambda number: load_level_maps(used, cameras[number]), layout, shared is not None
+    )
 
 
 def _checkpoint(path: Path, facts: RunFacts) -> Checkpoint:

@@ -15,7 +15,6 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.io.dataset import Dataset, find_levels, open_dataset
 from bgs_engine.io.masks import load_level_maps
 from bgs_engine.masks.bits import MaskStack
-from bgs_engine.masks.levels import cut_levels, size_limits
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.pipeline import CACHE_FOLDER, MasksConfig, _frame, make_masks
 from bgs_engine.masks.sizes import node_sizes
@@ -80,7 +79,7 @@ def test_levels_previews_and_an_immediate_second_run(model, tmp_path):
     assert files_of(dataset.folder / "masks") == before
     fewer = make_masks(dataset, MasksConfig(model=model, levels=1), Reporter())  # same forests, another cut
     assert fewer.made == 0 and not (dataset.folder / "masks/level_2").exists()
-    other = make_masks(dataset, MasksConfig(model=model, points_per_side=16), Reporter())
+    other = make_masks(dataset, MasksConfig(model=model, thoroughness=0.25), Reporter())
     assert other.made == VIEWS
 
 
@@ -112,8 +111,6 @@ def test_damaged_cache_entries_are_made_again(model, tmp_path):
     entries[0].write_bytes(b"")
     entries[1].write_bytes(entries[1].read_bytes()[:-40])
     entries[2].write_bytes(b"\x80\x04K\x01.")  # a pickle: never loaded
-    for sizes in (dataset.folder / CACHE_FOLDER).glob("*.sizes.npy"):
-        sizes.write_bytes(b"junk")
     report = make_masks(dataset, MasksConfig(model=model), Reporter())
     assert report.made == 3 and files_of(dataset.folder / "masks") == before
 
@@ -167,35 +164,20 @@ def test_bad_images_of_a_folder_are_left_out_before_the_model_sees_them(model, t
     ]
 
 
-def test_node_sizes_follow_the_depth():
+def test_node_sizes_are_angles():
+    """Twice the root of the summed variances; a square of side s has s²/12 along each axis."""
     camera = Camera("v", W, H, 100, 100, W / 2, H / 2, np.eye(4))
-    left, right, part = np.zeros((3, H, W), bool)
-    left[20:60, 4:44] = right[20:60, 64:104] = part[30:40, 70:80] = True
-    forest = build_forest(MaskStack.pack(H, W, [left, right, part], np.array([0.9, 0.9, 0.9], np.float32)))
-    depth = np.full((H, W), np.inf, np.float32)
-    depth[:, :52], depth[:, 52:] = 2, 4
-    sizes = node_sizes(forest, camera, depth)
-    one = {int(forest.node_map[y, x]): size for (y, x), size in {(25, 10): 2.0, (25, 66): 4.0}.items()}
-    for node, distance in one.items():
-        side = 40 / 100 * distance  # a square of side s at one depth: variance s²/12 along each axis
-        assert sizes[node] == pytest.approx(2 * np.sqrt(2 * side**2 / 12), rel=0.01)
-    inner = int(forest.node_map[35, 75])
-    assert sizes[inner] == pytest.approx(2 * np.sqrt(2 * 0.4**2 / 12), rel=0.02)
-    flat = node_sizes(forest, camera, None)
-    assert flat[one_key(one, 2.0)] == pytest.approx(flat[one_key(one, 4.0)])
+    whole, part = np.zeros((2, H, W), bool)
+    whole[20:60, 64:104] = part[30:40, 70:80] = True
+    forest = build_forest(MaskStack.pack(H, W, [whole, part], np.array([0.9, 0.9], np.float32)))
+    sizes = node_sizes(forest, camera)
+    for pixel, side in (((25, 66), 0.4), ((35, 75), 0.1)):
+        assert sizes[int(forest.node_map[pixel])] == pytest.approx(2 * np.sqrt(2 * side**2 / 12), rel=0.01)
 
 
-def test_background_of_a_rendered_view_is_nothing(model):
-    """A mask over empty pixels becomes 0 at every level; an object inside it stays, and no point of it is asked."""
-    camera = Camera("v", W, H, 100, 100, W / 2, H / 2, np.eye(4))
-    whole, box = np.ones((H, W), bool), np.zeros((H, W), bool)
+def test_only_points_that_show_the_splat_are_asked(model):
+    box = np.zeros((H, W), bool)
     box[20:60, 30:80] = True
-    forest = build_forest(MaskStack.pack(H, W, [whole, box], np.array([0.9, 0.9], np.float32)))
-    depth = np.where(box, np.float32(3), np.float32(np.inf))
-    sizes = node_sizes(forest, camera, depth)
-    maps = cut_levels(forest, sizes, size_limits([sizes[1:]], [0.9, 0.5]), 3)
-    assert all(np.array_equal(level_map > 0, box) for level_map in maps)
-
     proposer = model_from_text(model)
     assert len(proposer.propose(picture(0), "v", lambda: None, np.zeros((H, W), bool))) == 0
     inside = proposer.propose(picture(0), "v", lambda: None, box)
@@ -210,7 +192,3 @@ def test_model_sees_what_the_splat_shows_as_large_as_it_can(model):
     assert (box[0].start, box[0].stop, box[1].start, box[1].stop) == (38, 66, 47, 85)  # 8 % of 24 and of 32 pixels more
     small = MaskStack.pack(28, 38, [where[box]])
     assert np.array_equal(small.placed(H, W, 38, 47).mask(0), where)
-
-
-def one_key(found: dict[int, float], value: float) -> int:
-    return next(k for k, v in found.items() if v == value)

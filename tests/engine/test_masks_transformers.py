@@ -115,7 +115,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_loads_asks_in_batches_and_gives_masks_of_the_image(folder):
     proposer = model_from_text(
-        f"hf:{folder}", PromptConfig(points_per_side=4, min_iou=-1e9, min_stability=0), device="cpu"
+        f"hf:{folder}", PromptConfig(thoroughness=1 / 16, min_iou=-1e9, min_stability=0), device="cpu"
     )
     assert isinstance(proposer, AutomaticMasks)
     image = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
@@ -158,7 +158,7 @@ def test_stops_between_two_layers_of_the_encoder(folder):
 def test_out_of_memory_shrinks_the_batch_then_says_so(folder):
     """torch's own exception, raised for every call of more than `limit` points."""
     proposer = model_from_text(
-        f"hf:{folder}", PromptConfig(points_per_side=4, min_iou=-1e9, min_stability=0, adaptive=False), device="cpu"
+        f"hf:{folder}", PromptConfig(thoroughness=1 / 16, min_iou=-1e9, min_stability=0), device="cpu"
     )
     limit, answered = 3, []
 
@@ -170,7 +170,7 @@ def test_out_of_memory_shrinks_the_batch_then_says_so(folder):
     cast(Any, proposer).model._model.register_forward_pre_hook(full, with_kwargs=True)
     image = np.full((32, 32, 3), 99, np.uint8)
     proposer.propose(image, "view", go_on)
-    assert sum(answered) == 16 and max(answered) == 2  # the batch of 4 was halved, and stays so
+    assert sum(answered) == 4**2 + 4 * 2**2 and max(answered) == 2  # the batch of 4 was halved, and stays so
     limit = 0
     with pytest.raises(MemoryExhaustedError, match="view_7"):
         proposer.propose(image, "view_7", go_on)

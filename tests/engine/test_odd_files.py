@@ -28,10 +28,10 @@ from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.images import image_size, read_image, read_label_png
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import finish, open_run, partial_folder
-from bgs_engine.masks.cache import ForestCache
+from bgs_engine.masks.bits import MaskStack
+from bgs_engine.masks.cache import CandidateCache
 from bgs_engine.masks.formats.table import read_masks
 from bgs_engine.masks.imported import ImportedMasks
-from bgs_engine.masks.nesting import Forest
 from bgs_engine.output.evaluate import true_labels
 from bgs_engine.output.render import DEFAULT_UP, up_of
 from bgs_engine.output.shot import read_shot
@@ -157,24 +157,24 @@ def test_a_small_picture_that_claims_to_be_vast(tmp_path: Path) -> None:
 def test_an_archive_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
     """0.6 MB of zeros, 640 MB unpacked, in each of the places that read .npz files."""
     camera = Camera("a", 40, 30, 1.0, 1.0, 0.0, 0.0, np.eye(4))
-    cache = ForestCache(tmp_path)
-    np.savez_compressed(tmp_path / "key.npz", node_map=np.zeros(640_000_000, np.uint8))
+    cache = CandidateCache(tmp_path)
+    np.savez_compressed(tmp_path / "key.npz", scores=np.zeros(640_000_000, np.uint8))
     bomb = (tmp_path / "key.npz").read_bytes()
     tracemalloc.start()
     assert cache.load("key", camera) is None
     assert tracemalloc.get_traced_memory()[1] < LITTLE
     tracemalloc.stop()
     with pytest.raises(InputError, match="claims"), open_arrays(tmp_path / "key.npz", "") as archive:
-        archive.read("node_map", 1000)
+        archive.read("scores", 1000)
     (tmp_path / "labels.npz").write_bytes(bomb)
     refused_in_little_memory(lambda: true_labels(tmp_path, 100))
 
 
 def test_a_damaged_cache_entry_is_made_again(tmp_path: Path) -> None:
-    camera, cache = Camera("a", 40, 30, 1.0, 1.0, 0.0, 0.0, np.eye(4)), ForestCache(tmp_path)
-    nodes = np.random.default_rng(0).integers(0, 5, (30, 40)).astype(np.uint16)
-    forest = Forest(nodes, np.zeros(5, np.int32), np.ones(5, np.float32))
-    cache.store("key", forest)
+    camera, cache = Camera("a", 40, 30, 1.0, 1.0, 0.0, 0.0, np.eye(4)), CandidateCache(tmp_path)
+    noise = np.random.default_rng(0).random((5, 30, 40)) > 0.5
+    masks = MaskStack.pack(30, 40, noise, np.linspace(0.5, 1, 5, dtype=np.float32))
+    cache.store("key", masks)
     whole = (tmp_path / "key.npz").read_bytes()
     assert cache.load("key", camera) is not None
     damaged = [whole[:50], whole[:-30], b"", *(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in
@@ -182,13 +182,10 @@ def test_a_damaged_cache_entry_is_made_again(tmp_path: Path) -> None:
     for data in damaged:
         (tmp_path / "key.npz").write_bytes(data)
         found = cache.load("key", camera)  # nothing is raised: None means that it is made again
-        assert found is None or found.node_map.shape == (30, 40)
-        cache.store("key", forest)
+        assert found is None or found.mask(0).shape == (30, 40)
+        cache.store("key", masks)
         assert cache.load("key", camera) is not None
     assert cache.load("key", Camera("b", 41, 30, 1.0, 1.0, 0.0, 0.0, np.eye(4))) is None
-    wild = Forest(nodes, np.array([0, 0, 1, -7, 2], np.int32), np.ones(5, np.float32))
-    cache.store("key", wild)
-    assert cache.load("key", camera) is None
 
 
 class State:

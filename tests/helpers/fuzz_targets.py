@@ -22,9 +22,9 @@ from bgs_engine.io.masks import load_level_maps
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, open_run, positions_sha256
 from bgs_engine.io.transforms import read_views
-from bgs_engine.masks.cache import ForestCache
+from bgs_engine.masks.bits import MaskStack
+from bgs_engine.masks.cache import CandidateCache
 from bgs_engine.masks.imported import ImportedMasks
-from bgs_engine.masks.nesting import Forest
 from bgs_engine.output.evaluate import true_labels
 from bgs_engine.output.render import up_of
 from bgs_engine.output.shot import read_shot
@@ -165,10 +165,7 @@ def _masks() -> Iterator[Target]:
         yield Target(f"masks, {name}", files, tuple(files), _read_masks, 2)
     cache = {}
     with tempfile.TemporaryDirectory() as folder:
-        forest = ForestCache(Path(folder))
-        nodes = one.astype(np.uint16)
-        forest.store("a", Forest(nodes, np.zeros(2, np.int32), np.ones(2, np.float32)))
-        forest.store_sizes("b", np.ones(2))
+        CandidateCache(Path(folder)).store("a", MaskStack.pack(HEIGHT, WIDTH, [one], np.ones(1, np.float32)))
         cache = _files_of(Path(folder))
     yield Target("mask cache", cache, tuple(cache), _read_cache, 2)
 
@@ -180,9 +177,7 @@ def _read_masks(folder: Path) -> None:
 
 
 def _read_cache(folder: Path) -> None:
-    cache = ForestCache(folder)
-    cache.load("a", CAMERA)
-    cache.load_sizes("b", 2)
+    CandidateCache(folder).load("a", CAMERA)
 
 
 def _runs() -> Iterator[Target]:

@@ -39,7 +39,7 @@ def masked_cameras(dataset: Dataset, reporter: Reporter | None = None) -> list[C
             f"Not one of the {len(dataset.cameras)} images of {dataset.folder} has a label map.",
             "Name each map like its image (masks/level_1/0001.png for images/0001.jpg), or run `bgs masks`.",
         )
-    if reporter and len(have) < len(dataset.cameras):
+    if reporter and len(have) < len(dataset.cameras) and shared_level_bits(dataset) is None:
         missing = len(dataset.cameras) - len(have)
         reporter.warning(f"{missing} of {len(dataset.cameras)} images have no label map; they are not used.")
     if reporter and len(have) < FEW_VIEWS:

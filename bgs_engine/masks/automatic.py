@@ -29,6 +29,7 @@ class PromptConfig:
     """How a promptable model is asked about an image."""
 
     thoroughness: float = 1.0  # 2 asks at twice as many points
+    crops: bool = True  # ask again in the four crops
     batch: int = 4  # prompts a call; more save no time on a processor, and each call is a chance to cancel
     min_iou: float = 0.55  # the model's own estimate
     min_stability: float = 0.6
@@ -74,11 +75,11 @@ class Window:
 
 
 def windows(width: int, height: int, config: PromptConfig) -> list[Window]:
-    """The whole image and its four crops."""
+    """The whole image and, if they are asked, its four crops."""
     grid = config.grid(CROP_GRID)
     across, down = max(1, round(width * CROP_SHARE)), max(1, round(height * CROP_SHARE))
     crops = [Window(x, y, across, down, grid) for y in (0, height - down) for x in (0, width - across)]
-    return [Window(0, 0, width, height, config.grid(WHOLE_GRID)), *crops]
+    return [Window(0, 0, width, height, config.grid(WHOLE_GRID)), *(crops if config.crops else [])]
 
 
 @dataclass

@@ -17,6 +17,9 @@ class MasksConfig:
     thoroughness: float = field(
         default=1.0, metadata={"help": "2 asks at twice as many points and finds more small masks, 0.5 at half as many"}
     )
+    crops: bool = field(
+        default=True, metadata={"help": "ask again in four parts of each image, where small things look larger"}
+    )
     batch: int = field(default=4, metadata={"help": "points in one call of the model"})
     min_area: int = field(default=100, metadata={"help": "least pixels of a mask, in an image of 640x480"})
     workers: int = field(default=0, metadata={"help": "images in work at once; 0 = by the number of processors"})

@@ -94,7 +94,7 @@ def open_mask_model(config: MasksConfig, reporter: Reporter) -> MaskProposer:
         EnvironmentLacksError: a package or the model is missing.
     """
     reporter.stage("Load mask model")
-    prompting = PromptConfig(thoroughness=config.thoroughness, batch=config.batch)
+    prompting = PromptConfig(thoroughness=config.thoroughness, crops=config.crops, batch=config.batch)
     _, threads = _share_processors(config.workers)
     return model_from_text(config.model, prompting, threads, config.device, config.fetch)
 

@@ -137,6 +137,8 @@ def segment_run(
             # What the job needs is checked before the views are rendered and the masks are made, which take minutes.
             device = _ready(device, config, reporter)
             settings = replace(masks, levels=layout.levels) if layout else masks
+            if dataset_folder is None:  # rendered views show the splat as large as they can
+                settings = replace(settings, crops=False)
             if settings.device == "auto":
                 settings = replace(settings, device=device.for_torch)
             proposer = None if masked else open_mask_model(settings, reporter)

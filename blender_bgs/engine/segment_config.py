@@ -8,7 +8,7 @@ from pathlib import Path
 class SegmentConfig:
     """The options of a segmentation. An empty text or 0 means the engine's default."""
 
-    level_bits: str = "12,10,10"
+    level_bits: str = ""  # as many levels as the scene has
     iterations: int = 0
     device: str = "auto"
     dataset: str = ""  # folder with photos and cameras
@@ -19,10 +19,10 @@ class SegmentConfig:
 
     def arguments(self, scene: Path, run: Path) -> list[str]:
         """The arguments of `bgs segment` for the PLY `scene` and the run folder `run`."""
-        out = ["segment", str(scene), "-o", str(run), "--events", "--level-bits", self.level_bits]
+        out = ["segment", str(scene), "-o", str(run), "--events"]
         out += ["--device", self.device, "--seed", str(self.seed), "--fetch" if self.fetch else "--no-fetch"]
         for flag, value in (
-            ("--iterations", self.iterations), ("--dataset", self.dataset), ("--views", self.views),
+            ("--level-bits", self.level_bits), ("--iterations", self.iterations), ("--dataset", self.dataset), ("--views", self.views),
             ("--masks-model", self.masks_model),
         ):  # fmt: skip
             if value:

@@ -149,7 +149,8 @@ def start_segment(
         UsageError: the level bits are not valid, `obj` is a label object, or the engine cannot be started.
         InputError: the splat cannot be exported for the engine, or the log cannot be written.
     """
-    BitLayout.parse(config.level_bits)
+    if config.level_bits:
+        BitLayout.parse(config.level_bits)
     python = python or engine_python()
     if obj.bgs.whole is not None:
         raise UsageError(f"{obj.name} is a label object.", "Press Merge Back and segment the whole splat.")

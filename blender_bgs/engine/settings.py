@@ -28,7 +28,9 @@ class BGS_Settings(bpy.types.PropertyGroup):
     """The settings of Segment, `scene.bgs_settings`."""
 
     level_bits: bpy.props.StringProperty(
-        name="Level Bits", default="12,10,10", description="The bits of each level, coarse to fine, at most 32 together"
+        name="Level Bits",
+        description="The bits of each level, coarse to fine, at most 32 together, such as 12,10,10. "
+        "Leave it empty for as many levels as the scene has",
     )
     iterations: bpy.props.IntProperty(
         name="Iterations", min=0, description="The number of training steps. 0 means Auto"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import bpy
+from bgs_engine.core.codes import DEFAULT_LEVEL_BITS
 from bgs_engine.core.errors import BgsError, ExitCode
 from bgs_engine.core.printable import printable
 
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
     def add_segmenting(subparser: argparse.ArgumentParser) -> None:
         subparser.add_argument("--level", type=int, help="make collections at this level")
-        bits = "bits of each level, coarse to fine, at most 32 together"
+        bits = "bits of each level, coarse to fine, at most 32 together; default: what the scene needs"
         subparser.add_argument("--level-bits", default=SegmentConfig.level_bits, help=bits)
         subparser.add_argument("--iterations", type=int, default=0, help="training steps; 0: the engine's default")
         subparser.add_argument(
@@ -84,9 +85,8 @@ def parser() -> argparse.ArgumentParser:
     subparser = add("import", commands.import_, "import a splat or run folder and save a .blend")
     subparser.add_argument("scene", type=Path)
     subparser.add_argument("-o", "--output", type=Path, required=True)
-    subparser.add_argument(
-        "--level-bits", default=SegmentConfig.level_bits, help="for a PLY with codes and no run folder"
-    )
+    usual = ",".join(map(str, DEFAULT_LEVEL_BITS))
+    subparser.add_argument("--level-bits", default=usual, help="for a PLY with codes and no run folder")
     add_up(subparser)
     subparser = add("collections", commands.collections, "make label objects in a tree of collections")
     subparser.add_argument("scene", type=Path, help="a .blend, run folder or PLY with codes")

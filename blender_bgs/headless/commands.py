@@ -63,8 +63,8 @@ def batch(options: argparse.Namespace) -> None:
 
 
 def _segment_one(path: Path, blend: Path, run: Path | None, options: argparse.Namespace) -> None:
-    bits = BitLayout.parse(options.level_bits)
-    if options.level is not None:
+    bits = BitLayout.parse(options.level_bits) if options.level_bits else None
+    if bits and options.level is not None:
         bits.bits_to(options.level)
     python = find_engine(options.engine, "") if options.engine else segmenting.engine_python()
     run = Path(os.path.realpath(run or blend.with_name(f"{blend.stem}_bgs")))  # the .blend keeps this path
@@ -91,8 +91,11 @@ def _segment_one(path: Path, blend: Path, run: Path | None, options: argparse.Na
         say(note)
     say(f"{found} labels at level 1")
     if options.level:
-        made = label_objects.make_tree(scene(), obj, options.level)
-        say(f"{counted(len(made), 'object')} at level {options.level}")
+        level = min(options.level, BitLayout.parse(obj.bgs.level_bits).levels)
+        if level < options.level:
+            say(f"The scene has {level} levels; the objects are made at the finest one.")
+        made = label_objects.make_tree(scene(), obj, level)
+        say(f"{counted(len(made), 'object')} at level {level}")
     _save(blend)
 
 

@@ -22,8 +22,8 @@ class SegmentConfig:
         out = ["segment", str(scene), "-o", str(run), "--events"]
         out += ["--device", self.device, "--seed", str(self.seed), "--fetch" if self.fetch else "--no-fetch"]
         for flag, value in (
-            ("--level-bits", self.level_bits), ("--iterations", self.iterations), ("--dataset", self.dataset), ("--views", self.views),
-            ("--masks-model", self.masks_model),
+            ("--level-bits", self.level_bits), ("--iterations", self.iterations), ("--dataset", self.dataset),
+            ("--views", self.views), ("--masks-model", self.masks_model),
         ):  # fmt: skip
             if value:
                 out += [flag, str(value)]

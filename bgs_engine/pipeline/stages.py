@@ -8,9 +8,9 @@ BEFORE = (("Reading scene", 2.5), ("Preparing kernels", 50.0))
 MODEL = (("Load mask model", 1.5),)
 VIEWS = (("read splat", 0.5), ("place cameras", 23.0), ("render views", 16.0))
 PHOTOS = (("Compare photos", 15.0),)  # not measured
-MASKS = (("Find masks", 560.0), ("Measure segments", 0.5), ("Write label maps", 3.5))
+MASKS = (("Find masks", 560.0), ("Compare views", 40.0), ("Write label maps", 25.0))
 AFTER = (
-    ("Collecting votes", 17.0), ("Merging masks", 21.0), ("Training", 100.0), ("Writing", 1.0),
+    ("Collecting votes", 17.0), ("Merging masks", 5.0), ("Training", 100.0), ("Writing", 1.0),
     ("Drawing previews", 5.0),
 )  # fmt: skip
 

@@ -59,7 +59,9 @@ def rendered(scene: Any, samples: int, **settings: object) -> tuple[np.ndarray, 
     bpy.ops.render.render(write_still=True)
     clock, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     image = bpy.data.images.load(scene.render.filepath, check_existing=False)
-    values = np.array(image.pixels[:], np.float32).reshape(HEIGHT, WIDTH, 4)
+    flat = np.empty(HEIGHT * WIDTH * 4, np.float32)
+    image.pixels.foreach_get(flat)
+    values = flat.reshape(HEIGHT, WIDTH, 4)
     bpy.data.images.remove(image)
     return values[..., :3] * values[..., 3:], clock, after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
 

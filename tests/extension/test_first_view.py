@@ -9,8 +9,10 @@ from tests.helpers import made_splat
 
 def cube(location: tuple[float, float, float], size: float, name: str) -> bpy.types.Object:
     bpy.ops.mesh.primitive_cube_add(size=size, location=location)
-    bpy.context.active_object.name = name
-    return bpy.context.active_object
+    made = bpy.context.active_object
+    assert made is not None
+    made.name = name
+    return made
 
 
 @pytest.fixture

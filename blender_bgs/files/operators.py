@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 from bgs_engine.core.codes import BitLayout
@@ -16,7 +16,7 @@ from ..cloud.properties import UP_AXES
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsSplat, ReportingOperator
 from ..logic.texts import as_text
-from . import first_view, importer
+from . import export_choice, first_view, importer
 from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes, shown_instances
 
 
@@ -132,29 +132,10 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
     in_edit_mode = True
 
     filename_ext = ".ply"
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH")
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
-    what: bpy.props.EnumProperty(
-        name="What",
-        items=(
-            (
-                "SELECTED",
-                "Selected Objects",
-                "The selected splats and label objects, and instances of selected objects",
-            ),
-            (
-                "WHOLE",
-                "Whole Splat",
-                "The active splat with its label objects: moved ones where they are, without the deleted ones",
-            ),
-            ("LABEL", "Selected Labels", "The Gaussians of the selected labels, where their objects are"),
-            (
-                "SOURCE",
-                "Splat as Imported",
-                "All Gaussians of the active splat where its file had them. No moved or deleted object counts",
-            ),
-        ),
-    )
+    # Not kept for the next time: the last choice is wrong as soon as something else is selected.
+    what: bpy.props.EnumProperty(name="What", items=export_choice.CHOICES, options={"SKIP_SAVE"})
     plain: bpy.props.BoolProperty(
         name="Plain 62 Floats", description="Use the layout that every viewer reads, without other properties and codes"
     )
@@ -162,13 +143,29 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         name="Codes", default=True, description="Add the code of every Gaussian as seg_0 to seg_3"
     )
 
-    def draw(self, _context: Context) -> None:
+    last_file: ClassVar[str] = ""
+
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        whole = splat_of(context)
+        if whole is not None:
+            if not self.properties.is_property_set("what"):
+                self.what = export_choice.likely(context, whole)
+            if not self.filepath:
+                folder = export_choice.folder_of(self.last_file)
+                self.filepath = str(folder / export_choice.file_name(context, whole, self.what))
+        return super().invoke(context, event)
+
+    def draw(self, context: Context) -> None:
         for name in ("what", "plain", "codes"):
             self.layout.prop(self, name)
+        whole = splat_of(context)
+        if whole is not None:
+            self.layout.label(text=f"{export_choice.gaussians(context, whole, self.what):,} Gaussians")
 
     def work(self, context: Context) -> str:
         if not self.filepath:
             raise UsageError("No file is given.", "Choose where to write the .ply.")
+        BGS_OT_export.last_file = self.filepath
         whole, path = need_splat(context), Path(bpy.path.abspath(self.filepath))
         context.view_layer.update()
         config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain)
@@ -180,6 +177,8 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         elif self.what == "LABEL":
             only = frozenset((label.level, label.label) for label in need_selected_labels(whole))
             count = export_wholes([whole], path, replace(config, only=only))
+        elif self.what == "SHOWN":
+            count = export_wholes([whole], path, replace(config, only=export_choice.shown_keys(whole)))
         else:
             count = export_wholes([whole], path, config, as_imported=self.what == "SOURCE")
         left_out = config.codes and codes_clash(objects)

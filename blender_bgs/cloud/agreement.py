@@ -1,7 +1,8 @@
 """Keeps the label list and the label objects in agreement when Blender or the user changes the objects.
 
-Selecting a label object selects its label, hiding it closes the label's eye, and its name is the label's. Blender's own
-tools tell nobody, so the states of the objects are compared with those seen last.
+Selecting a label object selects its label, and a click makes that label active too. Hiding it closes the label's eye,
+and its name is the label's. Blender's own tools tell nobody, so the states of the objects are compared with those seen
+last.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..logic.label_states import codes_with
 from ..logic.label_tree import Key
-from . import label_names, label_selection, point_clouds, selection, shown
+from . import label_names, label_selection, labels, point_clouds, selection, shown
 from .code_tables import table_of
 from .typed import SplatObject
 
@@ -24,12 +25,14 @@ class _State:
 
 
 _seen: dict[int, dict[int, _State]] = {}  # session_uid of whole cloud -> that of each label object -> its state
+_active: dict[int, int] = {}  # session_uid of whole cloud -> that of its label object that is active, or 0
 _titles: dict[int, dict[int, str]] = {}  # session_uid of whole cloud -> that of each label's collection -> its name
 
 
 def forget() -> None:
     """Forget all states, because another file is opened or the extension is disabled."""
     _seen.clear()
+    _active.clear()
     _titles.clear()
 
 
@@ -50,16 +53,17 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
     objects = shown.objects_of_labels(whole)
     if not objects or not whole.bgs.level_bits:
         _seen.pop(whole.session_uid, None)
+        _active.pop(whole.session_uid, None)
         _titles.pop(whole.session_uid, None)
         return
     before = _seen.get(whole.session_uid, {})
     now = _states(objects)
     rows = {(row.level, row.label): row for row in whole.bgs.labels}
     known = set(now) if after_undo else set(now) & set(before)
+    gained: set[Key] = set()
     if now != before or after_undo:
         hide: set[Key] = set()
         show: set[Key] = set()
-        gained: set[Key] = set()
         lost: set[Key] = set()
         for key, parts in objects.items():
             row, mine = rows.get(key), [part for part in parts if part.session_uid in known]
@@ -82,8 +86,24 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
         if set(now) - known:
             shown.hide_objects(whole)
             label_selection.select_objects(whole)
+    _follow_active(whole, objects, gained, after_undo)
     _follow_collections(whole, after_undo)
     _seen[whole.session_uid] = _states(objects)
+
+
+def _follow_active(
+    whole: SplatObject, objects: dict[Key, list[SplatObject]], gained: set[Key], after_undo: bool
+) -> None:
+    """Make the label active whose object a click made active. Undo brings back the active label by itself."""
+    active = bpy.context.view_layer.objects.active
+    key = next((key for key, parts in objects.items() if active in parts), None) if active is not None else None
+    uid = active.session_uid if active is not None and key is not None else 0
+    before = _active.get(whole.session_uid, uid)
+    _active[whole.session_uid] = uid
+    if active is None or key is None or after_undo or not active.select_get():
+        return
+    if key in gained or uid != before:
+        labels.activate_shown(whole, key)
 
 
 def _follow_collections(whole: SplatObject, after_undo: bool) -> None:

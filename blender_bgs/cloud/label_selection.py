@@ -11,7 +11,7 @@ from bgs_engine.core.errors import UsageError
 from ..logic import attributes as at
 from ..logic.label_states import codes_with, sums_by_label
 from ..logic.label_tree import Key
-from . import point_clouds, properties, selection
+from . import point_clouds, properties, redraw, selection
 from .code_tables import table_of
 from .properties import BGS_Label, without_updates
 from .shown import objects_of_labels
@@ -49,7 +49,7 @@ def note(obj: SplatObject, rows: np.ndarray | None = None) -> None:
         return
     if rows is None:
         rows = selection.selected(obj)
-    table = table_of(obj)
+    table, changed = table_of(obj), False
     sums = sums_by_label(table, np.bincount(table.inverse[rows], minlength=len(table.unique)))
     with without_updates():
         for row in obj.bgs.labels:
@@ -57,6 +57,9 @@ def note(obj: SplatObject, rows: np.ndarray | None = None) -> None:
             state = (found == row.count and found > 0, found > 0)
             if (row.selected, row.partly) != state:
                 row.selected, row.partly = state
+                changed = True
+    if changed:
+        redraw.sidebars()
 
 
 def select_objects(whole: SplatObject) -> None:

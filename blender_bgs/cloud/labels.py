@@ -13,7 +13,7 @@ from ..logic.carry_over import LabelSettings
 from ..logic.label_edits import partners_after
 from ..logic.label_states import relative_at
 from ..logic.label_tree import CodeTable, Color, Key, build_entries, reassign
-from . import appearance, code_tables, label_selection, part_labels, point_clouds, selection, shown
+from . import appearance, code_tables, label_selection, part_labels, point_clouds, redraw, selection, shown
 from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
 
@@ -118,21 +118,29 @@ def level_changed(obj: SplatObject) -> None:
 
 def _follow_level(obj: SplatObject) -> None:
     """Make the label of the shown level active that contains the active label, or its largest child."""
-    active, bits = active_key(obj), obj.bgs.bits
-    if bits is None or active is None:
+    active = active_key(obj)
+    if active is not None:
+        activate_shown(obj, active)
+
+
+def activate_shown(obj: SplatObject, key: Key) -> None:
+    """Make the label of the shown level active that contains label `key`, or its largest child."""
+    bits = obj.bgs.bits
+    if bits is None:
         return
     counts = {(row.level, row.label): row.count for row in obj.bgs.labels}
-    key = relative_at(bits, active, obj.bgs.shown_level, counts)
-    if key is not None:
-        activate(obj, key)
+    relative = relative_at(bits, key, obj.bgs.shown_level, counts)
+    if relative is not None:
+        activate(obj, relative)
 
 
 def activate(obj: SplatObject, key: Key) -> None:
     """Make a label active, if it is in the list. What is selected stays."""
     index = next((i for i, row in enumerate(obj.bgs.labels) if (row.level, row.label) == key), None)
-    if index is not None:
+    if index is not None and index != obj.bgs.label_index:
         with without_updates():
             obj.bgs.label_index = index
+        redraw.sidebars()
 
 
 def find(obj: SplatObject, level: int, label: int) -> BGS_Label | None:

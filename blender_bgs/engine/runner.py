@@ -12,6 +12,7 @@ import bpy
 from bgs_engine.core.errors import BgsError, UsageError
 from bpy.app.handlers import persistent
 
+from ..cloud.redraw import SIDEBARS, regions
 from ..logic.window_words import for_window
 from .forecast import Forecast
 from .job import Job
@@ -21,7 +22,7 @@ TICK = 0.2  # seconds between two checks of the job; the progress bar is smooth 
 BUDGET = 0.03  # seconds to apply steps before Blender redraws the window
 STOP_SECONDS = 3.0  # longest wait for a job to stop when the extension is disabled
 
-SHOWN_IN = (("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW"))  # (area, region) types that show the job
+SHOWN_IN = {*SIDEBARS, ("PREFERENCES", "WINDOW")}  # (area, region) types that show the job
 
 
 class Task(Protocol):
@@ -245,11 +246,7 @@ def stop_handlers() -> None:
 
 def redraw() -> None:
     """Redraw every sidebar and the preferences, but not the 3D views, because each view would cost a frame."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            for region in area.regions:
-                if (area.type, region.type) in SHOWN_IN:
-                    region.tag_redraw()
+    regions(SHOWN_IN)
 
 
 def undo_step(message: str) -> None:

@@ -182,22 +182,27 @@ class BGS_OT_split_label(NeedsSelectedLabels, bpy.types.Operator):
         description="Smaller parts stay with the largest one. A share of the label's Gaussians",
     )  # fmt: skip
 
+    def invoke(self, context: Context, _event: bpy.types.Event) -> Returned:
+        # A split that finds nothing is cancelled, and then there is no Adjust Last Operation to try other values in.
+        return context.window_manager.invoke_props_dialog(self)
+
     def work(self, context: Context) -> str:
         obj = need_splat(context)
-        level = obj.bgs.shown_level
         keys = [(row.level, row.label) for row in need_selected_labels(obj)]
-        total, note, found = 0, "", set(keys)
+        total, note = 0, ""
         for key in keys:
             label = labels.find(obj, *key)
             assert label is not None
-            before = {row.label for row in obj.bgs.labels if row.level == level}
             more, said = editing.split_loose(context.scene, obj, label, self.distance, self.least / 100)
             total, note = total + more, said or note
-            found |= {(level, row.label) for row in obj.bgs.labels if row.level == level and row.label not in before}
         if not total:
-            raise UsageError("There are no loose parts.", "Give a smaller distance, or a smaller share.")
-        label_selection.select_labels(obj, found)
-        return f"{counted(total, 'new label')}{note}"
+            used = self.distance or min(editing.automatic_distance(obj, row) for row in need_selected_labels(obj))
+            raise UsageError(
+                f"There are no loose parts at Distance {used:.3g}.",
+                "Give a smaller Distance, or a smaller Smallest Part.",
+            )
+        label_selection.select_labels(obj, keys)  # what came off stays out of what the user does next
+        return f"{counted(total, 'new label')}; the largest part stays selected{note}"
 
 
 class BGS_OT_select_touching(NeedsSelectedLabels, bpy.types.Operator):

@@ -99,8 +99,7 @@ def split_loose(
     rows = np.flatnonzero(code_tables.table_of(obj).rows(level, number))
     points = point_clouds.need_column(obj.data, at.POSITION)[rows].astype(np.float64)
     opacities = point_clouds.need_column(obj.data, at.BASE)[rows, 3]
-    scales = point_clouds.need_column(obj.data, at.SCALE)[rows]
-    found = loose_parts(points, opacities >= SOLID, distance or touching_distance(scales))
+    found = loose_parts(points, opacities >= SOLID, distance or automatic_distance(obj, label))
     large = np.bincount(found, minlength=1) >= least * len(rows)
     number_of = np.where(large, np.cumsum(large) - 1, 0)
     number_of[0] = 0
@@ -113,8 +112,13 @@ def split_loose(
     codes = split(code_tables.codes_of(obj), code_tables.bit_layout_of(obj), level, number, pieces)
     made = set(np.unique(code_tables.bit_layout_of(obj).labels(codes, level)).tolist()) - before
     note = change(scene, obj, codes, made if obj.get(label_objects.LEVEL) == level else ())
-    label_selection.select_labels(obj, [(level, one) for one in {number, *made}])
     return more, note
+
+
+def automatic_distance(obj: SplatObject, label: BGS_Label) -> float:
+    """How far typical Gaussians of a label reach, in the splat's own space."""
+    rows = code_tables.table_of(obj).rows(label.level, label.label)
+    return touching_distance(point_clouds.need_column(obj.data, at.SCALE)[rows])
 
 
 def touching(obj: SplatObject, chosen: list[BGS_Label], distance: float) -> list[BGS_Label]:

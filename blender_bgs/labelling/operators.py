@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
 
-from ..cloud import appearance, code_tables, label_selection, labels, point_clouds, selection, shown
+from ..cloud import appearance, code_tables, edit_mode, label_selection, labels, point_clouds, selection, shown
 from ..cloud.active_splat import ALONE, label_at, need_splat, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import without_updates
@@ -17,6 +17,7 @@ from ..interface.operator_base import NeedsLabels, NoUndo
 from ..logic.attributes import CONFIDENCE
 from ..logic.label_states import clicked
 from ..logic.label_tree import same_label
+from ..parts.missing import make_missing, missing_objects
 
 INDEX = "Row of the label list. -1 means the active row"
 
@@ -38,15 +39,20 @@ class BGS_OT_isolate(NeedsLabels, bpy.types.Operator):
 
 
 class BGS_OT_show_all(NeedsLabels, bpy.types.Operator):
-    """Show every label again."""
+    """Show every label again. Labels that have no object get one, if others have."""
 
     bl_idname = "bgs.show_all"
     bl_label = "Show All Labels"
     in_edit_mode = True
 
-    def work(self, context: Context) -> None:
+    def work(self, context: Context) -> str:
         obj = need_splat(context)
         shown.set_hidden(obj, (), {(row.level, row.label) for row in obj.bgs.labels})
+        if not missing_objects(obj):
+            return ""
+        with edit_mode.left(context):
+            context.view_layer.update()
+            return make_missing(context.scene, obj)
 
 
 class BGS_OT_select_label(NeedsLabels, bpy.types.Operator):

@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 
 from ..cloud.active_splat import splat_of
+from ..cloud.label_selection import selected_labels
 from ..cloud.properties import BGS_Label, BGS_Splat
 from ..cloud.typed import Context
 from ..interface.sidebar import SidebarPanel
@@ -74,14 +75,18 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         obj = splat_of(context)
+        assert obj is not None  # see `poll`
         splat = obj.bgs
         column = self.layout.column()
         column.prop(splat, "level", slider=True)
         column.template_list("BGS_UL_labels", "", splat, "labels", splat, "label_index", rows=6)
-        active = splat.active_label()
+        active, below = splat.active_label(), column.row()
         if active is not None and active.level > 1:
             parent = next((r for r in splat.labels if r.level == active.level - 1 and r.key == active.parent), None)
-            column.label(text=f"Part of {parent.name if parent else '?'}", icon="FILE_PARENT")
+            below.label(text=f"Part of {parent.name if parent else '?'}", icon="FILE_PARENT")
+        number = below.row()
+        number.alignment = "RIGHT"
+        number.label(text=f"{len(selected_labels(obj)):,} selected")
         row = column.row(align=True)
         row.operator("bgs.pick", text="Pick", icon="EYEDROPPER")
         row.operator("bgs.grow_selection", text="Grow").shrink = False

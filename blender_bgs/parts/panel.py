@@ -5,6 +5,7 @@ import bpy
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context
 from ..interface.sidebar import SidebarPanel, wrapped_text
+from .missing import lacking, missing_objects
 
 
 class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
@@ -18,14 +19,18 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
         return splat_of(context) is not None
 
     def draw(self, context: Context) -> None:
-        column = self.layout.column()
-        if splat_of(context).bgs.level_bits:
-            splat = splat_of(context).bgs
+        column, obj = self.layout.column(), splat_of(context)
+        assert obj is not None  # see `poll`
+        splat = obj.bgs
+        if splat.level_bits:
             if splat.parts_stale:
                 box = column.box()
                 text = "Labels changed after the label objects were made."
                 wrapped_text(box, text, context, icon="ERROR", alert=True)
                 box.operator("bgs.update_collections", icon="FILE_REFRESH")
+            missing = len(missing_objects(obj))
+            if missing:
+                wrapped_text(column, f"{lacking(missing)}. Show All makes them.", context, icon="INFO")
             column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")
             row = column.row(align=True)
             row.operator("bgs.merge_back", text="Merge Back")

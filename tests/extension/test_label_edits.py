@@ -1,5 +1,7 @@
 """Join, Move to Parent, Split and Select Touching: codes, names, colours, selection, objects, undo."""
 
+from types import SimpleNamespace
+
 import bpy
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from bgs_engine.core.codes import BitLayout, unsigned
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection
 from blender_bgs.cloud.properties import without_updates
+from blender_bgs.labelling import edit_operators
 from blender_bgs.logic import attributes as at
 
 # The made splat has 4 balls as labels of level 1, of two halves each (level 2), of two quarters each (level 3). Child
@@ -119,15 +122,33 @@ def test_labels_move_to_another_parent_and_to_a_new_one(coded) -> None:
 
 def test_split_by_loose_parts_undoes_a_join(coded) -> None:
     obj, _, codes = coded
-    select(obj, 0, 1, 2)
+    one, _, _ = select(obj, 0, 1, 2)
     bpy.ops.bgs.join_labels()
     assert bpy.ops.bgs.split_label(distance=0.5) == {"FINISHED"}
     after = code_tables.codes_of(obj)
     for level in (1, 2, 3):
         assert partition(after, level) == partition(codes, level)
-    assert len(rows_of(obj, 1)) == 4 and sum(row.selected for row in rows_of(obj, 1)) == 3
-    with pytest.raises(RuntimeError, match="no loose parts"):
+    assert len(rows_of(obj, 1)) == 4
+    assert [row.label for row in rows_of(obj, 1) if row.selected] == [one]  # not what came off
+    with pytest.raises(RuntimeError, match=r"no loose parts at Distance 0\.5\. .*Distance.*Smallest Part"):
         bpy.ops.bgs.split_label(distance=0.5)
+
+
+def test_split_asks_for_its_settings(coded) -> None:
+    """A button or menu calls `invoke`. A split without result has no Adjust Last Operation to try again in."""
+    obj, _, codes = coded
+    select(obj, 0)
+    asked: list[object] = []
+
+    class Windows:
+        def invoke_props_dialog(self, operator: object) -> set[str]:
+            asked.append(operator)
+            return {"RUNNING_MODAL"}
+
+    operator = object()
+    context = SimpleNamespace(window_manager=Windows())
+    assert edit_operators.BGS_OT_split_label.invoke(operator, context, None) == {"RUNNING_MODAL"}  # type: ignore[arg-type]
+    assert asked == [operator] and np.array_equal(code_tables.codes_of(obj), codes)
 
 
 def test_objects_follow_joins_and_splits(coded) -> None:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from bgs_engine.core.codes import unsigned
-from blender_bgs.cloud import code_tables, label_selection, labels, point_clouds, selection
+from blender_bgs.cloud import code_tables, label_selection, labels, point_clouds, redraw, selection
 from blender_bgs.logic import attributes as at
+from blender_bgs.parts import label_objects, missing
 
 # The made splat has 4 labels at level 1, each with 2 children, each with 2 children again.
 
@@ -110,6 +111,87 @@ def test_objects_are_selected_with_their_labels_both_ways(coded) -> None:
     assert keys(obj, "selected", 1) == {a, b} and selection.selected(obj).sum() == 3000
     bpy.ops.bgs.select_label(index=2)
     assert [unsigned(p.bgs.part_key) for p in code_tables.parts_of(obj) if p.select_get()] == [obj.bgs.labels[2].label]
+
+
+def test_a_click_on_an_object_makes_its_label_active(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    order = [row.label for row in obj.bgs.labels if row.level == 1]
+
+    def click(rank: int, extend: bool = False) -> None:
+        """What Blender does: the clicked object is selected and becomes the active one."""
+        for part in code_tables.parts_of(obj):
+            part.select_set(part == object_of(obj, order[rank]) or (extend and part.select_get()))
+        bpy.context.view_layer.objects.active = object_of(obj, order[rank])
+        bpy.context.view_layer.update()
+
+    click(2)
+    assert obj.bgs.active_label().label == order[2]
+    click(3, extend=True)
+    assert obj.bgs.active_label().label == order[3] and keys(obj, "selected", 1) == set(order[2:4])
+    click(2, extend=True)  # it was selected already, and becomes the active one
+    assert obj.bgs.active_label().label == order[2] and keys(obj, "selected", 1) == set(order[2:4])
+    bpy.ops.bgs.select_label(index=index_of(obj, 1, order[0]))
+    bpy.ops.bgs.select_label(index=index_of(obj, 1, order[3]), fill=True)  # selects the active object; no click on it
+    bpy.context.view_layer.update()
+    assert obj.bgs.active_label().label == order[0]
+    obj.bgs.level = 2
+    click(1)
+    assert obj.bgs.active_label().level == 2 and obj.bgs.active_label().label in below(obj, order[1], 2)
+
+
+def test_show_all_makes_the_objects_that_are_missing(coded) -> None:
+    obj, _, _ = coded
+    order = [row.label for row in obj.bgs.labels if row.level == 1]
+    bpy.ops.bgs.select_label(index=1)
+    bpy.ops.bgs.isolate_label()
+    bpy.ops.bgs.make_collections(only="SELECTED")
+    part = object_of(obj, order[1])
+    part.location.x += 2
+    place = part.location.x
+    assert missing.missing_objects(obj) == set(order) - {order[1]} and obj.hide_viewport
+    bpy.ops.bgs.show_all()
+    parts = code_tables.parts_of(obj)
+    assert {unsigned(p.bgs.part_key) for p in parts} == set(order) and missing.missing_objects(obj) == set()
+    assert all(p.visible_get() for p in parts) and sum(len(p.data.points) for p in parts) == len(obj.data.points)
+    assert object_of(obj, order[1]) == part and part.location.x == place  # what was there keeps its place
+    label_objects.remove_part(object_of(obj, order[0]))
+    bpy.ops.bgs.show_all()
+    assert len(code_tables.parts_of(obj)) == 3  # a deleted object stays deleted
+
+
+def test_show_all_overwrites_no_edited_points(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.select_label(index=1)
+    bpy.ops.bgs.make_collections(only="SELECTED")
+    (part,) = code_tables.parts_of(obj)
+    position = point_clouds.need_column(part.data, at.POSITION)
+    position[0] += 1
+    point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
+    said = missing.make_missing(bpy.context.scene, obj)
+    assert said == "3 labels have no objects. Press Make Collections > All at level 1"
+    bpy.ops.bgs.show_all()
+    assert len(code_tables.parts_of(obj)) == 1
+    assert np.array_equal(point_clouds.need_column(part.data, at.POSITION), position)
+
+
+def test_the_sidebars_are_drawn_anew_when_labels_change(coded, monkeypatch) -> None:
+    """The mouse may have left them, and then Blender draws only the region where it is."""
+    obj, _, _ = coded
+    drawn: list[set[tuple[str, str]]] = []
+    monkeypatch.setattr(redraw, "regions", drawn.append)
+    for change in (
+        lambda: bpy.ops.bgs.isolate_label(index=1),
+        lambda: bpy.ops.bgs.show_all(),
+        lambda: label_selection.select_labels(obj, [(1, obj.bgs.labels[2].label)]),
+        lambda: labels.activate(obj, (1, obj.bgs.labels[3].label)),
+    ):
+        drawn.clear()
+        change()
+        assert {("VIEW_3D", "UI")} in drawn
+    drawn.clear()
+    bpy.ops.bgs.show_all()  # nothing changes
+    assert not drawn
 
 
 def test_the_eye_of_an_object_is_that_of_its_label(coded) -> None:

@@ -94,15 +94,21 @@ def follow(whole: SplatObject, after_undo: bool = False) -> None:
 def _follow_active(
     whole: SplatObject, objects: dict[Key, list[SplatObject]], gained: set[Key], after_undo: bool
 ) -> None:
-    """Make the label active whose object a click made active. Undo brings back the active label by itself."""
+    """Make the label active whose object a click made active.
+
+    Undo may bring back the active label from before the click. It then is not selected.
+    """
     active = bpy.context.view_layer.objects.active
     key = next((key for key, parts in objects.items() if active in parts), None) if active is not None else None
     uid = active.session_uid if active is not None and key is not None else 0
     before = _active.get(whole.session_uid, uid)
     _active[whole.session_uid] = uid
-    if active is None or key is None or after_undo or not active.select_get():
+    if active is None or key is None or not active.select_get():
         return
-    if key in gained or uid != before:
+    row = whole.bgs.active_label()
+    is_stale = after_undo and (row is None or not row.selected)
+    is_clicked = not after_undo and (key in gained or uid != before)
+    if is_stale or is_clicked:
         labels.activate_shown(whole, key)
 
 

@@ -38,6 +38,22 @@ def test_a_click_on_the_drawn_splat_selects_its_object_and_label(seen: dict) -> 
     check(seen, "other", [2])
 
 
+def test_the_label_clicked_last_is_the_active_one(seen: dict) -> None:
+    steps = ("click", "shift", "shift_again", "other", "row_ctrl")
+    assert [seen["after"][step]["active"] for step in steps] == [0, 1, 1, 2, 2]
+    assert seen["after"]["undo"]["active"] == 1  # undo takes back the click on 2; before it, Shift took out 1
+
+
+def test_split_asks_first_and_leaves_one_label_selected(seen: dict) -> None:
+    asks, done = seen["after"]["split_asks"], seen["after"]["split_done"]
+    assert len(asks["names"]) == 3 and asks["gaussians"] == 3000
+    assert len(done["names"]) == 4 and len(done["labels"]) == 1 and done["gaussians"] == 1500
+
+
+def test_show_all_makes_the_missing_objects(seen: dict) -> None:
+    assert (seen["objects_before"], seen["objects_after"]) == (1, 4)
+
+
 def test_a_click_is_one_undo_step(seen: dict) -> None:
     check(seen, "undo", [0])
 

@@ -241,6 +241,7 @@ def test_objects_and_labels_agree_after_undo(coded) -> None:
     name, label = obj.name, obj.bgs.labels[1].label
     bpy.ops.ed.undo_push(message="none")
     object_of(obj, label).select_set(True)
+    bpy.context.view_layer.objects.active = object_of(obj, label)
     object_of(obj, label).hide_set(False)
     bpy.ops.ed.undo_push(message="Blender selects")  # before any handler runs, as in a window
     bpy.context.view_layer.update()
@@ -249,6 +250,7 @@ def test_objects_and_labels_agree_after_undo(coded) -> None:
     bpy.ops.ed.undo()
     obj = bpy.data.objects[name]
     assert object_of(obj, label).select_get() and keys(obj, "selected", 1) == {label}
+    assert obj.bgs.active_label().label == label
     assert not object_of(obj, label).hide_get() and keys(obj, "hidden", 1) == set()
     bpy.ops.ed.undo()
     obj = bpy.data.objects[name]

@@ -304,26 +304,50 @@ def step_tool_brush():
     drag([centers[2], (centers[2][0] + 5, centers[2][1]), centers[1]])
 
 
+def step_split_asks():
+    """Two balls are one label. The dialog opens, and nothing changes yet."""
+    with in_view():
+        bpy.ops.bgs.select_label(index=0)
+        bpy.ops.bgs.select_label("EXEC_DEFAULT", index=1, extend=True)
+        bpy.ops.bgs.join_labels()
+        bpy.ops.bgs.split_label("INVOKE_DEFAULT", distance=0.5)
+
+
+def step_split_done():
+    hand("key", "Return")
+
+
+def step_show_all():
+    """All labels show again, though only one had an object."""
+    with in_view():
+        bpy.ops.bgs.make_collections(only="SELECTED")
+        facts["objects_before"] = sum(bool(obj.bgs.part_level) for obj in bpy.data.objects if obj.type == "POINTCLOUD")
+        bpy.ops.bgs.show_all()
+        facts["objects_after"] = sum(bool(obj.bgs.part_level) for obj in bpy.data.objects if obj.type == "POINTCLOUD")
+
+
 STEPS = [
     step_open, step_view, step_click, step_shift, step_shift_again, step_other, step_undo, step_nothing, step_box,
     step_box_add, step_b, step_box_subtract, step_lasso, step_cube_before, step_near, step_inside, step_hide,
     step_through, step_tweak, step_scroll, step_row, step_row_ctrl, step_row_shift, step_row_name, step_row_undo,
     step_rename, step_tool_lasso, step_tool_add, step_tool_click, step_tool_brush,
+    step_split_asks, step_split_done, step_show_all,
 ]  # fmt: skip
 state: dict[str, Any] = {"next": 0, "name": None, "hand": None}
 
 
 def note(name):
     rows = [row for row in whole().bgs.labels if row.level == 1]
-    names = {} if name.startswith("tool") else {obj.name: number for number, obj in enumerate(balls())}
+    names = {} if name.startswith(("tool", "split")) else {obj.name: number for number, obj in enumerate(balls())}
     facts["after"][name] = {
         "objects": sorted(str(names.get(o.name, o.name)) for o in bpy.context.view_layer.objects if o.select_get()),
         "labels": [number for number, row in enumerate(rows) if row.selected],
+        "active": whole().bgs.label_index,
         "marked": [row.label for row in whole().bgs.labels if row.level == 2 and row.selected],
         "hidden": [number for number, row in enumerate(rows) if row.hidden],
         "gaussians": selected(),
         "names": [row.name for row in rows],
-        "titles": [] if name.startswith("tool") else [obj.name for obj in balls()],
+        "titles": [] if name.startswith(("tool", "split")) else [obj.name for obj in balls()],
     }
     subprocess.run(["import", "-window", "root", str(OUT / f"selecting-{name}.png")], check=True)
 

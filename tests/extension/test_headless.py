@@ -113,5 +113,5 @@ def test_labels_of_one_name_get_a_file_each(coded, tmp_path: Path) -> None:
     done = run("export", blend, "-o", tmp_path / "out", "--level", 1)
     assert done.returncode == 0 and "4 files" in done.stdout, done.stdout + done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "Chair.ply", "a_b.ply", "chair (2).ply", "unnamed.ply"
+        "Chair.ply", "L1_4.ply", "a_b.ply", "chair (2).ply"
     ]  # fmt: skip

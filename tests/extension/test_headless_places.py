@@ -354,8 +354,13 @@ def test_segment_replaces_no_file_of_the_users(call: Call, splat: Path, engine: 
     assert (tmp_path / "a.log").read_text() == "mine" and (tmp_path / "a_bgs.log").is_file()
     code, text = call("segment", splat, "-o", tmp_path / "b.blend", "--run", tmp_path / "b.blend", "--engine", engine)
     assert code == 2 and "both the .blend and the run folder" in text
-    code, text = call("segment", splat, "-o", tmp_path / "b.blend", "--engine", engine, "--level", 5)
+    code, text = call(
+        "segment", splat, "-o", tmp_path / "b.blend", "--engine", engine, "--level", 5, "--level-bits", "12,10,10"
+    )
     assert code == 2 and "no level 5" in text  # before the engine works for an hour
+    # Without level bits the scene decides how many levels there are, so the finest one stands in.
+    code, text = call("segment", splat, "-o", tmp_path / "c.blend", "--engine", engine, "--level", 5)
+    assert code == 0 and "The scene has 3 levels" in text and "at level 3" in text
 
 
 def test_segment_says_why_the_engine_does_not_start(call: Call, splat: Path, tmp_path: Path) -> None:

@@ -18,11 +18,10 @@ def size_limits(sizes: Sequence[np.ndarray], quantiles: Sequence[float]) -> np.n
     """Sizes above which a mask is divided at levels 1..L-1, float64 [len(quantiles)], descending.
 
     Args:
-        sizes: one array a view with the sizes of its nodes; NaN is left out.
+        sizes: one array a view with the sizes of its nodes.
         quantiles: descending, in 0..1.
     """
     everything = np.concatenate([np.asarray(s, np.float64) for s in sizes]) if sizes else np.zeros(0)
-    everything = everything[np.isfinite(everything)]
     if not len(everything):
         return np.full(len(quantiles), np.inf)
     return np.quantile(everything, quantiles)
@@ -35,8 +34,7 @@ def cut_levels(forest: Forest, sizes: np.ndarray, limits: np.ndarray, levels: in
     node. The last of several levels has no limit: the deepest nodes. A node that cannot be divided repeats itself.
 
     Args:
-        sizes: [K + 1], any unit; a child larger than its parent counts as large as its parent. NaN marks a node whose
-            own pixels show nothing: they become 0, and its children stand for themselves.
+        sizes: [K + 1], any unit; a child larger than its parent counts as large as its parent.
         limits: [max(1, L - 1)], descending, in the unit of `sizes`.
     """
     check_levels(levels)
@@ -44,8 +42,7 @@ def cut_levels(forest: Forest, sizes: np.ndarray, limits: np.ndarray, levels: in
     tables = [_representatives(forest, bounded, limit) for limit in limits]
     if levels > 1:
         tables.append(np.arange(forest.count + 1))
-    nothing = np.isnan(sizes)
-    return np.stack([_dense(np.where(nothing, 0, table), forest.node_map) for table in tables[:levels]])
+    return np.stack([_dense(table, forest.node_map) for table in tables[:levels]])
 
 
 def check_levels(levels: int) -> None:
@@ -55,7 +52,7 @@ def check_levels(levels: int) -> None:
 
 
 def _bounded(forest: Forest, sizes: np.ndarray) -> np.ndarray:
-    bounded = np.where(np.isnan(sizes), np.inf, sizes)
+    bounded = sizes.copy()
     for k in range(1, forest.count + 1):
         if forest.parents[k]:
             bounded[k] = min(bounded[k], bounded[forest.parents[k]])

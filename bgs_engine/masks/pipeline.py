@@ -78,7 +78,8 @@ def make_masks(
         OutputError: the folder cannot be written. Finished images stay in the cache.
         CancelledError: finished images stay in the cache and are not made again.
     """
-    check_levels(config.levels or PICTURE_LEVELS)
+    if scene is None:
+        check_levels(config.levels or PICTURE_LEVELS)
     complete_dataset(dataset.folder)
     check_mask_place(dataset.folder)
     with only_writer(dataset.folder / "masks"):

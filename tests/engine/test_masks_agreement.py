@@ -148,6 +148,13 @@ def test_fewer_levels_leave_out_the_least_useful(scene, cameras, pictures):
     assert len(agreement.level_bits) == 1
 
 
+def test_more_levels_than_the_scene_has_repeat_the_finest(scene, cameras, pictures):
+    agreement = agreed(scene, cameras, candidates_of(pictures).__getitem__, 5, Reporter())
+    for maps in agreement.maps:
+        assert len(maps) == 5 and all(np.array_equal(found, maps[1]) for found in maps[2:])
+    assert len(agreement.level_bits) == 5 and sum(agreement.level_bits) == 32
+
+
 def test_no_candidates_give_empty_maps(scene, cameras):
     empty = MaskStack.empty(SIDE, SIDE)
     agreement = agreed(scene, cameras, lambda number: empty, None, Reporter())

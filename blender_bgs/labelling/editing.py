@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import numpy as np
+from bgs_engine.cutouts.loose_parts import SOLID, loose_parts, near, touching_distance
 
 from ..cloud import code_tables, label_selection, labels, point_clouds
 from ..cloud.properties import BGS_Label
@@ -11,7 +12,6 @@ from ..logic import attributes as at
 from ..logic.label_edits import join_target, split
 from ..logic.label_states import codes_with
 from ..logic.label_tree import free_label, reassign
-from ..logic.loose_parts import SOLID, loose_parts, near, touching_distance
 from ..parts import label_objects
 from ..parts.edited import edited_parts, lost_parts
 

@@ -7,9 +7,9 @@ import pytest
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
+from bgs_engine.cutouts.loose_parts import loose_parts, near, touching_distance
 from blender_bgs.logic.label_edits import join_target, partners_after, split
 from blender_bgs.logic.label_tree import CodeTable, reassign
-from blender_bgs.logic.loose_parts import loose_parts, near, touching_distance
 
 LAYOUT = BitLayout((4, 3, 2))
 

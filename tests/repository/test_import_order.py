@@ -19,7 +19,7 @@ FLOORS = {  # lowest first
         "core",
         "io devices",
         "raster",
-        "views masks made_scenes associate",
+        "views masks made_scenes associate cutouts",
         "train",
         "output",
         "pipeline",

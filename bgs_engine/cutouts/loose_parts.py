@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+
 from bgs_engine.core.errors import UsageError
 
 MOST_CELLS = 1 << 20  # cells along an axis, so that the number of a cell fits 64 bits

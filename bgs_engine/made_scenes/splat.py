@@ -23,7 +23,10 @@ FLOATER_SHARE = 0.003
 
 @dataclass(frozen=True)
 class Splat:
-    """N Gaussians, random row order; float64 but for labels int32 [N, 3]: group, object, part from 1, floaters 0."""
+    """N Gaussians, random row order; float64 but for the last two.
+
+    labels int32 [N, 3]: group, object, part from 1, floaters 0. messy bool [N]: large, faint and off its surface.
+    """
 
     means: np.ndarray
     quats: np.ndarray
@@ -31,6 +34,7 @@ class Splat:
     opacities: np.ndarray
     colors: np.ndarray
     labels: np.ndarray
+    messy: np.ndarray
 
 
 def make_splat(rooms: Rooms, count: int, rng: np.random.Generator) -> Splat:
@@ -61,7 +65,7 @@ def make_splat(rooms: Rooms, count: int, rng: np.random.Generator) -> Splat:
     faint = messy | floater
     opacities[faint] = np.minimum(opacities[faint], rng.uniform(0.05, 0.4, int(faint.sum())))
     order = rng.permutation(count)
-    columns = (points, _facing(normals, rng), scales, opacities, colors, labels)
+    columns = (points, _facing(normals, rng), scales, opacities, colors, labels, messy)
     return Splat(*(column[order] for column in columns))
 
 

@@ -6,10 +6,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-
-from .harmonics import rotation_matrix
-from .principal_axes import principal_axes
-from .quaternions import column_quaternions, matrix_quaternion, multiply_quaternions, quaternion_columns
+from bgs_engine.core.harmonics import rotation_matrix
+from bgs_engine.core.principal_axes import principal_axes
+from bgs_engine.core.quaternions import column_quaternions, matrix_quaternion, multiply_quaternions, quaternion_columns
 
 UP_AXES = ("NEG_Y", "Z", "Y")
 # Rotations that bring the named axis of the file to Blender's +Z; the camera's forward (+Z of a capture) becomes +Y.

@@ -4,11 +4,11 @@ import bpy
 import numpy as np
 import pytest
 
+from bgs_engine.core.harmonics import basis
+from bgs_engine.core.quaternions import quaternion_matrices
 from bgs_engine.io.ply import read_ply
 from blender_bgs.cloud import code_tables, point_clouds, shapes
 from blender_bgs.logic import attributes as at
-from blender_bgs.logic.harmonics import basis
-from blender_bgs.logic.quaternions import quaternion_matrices
 from tests.helpers import made_splat
 
 HAS_EDIT_MODE = bpy.app.version >= (4, 5)

@@ -11,10 +11,10 @@ import bpy
 import numpy as np
 import pytest
 
+from bgs_engine.core.harmonics import basis
 from bgs_engine.io.ply import read_ply
 from blender_bgs.cloud import point_clouds
 from blender_bgs.logic import attributes as at
-from blender_bgs.logic.harmonics import basis
 from tests.helpers import made_splat
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bgs_engine.core.quaternions import quaternion_matrices
 from blender_bgs.logic.affine_fit import Hints, Move, find_moves
-from blender_bgs.logic.quaternions import quaternion_matrices
 from blender_bgs.logic.transforms import transform_points
 
 ROTATION = quaternion_matrices(np.array([[0.3, -0.7, 0.5, 0.4]]))[0]

@@ -5,13 +5,13 @@ import pytest
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
+from bgs_engine.core.harmonics import basis
+from bgs_engine.core.principal_axes import principal_axes
+from bgs_engine.core.quaternions import matrices_quaternions, quaternion_matrices
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.attribute_rows import rows_from
 from blender_bgs.logic.following import followed
-from blender_bgs.logic.harmonics import basis
 from blender_bgs.logic.label_tree import separate_codes
-from blender_bgs.logic.principal_axes import principal_axes
-from blender_bgs.logic.quaternions import matrices_quaternions, quaternion_matrices
 from blender_bgs.logic.transforms import is_flat, transform_rows
 from tests.helpers import made_splat
 from tests.logic.test_affine_fit import LINEARS, map_of

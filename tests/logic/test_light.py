@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from bgs_engine.core.harmonics import basis
 from bgs_engine.io.gaussians import SH_C0
-from blender_bgs.logic.harmonics import basis
 from blender_bgs.logic.light import display_factor, lit_rows
 from tests.helpers import made_splat
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
+from bgs_engine.core.harmonics import basis, rotation_matrix
+from bgs_engine.core.quaternions import matrices_quaternions, quaternion_matrices
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.attribute_rows import rows_from
 from blender_bgs.logic.framing import core_box, fit_view, point_radii, whole_box
-from blender_bgs.logic.harmonics import basis, rotation_matrix
 from blender_bgs.logic.label_tree import CodeTable, build_entries, free_label, list_order, reassign
-from blender_bgs.logic.quaternions import matrices_quaternions, quaternion_matrices
 from blender_bgs.logic.transforms import (
     change_since_import,
     moved_origin,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_bgs.logic.quaternions import quaternion_matrices
+from bgs_engine.core.quaternions import quaternion_matrices
 from blender_bgs.logic.transforms import transform_rows
 from tests.helpers import made_splat
 

@@ -37,7 +37,7 @@ def loose_parts(points: np.ndarray, solid: np.ndarray, distance: float) -> np.nd
     pairs = [_neighbours(cells, int(np.dot(offset, strides))) for offset in _OFFSETS]
     first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
     both = filled[first] & filled[second]
-    root = _connected(len(cells), first[both], second[both])
+    root = connected(len(cells), first[both], second[both])
     piece = np.where(filled, root, -1)
     for a, b in ((first, second), (second, first)):
         lone = (piece[a] < 0) & filled[b]
@@ -78,7 +78,7 @@ def _neighbours(cells: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
     return found, at[found]
 
 
-def _connected(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def connected(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The smallest number in the component of each of `count` nodes, int [count]. Each round halves the trees."""
     root = np.arange(count)
     while True:

@@ -22,7 +22,7 @@ from .frames import panel as frame_panel
 from .frames import settings as frame_settings
 from .headless import command_line
 from .interface import menu, pie
-from .labelling import area_operators, pick
+from .labelling import area_operators, crumb_operators, pick
 from .labelling import edit_operators as label_edit_operators
 from .labelling import handlers as label_handlers
 from .labelling import light as label_light
@@ -45,6 +45,7 @@ CLASSES = (
     *label_file_operators.CLASSES,
     *label_operators.CLASSES,
     *label_edit_operators.CLASSES,
+    *crumb_operators.CLASSES,
     *part_operators.CLASSES,
     *edit_operators.CLASSES,
     *pick.CLASSES,

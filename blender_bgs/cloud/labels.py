@@ -161,10 +161,11 @@ def move_to_label(obj: SplatObject, rows: np.ndarray, level: int, target: int) -
     replace_codes(obj, reassign(codes, rows, layout, level, target))
 
 
-def replace_codes(obj: SplatObject, codes: np.ndarray) -> dict[Key, Key]:
+def replace_codes(obj: SplatObject, codes: np.ndarray, names: Mapping[Key, str] | None = None) -> dict[Key, Key]:
     """Write new codes, int32 [N], after an edit of labels. Returns which label each old one is now.
 
-    Names, colours and eyes stay with their labels, also with those whose number changed with their parent.
+    Names, colours and eyes stay with their labels, also with those whose number changed with their parent. The labels
+    in `names` get these names.
     """
     old, settings = code_tables.table_of(obj), label_settings(obj)
     new = CodeTable.of(codes, old.layout)
@@ -173,8 +174,9 @@ def replace_codes(obj: SplatObject, codes: np.ndarray) -> dict[Key, Key]:
     code_tables.remember(obj, codes, new)
     with without_updates():
         obj.bgs.run_changed = bool(obj.bgs.run_folder)
-    active = active_key(obj)
-    list_labels(obj, settings.renumbered(partners), partners.get(active) if active is not None else None)
+    active, settings = active_key(obj), settings.renumbered(partners)
+    settings.names.update(names or {})
+    list_labels(obj, settings, partners.get(active) if active is not None else None)
     for part in code_tables.parts_of(obj):
         copy_codes_to_part(obj, part)
     appearance.refresh(obj)

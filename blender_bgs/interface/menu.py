@@ -34,6 +34,7 @@ MENU = (
     ("bgs.select_object", "bgs.select_objects_in", "bgs.click_label", "bgs.select_labels_in", "bgs.brush_labels"),
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.select_touching", "bgs.save_run"),
+    ("bgs.find_crumbs", "bgs.accept_crumbs"),
     ("bgs.reset_light",),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections", "bgs.put_back"),
     ("bgs.apply_transform", "bgs.keep_shapes"),
@@ -41,7 +42,7 @@ MENU = (
 )
 SELECT = (
     "bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_touching", "bgs.select_low_confidence",
-    "bgs.select_none",
+    "bgs.find_crumbs", "bgs.select_none",
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Edits of labels: moving, joining and splitting them. Names, colours, eyes and label objects follow."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from bgs_engine.cutouts.loose_parts import SOLID, loose_parts, near, touching_distance
@@ -11,22 +11,28 @@ from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
 from ..logic.label_edits import join_target, split
 from ..logic.label_states import codes_with
-from ..logic.label_tree import free_label, reassign
+from ..logic.label_tree import Key, free_label, reassign
 from ..parts import label_objects
 from ..parts.edited import edited_parts, lost_parts
 
 STALE = ". Press Update Collections to give the label objects their Gaussians"
 
 
-def change(scene: SplatScene, obj: SplatObject, codes: np.ndarray, made: Collection[int] = ()) -> str:
+def change(
+    scene: SplatScene,
+    obj: SplatObject,
+    codes: np.ndarray,
+    made: Collection[int] = (),
+    names: Mapping[Key, str] | None = None,
+) -> str:
     """Write new codes, int32 [N], and give the label objects their Gaussians. Returns a note for the user, or "".
 
-    `made` are labels of the objects' level that get objects too. Where an update would overwrite what the user did to
-    the objects, they stay as they are until Update Collections, which asks first.
+    `made` are labels of the objects' level that get objects too. `names` are names of new labels. Where an update would
+    overwrite what the user did to the objects, they stay as they are until Update Collections, which asks first.
     """
     has_objects = obj.bgs.part_collection is not None and bool(code_tables.parts_of(obj))
     edited = has_objects and bool(edited_parts(obj))
-    partners = labels.replace_codes(obj, codes)
+    partners = labels.replace_codes(obj, codes, names)
     if not has_objects:
         return ""
     label_objects.rename_keys(obj, partners)

@@ -5,6 +5,7 @@ from bpy.app.handlers import persistent
 
 from ..cloud import agreement, label_selection, point_clouds
 from ..cloud.typed import SplatScene
+from . import crumbs
 
 _busy = False
 
@@ -44,6 +45,7 @@ def _replaced(*_: object) -> None:
 @persistent
 def _forget(*_: object) -> None:
     agreement.forget()
+    crumbs.forget()
 
 
 _HANDLERS = (
@@ -64,4 +66,4 @@ def stop() -> None:
     """Stop following them and forget their states."""
     for handlers, function in _HANDLERS:
         handlers.remove(function)
-    agreement.forget()
+    _forget()

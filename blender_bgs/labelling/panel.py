@@ -105,6 +105,9 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row.operator("bgs.split_label", text="Split")
         row.operator("bgs.reassign", text="Reassign")
         row.operator("bgs.move_to_parent", text="Parent")
+        row = column.row(align=True)
+        row.operator("bgs.find_crumbs", text="Find Crumbs")
+        row.operator("bgs.accept_crumbs", text="Accept")
         if splat.run_folder:
             # The button is highlighted while the folder lacks changes of the labels.
             column.operator("bgs.save_run", text="Save to Run Folder", icon="FILE_TICK", depress=splat.run_changed)

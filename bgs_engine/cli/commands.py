@@ -204,6 +204,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: the finest)")
     parser.add_argument("--label", type=int, nargs="+", help="labels to write (default: all)")
     parser.add_argument("--plain", action="store_true", help="the 62-float layout that every viewer reads")
+    parser.add_argument("--proxies", action="store_true", help="also a closed mesh of each label, NAME_proxy.ply")
 
 
 def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
@@ -211,7 +212,9 @@ def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.output.export import export_run
 
     run = open_run(arguments.run_folder)
-    export_run(run, arguments.output, arguments.level, arguments.label, arguments.plain, reporter)
+    export_run(
+        run, arguments.output, arguments.level, arguments.label, arguments.plain, reporter, proxies=arguments.proxies
+    )
 
 
 def _eval_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,10 +12,17 @@ from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
+from bgs_engine.output.proxies import ProxyWriter
 
 
 def export_run(
-    run: Run, out: Path, level: int | None, labels: Sequence[int] | None, plain: bool, reporter: Reporter
+    run: Run,
+    out: Path,
+    level: int | None,
+    labels: Sequence[int] | None,
+    plain: bool,
+    reporter: Reporter,
+    proxies: bool = False,
 ) -> list[Path]:
     """Write one PLY per label of `level`, for all labels or the chosen ones. Returns the paths.
 
@@ -29,6 +36,7 @@ def export_run(
         labels: label numbers as in labels.json; None = all.
         plain: convert to 62 floats.
         reporter: told after each file.
+        proxies: write the proxy of each label beside its file.
 
     Raises:
         UsageError: the run has no such level or label.
@@ -55,11 +63,16 @@ def export_run(
         )
     reporter.stage("Exporting")
     paths = []
+    meshes = ProxyWriter(ply) if proxies else None
     with only_writer_into(out):
         for label, name in reporter.track(list(zip(chosen, files, strict=True)), len(chosen)):
             path = out / f"{name}.ply"
             write_rows(path, ply, rows[label], plain)
             paths.append(path)
+            if meshes is not None:
+                meshes.write(path, rows[label])
+    if meshes is not None:
+        meshes.tell(reporter)
     reporter.artifact("export", out)
     return paths
 

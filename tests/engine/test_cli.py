@@ -10,6 +10,8 @@ import pytest
 from bgs_engine.cli import main
 from bgs_engine.cli.main import build_parser
 from bgs_engine.cli.options import config_from
+from bgs_engine.cutouts.surface import Mesh
+from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.ply_rows import plain_dtype
 from bgs_engine.io.run_folder import codes_in, open_run
@@ -48,6 +50,24 @@ def test_plain_export_has_62_floats(run: Path, tmp_path: Path):
     assert main(["export", str(run), "-o", str(tmp_path), "--level", "2", "--label", str(label), "--plain"]) == 0
     (path,) = tmp_path.glob("*.ply")
     assert read_ply(path).dtype == plain_dtype() and len(plain_dtype().names or ()) == 62
+
+
+def test_export_writes_a_proxy_beside_each_label(run: Path, tmp_path: Path):
+    assert main(["export", str(run), "-o", str(tmp_path), "--level", "1", "--proxies"]) == 0
+    proxies = sorted(tmp_path.glob("*_proxy.ply"))
+    assert proxies and {p.name.replace("_proxy", "") for p in proxies} <= {p.name for p in tmp_path.glob("*.ply")}
+    for path in proxies:
+        head, _, body = path.read_bytes().partition(b"end_header\n")
+        vertices, faces = (int(line.split()[2]) for line in head.splitlines() if line.startswith(b"element"))
+        assert b"property float x" in head and 4 <= faces <= 2000
+        places = np.frombuffer(body[: 12 * vertices], "<f4").reshape(-1, 3)
+        rows = np.frombuffer(body[12 * vertices :], [("count", "u1"), ("corners", "<i4", 3)])
+        assert len(rows) == faces and (rows["count"] == 3).all() and np.isfinite(places).all()
+        part = load_gaussians(read_ply(path.with_name(path.name.replace("_proxy", ""))), colors=False)
+        low, high = part.means.min(0), part.means.max(0)
+        assert (places.min(0) < high).all() and (places.max(0) > low).all()  # at the place of its label
+        mesh = Mesh(places.astype(float), rows["corners"].astype(int))
+        assert mesh.is_closed() and mesh.volume() > 0
 
 
 @pytest.mark.slow

@@ -104,6 +104,8 @@ def _single_files(material: Path) -> list[Job]:
     return [
         job("export", lambda out: _command("export", run, "-o", out, "--level", 1, "--plain"),
             lambda out: _command("export", run, "-o", out, "--level", 1)),
+        job("export proxies", lambda out: _command("export", run, "-o", out, "--level", 1),
+            lambda out: _command("export", run, "-o", out, "--level", 1, "--proxies")),
         job("render", lambda out: _command("render", run, "-o", out, "--level", 2, "--views", one_view),
             lambda out: _command("render", run, "-o", out, "--level", 1, "--views", one_view)),
         job("frames", lambda out: _command("frames", shot, "-o", out, "--passes", "color"),

@@ -1,0 +1,120 @@
+"""Continues the surfaces that an object hid: the floor below it, the wall behind it. No network is involved."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgs_engine.core.errors import UsageError
+from bgs_engine.cutouts.cloning import cloned
+from bgs_engine.cutouts.continuation import sources_of, tints
+from bgs_engine.cutouts.loose_parts import SOLID
+from bgs_engine.cutouts.supports import Surface, find_supports
+from bgs_engine.cutouts.surface_map import find_hole, map_surface
+from bgs_engine.io.gaussians import Gaussians
+
+RING = 1.0  # of the object's size: how far around it surfaces are looked for
+PICTURE = 1.0  # of the object's size: how far around it a surface may be copied from
+FEWEST_OF_OBJECT = 8  # Gaussians of an object
+EDGE = 0.01  # of the object's Gaussians are beyond its box on each side: strays
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Gaussians that close what an object hid.
+
+    gaussians: K copies. sources: int [K], the row of the scene that each was copied from. surfaces: how many surfaces
+    the object touched. surface_of: int [K], the surface of each copy.
+    """
+
+    gaussians: Gaussians
+    sources: np.ndarray
+    surfaces: int
+    surface_of: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, for the user."""
+        if len(self):
+            holes = len(np.unique(self.surface_of))
+            return f"{len(self):,} Gaussians close {holes} hole{'s' if holes > 1 else ''}."
+        if self.surfaces:
+            return "Nothing was hidden: the surfaces below and behind are complete."
+        return "No surface was found that this stands on or leans against."
+
+
+def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
+    """Close what an object hid, once it is removed.
+
+    The scene's surfaces around the object are continued where it covered them. Where a surface is complete, nothing is
+    added.
+
+    Args:
+        scene: all Gaussians, with colours.
+        removed: bool [N], those of the object.
+        seed: of the random choices.
+
+    Raises:
+        UsageError: the object has hardly any Gaussian.
+    """
+    rng = np.random.default_rng(seed)
+    whole = scene.take(np.flatnonzero(removed & scene.valid))
+    if len(whole) < FEWEST_OF_OBJECT:
+        raise UsageError("Hardly anything was removed.", "Choose a label with more Gaussians.")
+    solid = min(SOLID, float(np.median(whole.opacities)))  # a glass has no Gaussian that is solid
+    thing = whole.means[whole.opacities >= solid].astype(float)
+    low, high = np.quantile(thing, (EDGE, 1 - EDGE), axis=0)
+    thing = thing[((thing >= low - 1e-9) & (thing <= high + 1e-9)).all(1)]
+    size = float(np.linalg.norm(high - low) / np.sqrt(3)) or 1e-9
+    reach = max(RING, PICTURE) * float((high - low).max())
+    near = np.flatnonzero(~removed & ((scene.means > low - reach) & (scene.means < high + reach)).all(1))
+    around = scene.take(near)
+    ring = ((around.means > low - RING * size) & (around.means < high + RING * size)).all(1)
+    surfaces = find_supports(around.take(np.flatnonzero(ring)), thing, size, rng)
+    made = [_continued(surface, surfaces, around, thing, size, rng) for surface in surfaces]
+    parts = [(copies, taken, number) for number, part in enumerate(made) if part for copies, taken in [part]]
+    if not parts:
+        none = np.zeros(0, int)
+        return Fill(scene.take(none), none, len(surfaces), none)
+    sources = np.concatenate([near[taken] for _, taken, _ in parts])
+    surface_of = np.concatenate([np.full(len(taken), number) for _, taken, number in parts])
+    return Fill(joined([copies for copies, _, _ in parts]), sources, len(surfaces), surface_of)
+
+
+def _continued(
+    surface: Surface,
+    surfaces: list[Surface],
+    around: Gaussians,
+    thing: np.ndarray,
+    size: float,
+    rng: np.random.Generator,
+) -> tuple[Gaussians, np.ndarray] | None:
+    """What closes the hole in one surface: the copies, and the numbers in `around` that they were copied from."""
+    places, _ = surface.flat(thing)
+    low, high = places.min(0), places.max(0)
+    margin = PICTURE * float((high - low).max())
+    picture = map_surface(surface, around, low - margin, high + margin)
+    hole = find_hole(picture, around, thing, size, [other for other in surfaces if other is not surface])
+    sources = sources_of(hole, picture.colors, rng)
+    if not (sources >= 0).any():
+        return None
+    return cloned(picture, around, sources, tints(hole, picture.colors, sources))
+
+
+def joined(parts: list[Gaussians]) -> Gaussians:
+    """Gaussians of several sets of one scene, with colours, one after the other."""
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Gaussians(
+        column("means"),
+        column("quats"),
+        column("scales"),
+        column("opacities"),
+        column("sh"),
+        column("valid"),
+        parts[0].offset,
+    )

@@ -8,33 +8,19 @@ from bgs_engine.core.codes import BitLayout
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection
 from blender_bgs.labelling import crumbs
 from blender_bgs.logic import attributes as at
-from tests.helpers import made_splat
+from tests.helpers import made_crumbs
+from tests.helpers.made_crumbs import BOARD, FLOATERS, LEFT, LEVEL_BITS, RIGHT
 
-LAYOUT = BitLayout((4, 4, 4))
-LEFT, RIGHT = (3, 1, 2), (5, 2, 1)  # labels of the two boards; the stray and the floaters have that of the left one
-BOARD, FLOATERS = 900, 3
+LAYOUT = BitLayout(LEVEL_BITS)
 
 
 @pytest.fixture
 def boards(tmp_path):
-    """Two boards, three floaters above and a stray of the left board in the right one; (object, codes, stray)."""
-    side = np.arange(30) * 0.1
-    board = np.stack(np.meshgrid(side, side, [0.0]), -1).reshape(-1, 3)
-    floaters = np.array([[1.0, 1.0, 4.0], [2.0, 1.0, 5.0], [1.0, 2.0, 6.0]])
-    stray = np.array([[11.05, 1.05, 0.02]])
-    means = np.concatenate([board, board + np.array([10, 0, 0]), floaters, stray])
-    rows = np.zeros(len(means), made_splat.made_splat(10, 0)[0].dtype)
-    for axis, name in enumerate("xyz"):
-        rows[name] = means[:, axis]
-        rows[f"scale_{axis}"] = np.log(0.07)
-    rows["opacity"], rows["rot_0"] = 3, 1
-    right = np.zeros(len(means), bool)
-    right[BOARD : 2 * BOARD] = True
-    codes = LAYOUT.pack([np.where(right, b, a) for a, b in zip(LEFT, RIGHT, strict=True)])
-    path = made_splat.write(tmp_path / "boards.ply", made_splat.with_codes(rows, codes))
+    """The splat of `made_crumbs`, imported; (object, codes, row of the stray)."""
+    path, codes = made_crumbs.write(tmp_path / "boards.ply")
     bpy.ops.bgs.import_splat(filepath=str(path), level_bits="4,4,4")
     crumbs.forget()
-    return bpy.context.view_layer.objects.active, codes, len(means) - 1
+    return bpy.context.view_layer.objects.active, codes, len(codes) - 1
 
 
 def spoilt(stray: int) -> np.ndarray:

@@ -217,6 +217,20 @@ def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
     )
 
 
+def _crumbs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("--level", type=int, default=1, help="level to search, 1 = coarsest (the default)")
+    parser.add_argument("--strength", type=float, default=0.5, help="how much is proposed, 0 to 1 (default: 0.5)")
+    parser.add_argument("--apply", action="store_true", help="give crumbs a label of their own; nothing is deleted")
+
+
+def _crumbs(arguments: argparse.Namespace, _reporter: Reporter) -> None:
+    from bgs_engine.output.crumbs import crumbs_of_run
+
+    lines = crumbs_of_run(arguments.run_folder, arguments.level, arguments.strength, arguments.apply)
+    _print("\n".join(lines), arguments)
+
+
 def _eval_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
     parser.add_argument("--truth", type=Path, required=True, help="folder with transforms_test.json and level_<l> maps")
@@ -277,6 +291,7 @@ COMMANDS = (
     Command("render", "label maps, overlays and turntables of a run", _render_arguments, _render),
     Command("frames", "splat pictures of a moving camera, for compositing", _frames_arguments, _frames),
     Command("export", "one PLY for each label of a run", _export_arguments, _export),
+    Command("crumbs", "find floaters, crumbs, strays and haze of a run", _crumbs_arguments, _crumbs),
     Command("eval", "measure a run against true labels", _eval_arguments, _eval),
     Command("doctor", "check what works on this machine; gives a remedy for each problem", _doctor_arguments, _doctor),
     Command("demo", "a small made scene, the whole path, pictures", _demo_arguments, _demo),

@@ -122,3 +122,10 @@ def _strengths(
         share *= (trust / np.maximum(usual[label_of_piece], 1e-6)).clip(LEAST_TRUST, MOST_TRUST)
     strength = np.log(np.maximum(share, 1e-12) / SHARE_AT_0) / np.log(SHARE_AT_1 / SHARE_AT_0)
     return strength.clip(0, 2)
+
+
+def in_words(kinds: np.ndarray) -> str:
+    """How many Gaussians there are of each kind, for example "15 Gaussians: 12 in floaters, 3 in strays"."""
+    count = int((kinds > 0).sum())
+    found = [f"{int((kinds == kind).sum()):,} in {name}" for kind, name in NAMES.items() if (kinds == kind).any()]
+    return f"{count:,} Gaussian{'' if count == 1 else 's'}{': ' if found else ''}{', '.join(found)}"

@@ -2,19 +2,12 @@
 """The operators that find crumbs and accept them."""
 
 import bpy
-import numpy as np
-from bgs_engine.cutouts.crumbs import NAMES, STRAY
+from bgs_engine.cutouts.crumbs import STRAY, in_words
 
 from ..cloud.active_splat import need_splat, splat_of
 from ..cloud.typed import Context
 from ..interface.operator_base import NeedsLabels, counted
 from . import crumbs
-
-
-def _counts(kinds: np.ndarray) -> str:
-    """How many Gaussians there are of each kind, for example "15 Gaussians selected: 12 in floaters, 3 in strays"."""
-    found = [f"{int((kinds == kind).sum()):,} in {name}" for kind, name in NAMES.items() if (kinds == kind).any()]
-    return f"{counted(int((kinds > 0).sum()), 'Gaussian')} selected: {', '.join(found)}"
 
 
 class BGS_OT_find_crumbs(NeedsLabels, bpy.types.Operator):
@@ -34,7 +27,7 @@ class BGS_OT_find_crumbs(NeedsLabels, bpy.types.Operator):
         kinds = crumbs.propose(need_splat(context), self.strength, self.only_selected)
         if not kinds.any():
             return f"No crumbs at Strength {self.strength:.2f}. Give a larger one in Adjust Last Operation"
-        return f"{_counts(kinds)}. Press Accept, or change Strength in Adjust Last Operation"
+        return f"Selected {in_words(kinds)}. Press Accept, or change Strength in Adjust Last Operation"
 
 
 class BGS_OT_accept_crumbs(NeedsLabels, bpy.types.Operator):

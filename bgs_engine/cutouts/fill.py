@@ -68,8 +68,7 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
     low, high = np.quantile(thing, (EDGE, 1 - EDGE), axis=0)
     thing = thing[((thing >= low - 1e-9) & (thing <= high + 1e-9)).all(1)]
     size = float(np.linalg.norm(high - low) / np.sqrt(3)) or 1e-9
-    reach = max(RING, PICTURE) * float((high - low).max())
-    near = np.flatnonzero(~removed & ((scene.means > low - reach) & (scene.means < high + reach)).all(1))
+    near = np.flatnonzero(~removed & neighbourhood(scene.means, low, high))
     around = scene.take(near)
     ring = ((around.means > low - RING * size) & (around.means < high + RING * size)).all(1)
     surfaces = find_supports(around.take(np.flatnonzero(ring)), thing, size, rng)
@@ -81,6 +80,12 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
     sources = np.concatenate([near[taken] for _, taken, _ in parts])
     surface_of = np.concatenate([np.full(len(taken), number) for _, taken, number in parts])
     return Fill(joined([copies for copies, _, _ in parts]), sources, len(surfaces), surface_of)
+
+
+def neighbourhood(means: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Which Gaussians [N, 3] can matter to the fill of an object in the box from `low` to `high` [3], bool [N]."""
+    reach = max(RING, PICTURE) * float((high - low).max())
+    return np.asarray(((means > low - reach) & (means < high + reach)).all(1))
 
 
 def _continued(

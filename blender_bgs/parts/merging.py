@@ -1,6 +1,6 @@
 """Merges label objects back into one cloud. Unchanged parts come back bit for bit; transforms are baked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
@@ -32,15 +32,7 @@ def merge_back(whole: SplatObject) -> int:
     parts = code_tables.parts_of(whole)
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Press Make Collections first.")
-    for one in (*parts, whole):
-        point_clouds.need_column(one.data, at.ROW)
-        shapes.make_true(one)
-    in_objects = point_clouds.get_column(whole.data, at.IN_OBJECTS)
-    world = pivot.splat_world_of(whole)
-    pieces = [_baked(part, world) for part in parts]
-    if in_objects is not None:
-        rest = _in_splat_space(whole).values()
-        pieces.append({c.name: at.Column(c.name, c.data_type, c.values[~in_objects]) for c in rest})
+    pieces = pieces_in_splat_space(whole, parts)
     rows = np.concatenate([piece[at.ROW].values for piece in pieces])
     again = added_points.repeated(rows)
     rows[again] = np.arange(again.sum()) + 1 + rows.max(initial=-1)
@@ -59,6 +51,24 @@ def merge_back(whole: SplatObject) -> int:
     labels.list_labels(whole)
     appearance.refresh(whole)
     return len(order)
+
+
+def pieces_in_splat_space(whole: SplatObject, parts: Sequence[SplatObject]) -> list[Piece]:
+    """The attributes of some parts where they are now, and of what is in no part if only some labels have parts.
+
+    Raises:
+        InputError: as `merge_back` does.
+    """
+    for one in (*parts, whole):
+        point_clouds.need_column(one.data, at.ROW)
+        shapes.make_true(one)
+    in_objects = point_clouds.get_column(whole.data, at.IN_OBJECTS)
+    world = pivot.splat_world_of(whole)
+    pieces = [_baked(part, world) for part in parts]
+    if in_objects is not None:
+        rest = _in_splat_space(whole).values()
+        pieces.append({c.name: at.Column(c.name, c.data_type, c.values[~in_objects]) for c in rest})
+    return pieces
 
 
 def _joined(pieces: list[Piece]) -> Iterator[at.Column]:

@@ -4,7 +4,9 @@ import bpy
 
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context
+from ..interface.operator_base import counted
 from ..interface.sidebar import SidebarPanel, wrapped_text
+from .filling import unfilled_labels
 from .missing import lacking, missing_objects
 
 
@@ -31,10 +33,16 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
             missing = len(missing_objects(obj))
             if missing:
                 wrapped_text(column, f"{lacking(missing)}. Show All makes them.", context, icon="INFO")
+            gone = len(unfilled_labels(obj))
+            if gone:
+                text = f"{counted(gone, 'label object')} {'was' if gone == 1 else 'were'} deleted."
+                wrapped_text(column, text, context, icon="INFO")
+                column.operator("bgs.fill", text="Fill What They Hid" if gone > 1 else "Fill What It Hid")
             column.operator_menu_enum("bgs.make_collections", "only", text="Make Collections", icon="OUTLINER")
             row = column.row(align=True)
             row.operator("bgs.merge_back", text="Merge Back")
             row.operator("bgs.remove_collections", text="Remove")
+            column.operator("bgs.remove_and_fill")
         row = column.row(align=True)
         row.operator("bgs.export_splat", text="Export", icon="EXPORT")
         row.operator("bgs.export_labels", text="Export Labels")

@@ -13,7 +13,7 @@ OPERATORS = [c for c in registration.CLASSES if issubclass(c, bpy.types.Operator
 def test_names_and_tooltips_are_there_and_alike(operator: type) -> None:
     assert operator.bl_idname.startswith("bgs.")
     title = operator.bl_label.title()
-    for word in ("To", "Of", "As", "By"):
+    for word in ("To", "Of", "As", "By", "And"):
         title = title.replace(f" {word} ", f" {word.lower()} ")
     assert operator.bl_label == title
     tooltip = getattr(bpy.ops.bgs, operator.bl_idname[4:]).get_rna_type().description

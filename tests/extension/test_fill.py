@@ -1,0 +1,183 @@
+"""Fill: deleted, removed and moved label objects leave holes, which a label of its own closes."""
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.quaternions import matrices_quaternions
+from bgs_engine.cutouts.supports import turns
+from bgs_engine.io.gaussians import SH_C0, load_gaussians
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.run_folder import codes_in
+from blender_bgs.cloud import code_tables, point_clouds
+from blender_bgs.logic import attributes as at
+from blender_bgs.parts import filling, label_objects
+from tests.helpers import made_splat
+
+LAYOUT = BitLayout((4, 4, 4))
+FLOOR, BOX = (3, 1, 2), (5, 2, 1)  # labels at the three levels
+STEP = 0.05
+HOLE = 0.33  # half its width
+GREY = 0.6
+
+
+@pytest.fixture
+def room(tmp_path):
+    """A grey floor at z = 0 with a hole below a dark box; the whole cloud with its label objects."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(*[np.arange(-1.5, 1.5, STEP)] * 2)
+    floor = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1)
+    floor = floor[(np.abs(floor[:, :2]) > HOLE).any(1)]
+    box = rng.uniform(-0.3, 0.3, (900, 3))
+    rows = np.arange(len(box))
+    axis = rng.integers(2, size=len(box))
+    normals = np.zeros_like(box)
+    box[rows, axis], normals[rows, axis] = 0.3, 1
+    box[:450] *= (-1, -1, 1)
+    box[:, 2] += 0.32
+    points = np.concatenate([floor, box])
+    facing = np.concatenate([np.tile([0.0, 0, 1], (len(floor), 1)), normals])
+    values = np.zeros(len(points), made_splat.made_splat(10, 0)[0].dtype)
+    quats = matrices_quaternions(turns(np.array([0.0, 0, 1]), facing))
+    grey = np.repeat([GREY, 0.1], [len(floor), len(box)])
+    for k, name in enumerate("xyz"):
+        values[name] = points[:, k]
+        values[f"scale_{k}"] = np.log(STEP * (0.7, 0.7, 0.1)[k])
+        values[f"f_dc_{k}"] = (grey - 0.5) / SH_C0
+    for k in range(4):
+        values[f"rot_{k}"] = quats[:, k]
+    values["opacity"] = 3
+    on_box = np.arange(len(points)) >= len(floor)
+    codes = LAYOUT.pack([np.where(on_box, b, f) for f, b in zip(FLOOR, BOX, strict=True)])
+    path = made_splat.write(tmp_path / "room.ply", made_splat.with_codes(values, codes))
+    bpy.ops.bgs.import_splat(filepath=str(path), level_bits="4,4,4", up_axis="Z")
+    whole = bpy.context.view_layer.objects.active
+    bpy.ops.bgs.make_collections()
+    return whole
+
+
+def part(whole, label: int):
+    found = [one for one in code_tables.parts_of(whole) if one.bgs.part_key == label]
+    return found[0] if found else None
+
+
+def fill_of(whole):
+    """The label object of the fill, by its name."""
+    return next((one for one in code_tables.parts_of(whole) if one.name.startswith("Fill of")), None)
+
+
+def check(whole) -> None:
+    """There is one fill; it lies on the floor, in the hole, in the floor's grey."""
+    fill = fill_of(whole)
+    assert fill is not None and fill.bgs.part_key not in (FLOOR[0], BOX[0])
+    row = next(r for r in whole.bgs.labels if r.level == 1 and r.label == fill.bgs.part_key)
+    assert row.name == fill.name and row.count == len(fill.data.points)
+    world = np.array(fill.matrix_world)
+    where = _positions(fill) @ world[:3, :3].T + world[:3, 3]
+    assert np.abs(where[:, 2]).max() < 1e-3
+    assert (np.abs(where[:, :2]) < HOLE + 3 * STEP).all()
+    assert 100 < len(where) < 300  # the hole had room for 13 x 13 discs; its rim counts or not
+    base = point_clouds.need_column(fill.data, at.BASE)
+    assert np.allclose(base[:, :3] * SH_C0 + 0.5, GREY, atol=0.02)
+    rows = point_clouds.need_column(whole.data, at.ROW)
+    assert len(np.unique(rows)) == len(rows)
+    assert (point_clouds.need_column(whole.data, at.SOURCE) == whole.bgs.source).all()
+
+
+def _positions(obj) -> np.ndarray:
+    return point_clouds.need_column(obj.data, at.POSITION)
+
+
+def test_fill_after_delete(room) -> None:
+    before = len(room.data.points)
+    assert not bpy.ops.bgs.fill.poll()
+    label_objects.remove_part(part(room, BOX[0]))
+    assert filling.unfilled_labels(room) == {BOX[0]}
+    assert bpy.ops.bgs.fill() == {"FINISHED"}
+    check(room)
+    assert len(room.data.points) > before  # the box's Gaussians stay in the whole cloud
+    assert part(room, BOX[0]) is None and not filling.unfilled_labels(room)
+    assert not bpy.ops.bgs.fill.poll()
+
+
+def select(obj) -> None:
+    for one in bpy.context.view_layer.objects:
+        one.select_set(one == obj)
+    bpy.context.view_layer.objects.active = obj
+
+
+def test_remove_and_fill(room) -> None:
+    select(part(room, BOX[0]))
+    assert bpy.ops.bgs.remove_and_fill() == {"FINISHED"}
+    check(room)
+    assert part(room, BOX[0]) is None
+
+
+def test_a_moved_object_stays_and_its_hole_is_filled(room) -> None:
+    box = part(room, BOX[0])
+    box.matrix_world = Matrix.Translation((5, 0, 0)) @ box.matrix_world
+    bpy.context.view_layer.update()
+    select(box)
+    assert bpy.ops.bgs.remove_and_fill() == {"FINISHED"}
+    check(room)
+    assert part(room, BOX[0]) is not None
+
+
+def test_exports_and_merge_back_carry_the_fill(room, tmp_path) -> None:
+    select(part(room, BOX[0]))
+    bpy.ops.bgs.remove_and_fill()
+    fill, floor = fill_of(room), part(room, FLOOR[0])
+    count, key = len(fill.data.points), fill.bgs.part_key
+    wanted = count + len(floor.data.points)
+    path = tmp_path / "seen.ply"
+    bpy.ops.bgs.export_splat(filepath=str(path), what="WHOLE")
+    ply = read_ply(path)
+    assert ply.count == wanted
+    labels = LAYOUT.labels(codes_in(ply), 1)
+    assert (labels == key).sum() == count
+    assert np.abs(load_gaussians(ply).means[labels == key, 2]).max() < 1e-3
+    bpy.ops.bgs.merge_back()
+    assert len(room.data.points) == wanted
+    assert any(row.level == 1 and row.label == key and row.name.startswith("Fill of") for row in room.bgs.labels)
+
+
+def test_is_one_undo_step(room) -> None:
+    name, before = room.name, len(room.data.points)
+    label_objects.remove_part(part(room, BOX[0]))
+    bpy.ops.ed.undo_push(message="deleted")
+    bpy.ops.bgs.fill()
+    bpy.ops.ed.undo_push(message="filled")
+    bpy.ops.ed.undo()
+    whole = bpy.data.objects[name]
+    assert fill_of(whole) is None and len(whole.data.points) == before
+    assert not any(row.name.startswith("Fill of") for row in whole.bgs.labels)
+    assert filling.unfilled_labels(whole) == {BOX[0]}
+    assert bpy.ops.bgs.fill() == {"FINISHED"}
+    check(whole)
+
+
+def test_nothing_hidden_says_so_and_removes(room) -> None:
+    bpy.ops.bgs.merge_back()  # a box that floats: nothing below it counts
+    rows = code_tables.table_of(room).rows(1, BOX[0])
+    position = _positions(room)
+    position[rows, 2] += 1.5
+    point_clouds.set_column(room.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
+    bpy.ops.bgs.make_collections()
+    before = len(room.data.points)
+    select(part(room, BOX[0]))
+    assert bpy.ops.bgs.remove_and_fill() == {"FINISHED"}
+    assert fill_of(room) is None and part(room, BOX[0]) is None and len(room.data.points) == before
+
+
+def test_edited_points_are_not_overwritten(room) -> None:
+    floor = part(room, FLOOR[0])
+    position = _positions(floor)
+    position[0] += 0.5
+    point_clouds.set_column(floor.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
+    bpy.ops.bgs.keep_shapes()
+    select(part(room, BOX[0]))
+    with pytest.raises(RuntimeError, match="Merge Back"):
+        bpy.ops.bgs.remove_and_fill()
+    assert part(room, BOX[0]) is not None and fill_of(room) is None

@@ -13,6 +13,7 @@ from bgs_engine.core.errors import UsageError
 from mathutils import Matrix
 
 from ..cloud import appearance, code_tables, geometry_nodes, labels, part_labels, pivot, point_clouds, shapes
+from ..cloud.companions import keep_children
 from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
@@ -259,8 +260,9 @@ def replace_cloud(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
 
 
 def remove_part(obj: SplatObject) -> None:
-    """Delete one part, and its cloud if no other object uses it."""
+    """Delete one part, and its cloud if no other object uses it. Its children go to the whole cloud."""
     data = obj.data
+    keep_children(obj, obj.bgs.whole)
     bpy.data.objects.remove(obj)
     if data.users == 0:
         bpy.data.pointclouds.remove(data)

@@ -43,6 +43,7 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
             row.operator("bgs.merge_back", text="Merge Back")
             row.operator("bgs.remove_collections", text="Remove")
             column.operator("bgs.remove_and_fill")
+        column.operator_menu_enum("bgs.make_proxy", "use", text="Make Proxy", icon="MESH_ICOSPHERE")
         row = column.row(align=True)
         row.operator("bgs.export_splat", text="Export", icon="EXPORT")
         row.operator("bgs.export_labels", text="Export Labels")

@@ -12,7 +12,7 @@ import numpy as np
 from bpy_extras.view3d_utils import region_2d_to_origin_3d, region_2d_to_vector_3d
 from mathutils import Vector
 
-from ..cloud import agreement, label_selection, point_clouds
+from ..cloud import agreement, companions, label_selection, point_clouds
 from ..cloud.typed import Context, SplatObject
 from . import areas, hover
 from .probing import heaviest, probe
@@ -60,10 +60,16 @@ def splats_in(context: Context, path: Sequence[areas.Point]) -> set[str]:
 
 
 def nearer_object(context: Context, mouse: tuple[float, float], depth: float) -> bpy.types.Object | None:
-    """The object of another kind that Blender's own click hits nearer than `depth`, or None."""
+    """The object of another kind that Blender's own click hits nearer than `depth`, or None.
+
+    A proxy or a cage is around its splat and nearer everywhere. So a click goes through it.
+    """
     space = context.space_data
     if not any(
-        not point_clouds.is_splat(o) and not o.hide_select and o.visible_get(viewport=space)
+        not point_clouds.is_splat(o)
+        and not companions.is_companion(o)
+        and not o.hide_select
+        and o.visible_get(viewport=space)
         for o in context.view_layer.objects
     ):
         return None
@@ -72,7 +78,7 @@ def nearer_object(context: Context, mouse: tuple[float, float], depth: float) ->
     hit = next(iter(_selected(context)), None)
     _select_only(context, before)
     context.view_layer.objects.active = active
-    if hit is None or point_clouds.is_splat(hit):
+    if hit is None or point_clouds.is_splat(hit) or companions.is_companion(hit):
         return None
     return hit if _depth_of(context, hit, mouse) < depth else None
 

@@ -65,7 +65,7 @@ class Neighbours:
                 held, share, held_next, share_next,
             )  # fmt: skip
             held, share = held_next, share_next
-        return _with_nearest(held[:, 0], above, self.means), share[:, 0].copy()
+        return _with_nearest(held[:, 0], above, self.means), np.minimum(share[:, 0], 1)  # sums of float32 exceed 1
 
 
 def _likeness(sizes: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bgs_engine.cutouts.loose_parts import connected
 
-CELL = 2.0  # width of the cell that a Gaussian enters at least, in its own standard deviations
+CELL = 1.5  # width of the cell that a Gaussian enters at least, in its own standard deviations
 MOST_GRIDS = 24  # the widest cells are 2^23 times as wide as the narrowest
 FINEST, COARSEST = 0.01, 0.999  # quantiles of the sizes that have grids of their own
 SAMPLED = 100_000  # Gaussians that are enough for quantiles
@@ -123,6 +123,9 @@ def touching(
     octaves = cells.octaves(sizes * CELL, MOST_GRIDS)
     octaves = octaves.clip(max=int(cells.octaves(np.array([large]), MOST_GRIDS)[0]))
     places = cells.places(means)
+    by_rank = np.argsort(opacities, kind="stable")
+    ranks = np.empty(len(means), np.int64)
+    ranks[by_rank] = np.arange(len(means))
     out: list[Grid] = []
     nodes = np.zeros(len(means), np.int64)
     joins: list[tuple[np.ndarray, np.ndarray]] = []
@@ -133,7 +136,7 @@ def touching(
         below = out[-1] if out else None
         own_keys = cells.number(*(places[rows] >> octave).T) * count + labels[rows]
         lifted = np.zeros(0, np.int64) if below is None else _lifted(cells, below.keys, count)
-        grid, own, parents = _grid(rows, own_keys, lifted, opacities, below, start)
+        grid, own, parents = _grid(own_keys, lifted, opacities[rows], ranks[rows], below, start)
         nodes[rows] = own + start
         joined, leaning, close = _beside(grid, [cells.number(*offset) * count for offset in _OFFSETS], solid)
         joins.append(joined)
@@ -145,6 +148,7 @@ def touching(
         start += len(grid.keys)
     pieces = connected(start, *(np.concatenate(ends) for ends in zip(*joins, strict=True)))
     lone, host = (np.concatenate(ends) for ends in zip(*leans, strict=True))
+    out = [replace(grid, best=by_rank[grid.best]) for grid in out]
     return Touching(cells, out, _attached(pieces, lone, host), nodes, count)
 
 
@@ -177,9 +181,8 @@ def _above(grid: Grid, close: np.ndarray, start: int) -> tuple[np.ndarray, np.nd
     Such a Gaussian connects all that the parent holds. Else the parent stands for its most opaque child alone.
     """
     best = np.full(len(close), -1, np.int64)
-    order = np.argsort(grid.held, kind="stable")
-    best[grid.parents[order]] = order
-    child = np.flatnonzero(close[grid.parents] | (best[grid.parents] == np.arange(len(grid.keys))))
+    np.maximum.at(best, grid.parents, grid.best)
+    child = np.flatnonzero(close[grid.parents] | (best[grid.parents] == grid.best))
     return child + grid.first, grid.parents[child] + start
 
 
@@ -199,20 +202,21 @@ def _attached(pieces: np.ndarray, lone: np.ndarray, beside: np.ndarray) -> np.nd
 
 
 def _grid(
-    rows: np.ndarray, own_keys: np.ndarray, lifted: np.ndarray, opacities: np.ndarray, below: Grid | None, start: int
+    own_keys: np.ndarray, lifted: np.ndarray, opacities: np.ndarray, ranks: np.ndarray, below: Grid | None, start: int
 ) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """One grid, the node in it of each of the Gaussians `rows`, and of each node of the grid `below`."""
+    """One grid, the node in it of each Gaussian that enters, and of each node of the grid `below`.
+
+    `best` has the ranks of Gaussians by opacity instead of their rows.
+    """
     keys, index = np.unique(np.concatenate([own_keys, lifted]), return_inverse=True)
     index = index.reshape(-1)
-    own, parents = index[: len(rows)], index[len(rows) :]
-    held = entered = np.bincount(own, opacities[rows], minlength=len(keys))
-    candidates = rows
+    own, parents = index[: len(own_keys)], index[len(own_keys) :]
+    held = entered = np.bincount(own, opacities, minlength=len(keys))
+    best = np.full(len(keys), -1, np.int64)
+    np.maximum.at(best, own, ranks)
     if below is not None:
         held = entered + np.bincount(parents, below.held, minlength=len(keys))
-        candidates = np.concatenate([rows, below.best])
-    best = np.full(len(keys), -1, np.int64)
-    order = np.argsort(opacities[candidates], kind="stable")
-    best[index[order]] = candidates[order]
+        np.maximum.at(best, parents, below.best)
     return Grid(keys, entered, held, best, np.zeros(0, np.int64), start), own, parents
 
 

@@ -194,6 +194,15 @@ def test_spreading_matches_its_equation():
     np.testing.assert_allclose(confidence, opinion.max(1), rtol=1e-5)
 
 
+def test_rounding_makes_no_confidence_above_1():
+    """Every vote is for one segment, so each share is 1 but for rounding. A run with more cannot be read."""
+    rng = np.random.default_rng(0)
+    n = 2000
+    neighbours = Neighbours(rng.random((n, 3)), rng.uniform(0.5, 2, n), SpreadConfig(rounds=100))
+    _, confidence = neighbours.spread(segments(rng.random((n, 1)).tolist(), [-1]), None)
+    assert confidence.min() > 0.999 and confidence.max() <= 1
+
+
 def test_confidence_in_another_code_is_what_speaks_against_the_own():
     found = Association(np.array([5, 6], np.int32), np.array([0.9, 0.7], np.float32), MaskChildren(()))
     np.testing.assert_allclose(found.confidence_of(np.array([5, 7], np.int32)), [0.9, 0.3], rtol=1e-6)

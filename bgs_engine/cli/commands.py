@@ -205,6 +205,9 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", type=int, nargs="+", help="labels to write (default: all)")
     parser.add_argument("--plain", action="store_true", help="the 62-float layout that every viewer reads")
     parser.add_argument("--proxies", action="store_true", help="also a closed mesh of each label, NAME_proxy.ply")
+    parser.add_argument(
+        "--fill", action="store_true", help="also filled.ply: the rest, with the holes of the labels closed"
+    )
 
 
 def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
@@ -213,7 +216,14 @@ def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
     run = open_run(arguments.run_folder)
     export_run(
-        run, arguments.output, arguments.level, arguments.label, arguments.plain, reporter, proxies=arguments.proxies
+        run,
+        arguments.output,
+        arguments.level,
+        arguments.label,
+        arguments.plain,
+        reporter,
+        proxies=arguments.proxies,
+        filled=arguments.fill,
     )
 
 

@@ -12,6 +12,8 @@ from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
+from bgs_engine.output.filled import FILE as FILLED
+from bgs_engine.output.filled import write_filled
 from bgs_engine.output.proxies import ProxyWriter
 
 
@@ -23,6 +25,7 @@ def export_run(
     plain: bool,
     reporter: Reporter,
     proxies: bool = False,
+    filled: bool = False,
 ) -> list[Path]:
     """Write one PLY per label of `level`, for all labels or the chosen ones. Returns the paths.
 
@@ -37,11 +40,14 @@ def export_run(
         plain: convert to 62 floats.
         reporter: told after each file.
         proxies: write the proxy of each label beside its file.
+        filled: also write filled.ply: what is in none of the labels, with the holes closed that they leave.
 
     Raises:
-        UsageError: the run has no such level or label.
+        UsageError: the run has no such level or label, or `filled` is wanted without labels.
         InputError: the folder cannot be written.
     """
+    if filled and not labels:
+        raise UsageError("--fill needs --label: it closes the holes that these labels leave.", "Name labels.")
     level = run.layout.levels if level is None else level
     of_row = run.layout.labels(run.codes, level)
     order = np.argsort(of_row, kind="stable")
@@ -71,6 +77,9 @@ def export_run(
             paths.append(path)
             if meshes is not None:
                 meshes.write(path, rows[label])
+        if filled:
+            paths.append(out / FILLED)
+            write_filled(paths[-1], run, level, chosen, plain, reporter)
     if meshes is not None:
         meshes.tell(reporter)
     reporter.artifact("export", out)

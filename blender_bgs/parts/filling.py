@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.cutouts.fill import fill, joined, neighbourhood
+from bgs_engine.cutouts.fill_label import code_of_label, label_of_fill
 from bgs_engine.io.gaussians import Gaussians
 
 from ..cloud import appearance, code_tables, label_selection, labels, pivot, point_clouds, shapes
 from ..cloud.properties import signed
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
-from ..logic.label_tree import Key, free_label
+from ..logic.label_tree import Key
 from . import label_objects
 from .edited import edited_parts, lost_parts
 from .merging import Piece, pieces_in_splat_space
@@ -100,12 +101,8 @@ def _filled(whole: SplatObject, pieces: Sequence[Piece], label: int, used: set[i
         ):
             values = np.concatenate([piece[name].values for piece in near if name in piece])
             out[name] = at.Column(name, kind.data_type, values[made.sources])
-    support = layout.labels(out[at.CODE].values, level)
-    found, counts = np.unique(support, return_counts=True)
-    parent = int(layout.parent(int(found[counts.argmax()]), level))
-    new = free_label(used, parent, layout, level)
-    code = np.uint32(new << (layout.total - layout.bits_to(level))).view(np.int32)
-    _put(out, at.CODE, np.full(len(made), code, np.int32))
+    new = label_of_fill(out[at.CODE].values, layout, level, used)
+    _put(out, at.CODE, np.full(len(made), code_of_label(new, layout, level), np.int32))
     _put(out, at.POSITION, made.gaussians.means)
     _put(out, at.ROTATION, made.gaussians.quats)
     assert made.gaussians.sh is not None

@@ -5,53 +5,20 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from bgs_engine.core.codes import BitLayout
-from bgs_engine.core.quaternions import matrices_quaternions
-from bgs_engine.cutouts.supports import turns
 from bgs_engine.io.gaussians import SH_C0, load_gaussians
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
 from blender_bgs.cloud import code_tables, point_clouds
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import filling, label_objects
-from tests.helpers import made_splat
-
-LAYOUT = BitLayout((4, 4, 4))
-FLOOR, BOX = (3, 1, 2), (5, 2, 1)  # labels at the three levels
-STEP = 0.05
-HOLE = 0.33  # half its width
-GREY = 0.6
+from tests.helpers import made_hole
+from tests.helpers.made_hole import BOX, FLOOR, GREY, HOLE, LAYOUT, STEP
 
 
 @pytest.fixture
 def room(tmp_path):
-    """A grey floor at z = 0 with a hole below a dark box; the whole cloud with its label objects."""
-    rng = np.random.default_rng(0)
-    x, y = np.meshgrid(*[np.arange(-1.5, 1.5, STEP)] * 2)
-    floor = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1)
-    floor = floor[(np.abs(floor[:, :2]) > HOLE).any(1)]
-    box = rng.uniform(-0.3, 0.3, (900, 3))
-    rows = np.arange(len(box))
-    axis = rng.integers(2, size=len(box))
-    normals = np.zeros_like(box)
-    box[rows, axis], normals[rows, axis] = 0.3, 1
-    box[:450] *= (-1, -1, 1)
-    box[:, 2] += 0.32
-    points = np.concatenate([floor, box])
-    facing = np.concatenate([np.tile([0.0, 0, 1], (len(floor), 1)), normals])
-    values = np.zeros(len(points), made_splat.made_splat(10, 0)[0].dtype)
-    quats = matrices_quaternions(turns(np.array([0.0, 0, 1]), facing))
-    grey = np.repeat([GREY, 0.1], [len(floor), len(box)])
-    for k, name in enumerate("xyz"):
-        values[name] = points[:, k]
-        values[f"scale_{k}"] = np.log(STEP * (0.7, 0.7, 0.1)[k])
-        values[f"f_dc_{k}"] = (grey - 0.5) / SH_C0
-    for k in range(4):
-        values[f"rot_{k}"] = quats[:, k]
-    values["opacity"] = 3
-    on_box = np.arange(len(points)) >= len(floor)
-    codes = LAYOUT.pack([np.where(on_box, b, f) for f, b in zip(FLOOR, BOX, strict=True)])
-    path = made_splat.write(tmp_path / "room.ply", made_splat.with_codes(values, codes))
+    """The whole cloud of a floor with a hole below a box, with its label objects."""
+    path, _ = made_hole.write(tmp_path / "room.ply")
     bpy.ops.bgs.import_splat(filepath=str(path), level_bits="4,4,4", up_axis="Z")
     whole = bpy.context.view_layer.objects.active
     bpy.ops.bgs.make_collections()

@@ -106,6 +106,8 @@ def _single_files(material: Path) -> list[Job]:
             lambda out: _command("export", run, "-o", out, "--level", 1)),
         job("export proxies", lambda out: _command("export", run, "-o", out, "--level", 1),
             lambda out: _command("export", run, "-o", out, "--level", 1, "--proxies")),
+        job("export fill", lambda out: _command("export", run, "-o", out, "--level", 1),
+            lambda out: _command("export", run, "-o", out, "--level", 1, "--label", _a_label(run), "--fill")),
         job("render", lambda out: _command("render", run, "-o", out, "--level", 2, "--views", one_view),
             lambda out: _command("render", run, "-o", out, "--level", 1, "--views", one_view)),
         job("frames", lambda out: _command("frames", shot, "-o", out, "--passes", "color"),
@@ -113,6 +115,11 @@ def _single_files(material: Path) -> list[Job]:
         job("frames exr", lambda out: _command("frames", shot, "-o", out, "--exr"),
             lambda out: _command("frames", shot, "-o", out, "--passes", "color,depth", "--exr")),
     ]  # fmt: skip
+
+
+def _a_label(run: Path) -> int:
+    opened = open_run(run)
+    return int(opened.layout.labels(opened.codes, 1)[0])
 
 
 def _views(material: Path) -> Job:

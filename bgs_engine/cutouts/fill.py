@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgs_engine.core.errors import UsageError
 from bgs_engine.cutouts.cloning import cloned
 from bgs_engine.cutouts.continuation import sources_of, tints
 from bgs_engine.cutouts.loose_parts import SOLID
@@ -14,7 +13,7 @@ from bgs_engine.io.gaussians import Gaussians
 
 RING = 1.0  # of the object's size: how far around it surfaces are looked for
 PICTURE = 1.0  # of the object's size: how far around it a surface may be copied from
-FEWEST_OF_OBJECT = 8  # Gaussians of an object
+FEWEST_OF_OBJECT = 8  # Gaussians; fewer hide nothing
 EDGE = 0.01  # of the object's Gaussians are beyond its box on each side: strays
 
 
@@ -55,14 +54,11 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
         scene: all Gaussians, with colours.
         removed: bool [N], those of the object.
         seed: of the random choices.
-
-    Raises:
-        UsageError: the object has hardly any Gaussian.
     """
     rng = np.random.default_rng(seed)
     whole = scene.take(np.flatnonzero(removed & scene.valid))
     if len(whole) < FEWEST_OF_OBJECT:
-        raise UsageError("Hardly anything was removed.", "Choose a label with more Gaussians.")
+        return _nothing(scene, 0)
     solid = min(SOLID, float(np.median(whole.opacities)))  # a glass has no Gaussian that is solid
     thing = whole.means[whole.opacities >= solid].astype(float)
     low, high = np.quantile(thing, (EDGE, 1 - EDGE), axis=0)
@@ -75,11 +71,15 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
     made = [_continued(surface, surfaces, around, thing, size, rng) for surface in surfaces]
     parts = [(copies, taken, number) for number, part in enumerate(made) if part for copies, taken in [part]]
     if not parts:
-        none = np.zeros(0, int)
-        return Fill(scene.take(none), none, len(surfaces), none)
+        return _nothing(scene, len(surfaces))
     sources = np.concatenate([near[taken] for _, taken, _ in parts])
     surface_of = np.concatenate([np.full(len(taken), number) for _, taken, number in parts])
     return Fill(joined([copies for copies, _, _ in parts]), sources, len(surfaces), surface_of)
+
+
+def _nothing(scene: Gaussians, surfaces: int) -> Fill:
+    none = np.zeros(0, int)
+    return Fill(scene.take(none), none, surfaces, none)
 
 
 def neighbourhood(means: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ def write_filled(path: Path, run: Run, level: int, labels: Sequence[int], plain:
     label of the file that is.
 
     Raises:
-        UsageError: a label has hardly any Gaussians, or no label is free.
+        UsageError: no label is free.
         InputError: the file cannot be written.
     """
     ply, layout = run.ply, run.layout

@@ -41,7 +41,7 @@ def fill_labels(scene: SplatScene, whole: SplatObject, chosen: Sequence[int]) ->
         chosen: labels of the level of the label objects.
 
     Raises:
-        UsageError: a label has hardly any Gaussian, points of a label object were edited, or no label is free.
+        UsageError: points of a label object were edited, or no label is free.
         InputError: shapes cannot follow an edit. Nothing is changed in these cases.
     """
     edited = [*edited_parts(whole), *lost_parts(whole)]

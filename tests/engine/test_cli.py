@@ -157,7 +157,7 @@ def test_mistakes_end_in_a_sentence_and_a_code(
 
 
 def test_a_bug_keeps_its_trace_for_debug_only(run: Path, tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.setattr("bgs_engine.output.export.export_run", lambda *a: 1 / 0)
+    monkeypatch.setattr("bgs_engine.output.export.export_run", lambda *a, **k: 1 / 0)
     assert main(["export", str(run), "-o", str(tmp_path)]) == 1
     answer = capsys.readouterr().err
     assert "--debug" in answer

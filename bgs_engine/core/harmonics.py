@@ -55,3 +55,22 @@ def rotation_matrix(rotation: np.ndarray, coefficients: int) -> np.ndarray:
         if band.stop <= coefficients:
             out[band, band] = np.linalg.lstsq(here[:, band], there[:, band], rcond=None)[0]
     return out
+
+
+def turned_each(coefficients: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+    """Coefficients [N, K, 3] above the constant one, K = 3, 8 or 15, each rotated by its own matrix [N, 3, 3].
+
+    It solves the equations of `rotation_matrix` for one common set of directions, so nothing is fitted per row.
+    """
+    directions = np.random.default_rng(0).normal(size=(16, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    here = basis(directions)
+    turned = directions @ np.asarray(rotations, np.float64)  # [N, 16, 3]
+    there = basis(turned.reshape(-1, 3)).reshape(*turned.shape[:2], -1)  # [N, 16, 16]
+    out = np.empty(coefficients.shape)
+    for band in BANDS[1:]:
+        if band.stop <= coefficients.shape[1] + 1:
+            own = slice(band.start - 1, band.stop - 1)
+            seen = there[:, :, band] @ coefficients[:, own].astype(np.float64)  # [N, 16, 3]
+            out[:, own] = np.linalg.pinv(here[:, band]) @ seen
+    return out.astype(coefficients.dtype)

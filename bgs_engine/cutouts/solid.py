@@ -13,6 +13,7 @@ OPAQUE = 0.5  # share of the light that is absorbed where the surface lies
 HOLES = 1  # cells; an opening that is at most twice as wide is closed
 MARGIN = 4  # empty cells on each side
 SMALLEST_PIECE = 0.02  # of the size of the largest piece; smaller pieces are floaters
+BOX_DETAIL = 64  # cells along the longest side, by which pieces are told apart if no other number is given
 TAIL = 0.02  # share of the Gaussians at each end that may be floaters until the pieces are known
 
 
@@ -32,6 +33,20 @@ class Solid:
     cell: float
 
 
+def box_of(gaussians: Gaussians) -> tuple[np.ndarray, np.ndarray] | None:
+    """The lowest and the highest corner, float64 [3] each, of an object without haze and floaters; None without any."""
+    seen = gaussians.take(np.flatnonzero(gaussians.valid & (gaussians.opacities >= HAZE)))
+    if not len(seen):
+        return None
+    return _box(seen.take(np.flatnonzero(_in_large_pieces(seen, BOX_DETAIL))))
+
+
+def _box(gaussians: Gaussians) -> tuple[np.ndarray, np.ndarray]:
+    dense = gaussians.take(np.flatnonzero(gaussians.opacities >= min(SOLID, np.median(gaussians.opacities))))
+    spread = extents(dense)
+    return (dense.means - spread).min(0).astype(np.float64), (dense.means + spread).max(0).astype(np.float64)
+
+
 def solid_of(gaussians: Gaussians, detail: int) -> Solid | None:
     """The solid of an object, or None if its Gaussians absorb too little light.
 
@@ -44,9 +59,7 @@ def solid_of(gaussians: Gaussians, detail: int) -> Solid | None:
         return None
     those = gaussians.take(np.flatnonzero(seen))
     those = those.take(np.flatnonzero(_in_large_pieces(those, detail)))
-    dense = those.take(np.flatnonzero(those.opacities >= min(SOLID, np.median(those.opacities))))
-    spread = extents(dense)
-    low, high = (dense.means - spread).min(0).astype(np.float64), (dense.means + spread).max(0).astype(np.float64)
+    low, high = _box(those)
     cell = float((high - low).max()) / detail
     if not cell > 0:
         return None

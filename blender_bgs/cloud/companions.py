@@ -42,13 +42,20 @@ def companion_of(obj: SplatObject, kind: str) -> bpy.types.Object | None:
 
 
 def owner_of(obj: bpy.types.Object | None) -> SplatObject | None:
-    """The splat object of a companion, or None."""
-    if obj is None or not is_companion(obj) or not point_clouds.is_splat(obj.parent):
+    """The splat object of a companion, or None if it has none or the companion was kept when its object went."""
+    if obj is None or str(obj.get(KIND)) not in (PROXY, CAGE) or not point_clouds.is_splat(obj.parent):
         return None
     return obj.parent
 
 
-def put(obj: SplatObject, kind: str, name: str, vertices: np.ndarray, faces: np.ndarray) -> bpy.types.Object:
+def put(
+    obj: SplatObject,
+    kind: str,
+    name: str,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    edges: np.ndarray | None = None,
+) -> bpy.types.Object:
     """Give a splat object a companion, or its companion another mesh. The mesh is in the space of the object's points.
 
     A companion that exists keeps its name, materials, modifiers and collections. It is moved back to its object.
@@ -59,8 +66,9 @@ def put(obj: SplatObject, kind: str, name: str, vertices: np.ndarray, faces: np.
         name: of a new companion.
         vertices: [V, 3].
         faces: int [F, 3] or [F, 4].
+        edges: int [E, 2], if there are others than those of the faces.
     """
-    mesh = _mesh(name, vertices, faces)
+    mesh = _mesh(name, vertices, faces, edges)
     there = companion_of(obj, kind)
     if there is None:
         made = bpy.data.objects.new(name, mesh)
@@ -81,10 +89,13 @@ def put(obj: SplatObject, kind: str, name: str, vertices: np.ndarray, faces: np.
     return there
 
 
-def _mesh(name: str, vertices: np.ndarray, faces: np.ndarray) -> bpy.types.Mesh:
+def _mesh(name: str, vertices: np.ndarray, faces: np.ndarray, edges: np.ndarray | None) -> bpy.types.Mesh:
     mesh, corners = bpy.data.meshes.new(name), faces.shape[1]
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices, np.float32).ravel())
+    if edges is not None:
+        mesh.edges.add(len(edges))
+        mesh.edges.foreach_set("vertices", np.ascontiguousarray(edges, np.int32).ravel())
     mesh.loops.add(faces.size)
     mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces, np.int32).ravel())
     mesh.polygons.add(len(faces))

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""The operator that makes proxies."""
+"""The operators that make proxies and cages, and that apply cages."""
 
 import bpy
 from bgs_engine.core.errors import UsageError
@@ -9,7 +9,7 @@ from ..cloud import companions, point_clouds
 from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context, SplatObject
 from ..interface.operator_base import NeedsSplat, counted
-from . import proxies
+from . import cages, proxies
 
 NOTHING = "Select label objects or a splat first"
 
@@ -61,4 +61,41 @@ class BGS_OT_make_proxy(NeedsTargets, bpy.types.Operator):
         return f"{counted(len(made), 'proxy').replace('proxys', 'proxies')} made{note}"
 
 
-CLASSES = (BGS_OT_make_proxy,)
+class BGS_OT_make_cage(NeedsTargets, bpy.types.Operator):
+    """Make a box of points around each selected label object. Move its points in Edit Mode, then press Apply Cage."""
+
+    bl_idname = "bgs.make_cage"
+    bl_label = "Make Cage"
+
+    points: bpy.props.IntProperty(
+        name="Points", description="Points along each axis. More bend finer", default=2, min=2, max=cages.MOST_POINTS
+    )
+
+    def work(self, context: Context) -> str:
+        targets = targets_of(context)
+        if not targets:
+            raise UsageError("No splat object is selected.", f"{NOTHING}.")
+        made = cages.make_cages(context, targets, self.points)
+        return f"{counted(len(made), 'cage')} made: move the points in Edit Mode, then press Apply Cage"
+
+
+class BGS_OT_apply_cage(NeedsTargets, bpy.types.Operator):
+    """Bend the Gaussians of the selected label objects as their cages are bent, with shapes and colors."""
+
+    bl_idname = "bgs.apply_cage"
+    bl_label = "Apply Cage"
+
+    @classmethod
+    def disabled_reason(cls, context: Context) -> str:
+        reason = super().disabled_reason(context)
+        if reason:
+            return reason
+        caged = any(companions.companion_of(obj, companions.CAGE) for obj in targets_of(context))
+        return "" if caged else "The selected objects have no cage: press Make Cage"
+
+    def work(self, context: Context) -> str:
+        bent = cages.apply_cages(context, targets_of(context))
+        return f"{bent:,} Gaussians bent" if bent else "The cage was not bent: nothing has changed"
+
+
+CLASSES = (BGS_OT_make_proxy, BGS_OT_make_cage, BGS_OT_apply_cage)

@@ -45,6 +45,9 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
             column.operator("bgs.remove_and_fill")
         column.operator_menu_enum("bgs.make_proxy", "use", text="Make Proxy", icon="MESH_ICOSPHERE")
         row = column.row(align=True)
+        row.operator("bgs.make_cage", icon="MOD_LATTICE")
+        row.operator("bgs.apply_cage")
+        row = column.row(align=True)
         row.operator("bgs.export_splat", text="Export", icon="EXPORT")
         row.operator("bgs.export_labels", text="Export Labels")
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.quaternions import matrices_quaternions
+from blender_bgs.cloud.point_clouds import is_splat
 from blender_bgs.cloud.typed import SplatObject
 from tests.helpers import made_splat
 
@@ -44,6 +45,7 @@ def splat_of_balls(folder: Path, count: int = 1500, balls: int = 3) -> SplatObje
     codes = BitLayout().pack([label, zero, zero])
     path = made_splat.write(folder / "balls.ply", made_splat.with_codes(rows, codes))
     assert bpy.ops.bgs.import_splat(filepath=str(path)) == {"FINISHED"}
-    obj: SplatObject = bpy.context.view_layer.objects.active
+    obj = bpy.context.view_layer.objects.active
+    assert is_splat(obj)
     obj.bgs.level = 1
     return obj

@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.core.codes import BitLayout
-from bgs_engine.core.quaternions import matrices_quaternions
-from bgs_engine.cutouts.supports import turns
-from bgs_engine.io.gaussians import SH_C0
 from tests.helpers import made_splat
 
 LAYOUT = BitLayout((4, 4, 4))
@@ -15,6 +12,7 @@ FLOOR, BOX = (3, 1, 2), (5, 2, 1)  # labels at the three levels
 STEP = 0.05  # between the discs of the floor
 HOLE = 0.33  # half its width
 GREY = 0.6
+_FACING = ((0.7071, 0, 0.7071, 0), (0.7071, -0.7071, 0, 0), (1, 0, 0, 0))  # rotations of discs that face x, y and z
 
 
 def write(path: Path) -> tuple[Path, np.ndarray]:
@@ -26,19 +24,17 @@ def write(path: Path) -> tuple[Path, np.ndarray]:
     box = rng.uniform(-0.3, 0.3, (900, 3))
     rows = np.arange(len(box))
     axis = rng.integers(2, size=len(box))
-    normals = np.zeros_like(box)
-    box[rows, axis], normals[rows, axis] = 0.3, 1
+    box[rows, axis] = 0.3
     box[:450] *= (-1, -1, 1)
     box[:, 2] += 0.32
     points = np.concatenate([floor, box])
-    facing = np.concatenate([np.tile([0.0, 0, 1], (len(floor), 1)), normals])
     values = np.zeros(len(points), made_splat.made_splat(10, 0)[0].dtype)
-    quats = matrices_quaternions(turns(np.array([0.0, 0, 1]), facing))
+    quats = np.array(_FACING)[np.concatenate([np.full(len(floor), 2), axis])]
     grey = np.repeat([GREY, 0.1], [len(floor), len(box)])
     for k, name in enumerate("xyz"):
         values[name] = points[:, k]
         values[f"scale_{k}"] = np.log(STEP * (0.7, 0.7, 0.1)[k])
-        values[f"f_dc_{k}"] = (grey - 0.5) / SH_C0
+        values[f"f_dc_{k}"] = (grey - 0.5) / 0.28209479177387814
     for k in range(4):
         values[f"rot_{k}"] = quats[:, k]
     values["opacity"] = 3

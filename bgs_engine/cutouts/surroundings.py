@@ -61,7 +61,7 @@ def _round(
         while len(asking):  # one label of each cell at a time
             node = filled[at[asking]]
             label, row, ask = grid.keys[node] % touch.labels, grid.best[node], wanted[asking, 2]
-            gap = ((means[row] - means[ask]) ** 2).sum(1) / (sizes[row] + sizes[ask]) ** 2
+            gap = ((means[row].astype(np.float64) - means[ask]) ** 2).sum(1) / (sizes[row] + sizes[ask]) ** 2
             near, other = np.sqrt(opacities[node]) / (1 + gap) ** 2, label != own[asking]
             out.append((wanted[asking[other], 0], label[other], row[other], near[other]))
             at[asking] += 1

@@ -134,6 +134,19 @@ def test_gaussians_that_are_not_valid_are_floaters_and_accepted_ones_do_not_coun
     assert len(nothing.at(1)) == 0
 
 
+def test_odd_splats_overflow_nothing() -> None:
+    """One Gaussian, all in one place, sizes over 33 orders of magnitude, places up to 1e30, no opacity at all."""
+    rng = np.random.default_rng(0)
+    labels, spread = rng.integers(0, 5, 500), rng.normal(size=(500, 3))
+    odd = [gaussians(spread[:1]), gaussians(np.zeros((500, 3))), gaussians(spread), gaussians(spread * 1e30)]
+    odd += [gaussians(np.concatenate([[[1e30, 0, 0]], spread[1:]])), gaussians(spread)]
+    odd[2].scales[:] = 10.0 ** rng.uniform(-18, 15, (500, 3))
+    odd[-1].opacities[:] = 0
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        for made in odd:
+            assert len(find_crumbs(made, labels[: len(made)]).at(1)) == len(made)
+
+
 @pytest.mark.parametrize("kind", ["room", "crowded", "thin", "see_through"])
 def test_made_scenes(kind: str) -> None:
     """Limits are a little below what benchmarks/results/crumbs.txt has for these scenes."""

@@ -191,3 +191,31 @@ def test_what_has_no_surface_is_said_and_nothing_changes(parts) -> None:
 
 def test_the_button_is_grey_without_a_target() -> None:
     assert not bpy.ops.bgs.make_proxy.poll()
+
+
+def test_cycles_shows_only_the_shadow_on_a_catcher(parts, tmp_path) -> None:
+    """A lamp above a cube above the ball's proxy: the picture has alpha where the shadow falls, and nowhere else."""
+    (proxy,) = make(parts[0], use="SHADOW")
+    scene = bpy.context.scene
+    middle = middle_of(proxy)
+    bpy.ops.mesh.primitive_cube_add(size=0.25, location=middle + np.array([0, 0, 2]))
+    cube = bpy.context.view_layer.objects.active
+    cube.visible_camera = False
+    lamp = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    for obj in (lamp, camera):
+        scene.collection.objects.link(obj)
+    camera.location, camera.data.type, camera.data.ortho_scale = middle + np.array([0, 0, 6]), "ORTHO", 1.6
+    for part in parts:
+        part.hide_render = True
+    scene.camera, scene.render.engine = camera, "CYCLES"
+    scene.render.resolution_x = scene.render.resolution_y = 32
+    scene.render.resolution_percentage = 100
+    scene.render.film_transparent, scene.render.image_settings.color_mode = True, "RGBA"
+    scene.cycles.samples, scene.cycles.use_denoising = 8, False
+    scene.render.filepath = str(tmp_path / "caught.png")
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(scene.render.filepath)
+    alpha = np.array(image.pixels[:]).reshape(32, 32, 4)[..., 3]
+    assert alpha[14:18, 14:18].mean() > 0.7  # under the cube
+    assert alpha[16, 8] < 0.3 and alpha[16, 0] == 0  # on the ball beside the shadow, and beside the ball

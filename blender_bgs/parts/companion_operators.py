@@ -33,8 +33,15 @@ class NeedsTargets(NeedsSplat):
 
     @classmethod
     def disabled_reason(cls, context: Context) -> str:
+        if not cls.works_in_mode(context):
+            return "Go to Object Mode first"
         targets = targets_of(context)
         return "" if targets else super().disabled_reason(context) or NOTHING
+
+    @classmethod
+    def works_in_mode(cls, context: Context) -> bool:
+        """Whether it works in Blender's mode. Edit Mode of splats is left by itself, see `edit_mode`."""
+        return context.mode in ("OBJECT", "EDIT_POINTCLOUD")
 
 
 class BGS_OT_make_proxy(NeedsTargets, bpy.types.Operator):
@@ -84,6 +91,12 @@ class BGS_OT_apply_cage(NeedsTargets, bpy.types.Operator):
 
     bl_idname = "bgs.apply_cage"
     bl_label = "Apply Cage"
+
+    @classmethod
+    def works_in_mode(cls, context: Context) -> bool:
+        active = context.view_layer.objects.active
+        in_cage = context.mode == "EDIT_MESH" and active is not None and active.get(companions.KIND) == companions.CAGE
+        return in_cage or super().works_in_mode(context)
 
     @classmethod
     def disabled_reason(cls, context: Context) -> str:

@@ -191,6 +191,27 @@ def test_a_proxy_and_a_cage_are_apart(parts) -> None:
     assert companions.companion_of(parts[0], companions.CAGE) == cage
 
 
+def test_the_buttons_are_grey_while_another_mesh_is_edited(parts) -> None:
+    cage_around(parts[0])
+    bpy.ops.mesh.primitive_cube_add()
+    parts[0].select_set(True)
+    assert bpy.ops.bgs.make_cage.poll() and bpy.ops.bgs.make_proxy.poll() and bpy.ops.bgs.apply_cage.poll()
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert not (bpy.ops.bgs.make_cage.poll() or bpy.ops.bgs.make_proxy.poll() or bpy.ops.bgs.apply_cage.poll())
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_a_whole_splat_can_be_bent(tmp_path) -> None:
+    whole = splat_of_balls(tmp_path)
+    before = all_of(whole)
+    move(cage_around(whole), lambda places: places * (1, 2, 1))
+    assert bpy.ops.bgs.apply_cage() == {"FINISHED"}
+    after = all_of(whole)
+    assert np.allclose(after[at.POSITION], before[at.POSITION] * (1, 2, 1), atol=1e-5)
+    assert np.allclose(after[at.SCALE].prod(1), 2 * before[at.SCALE].prod(1), rtol=1e-4)
+    assert (after[at.CODE] == before[at.CODE]).all()
+
+
 def test_apply_is_grey_without_a_cage(parts) -> None:
     make_active(bpy.context, parts[0])
     assert not bpy.ops.bgs.apply_cage.poll()

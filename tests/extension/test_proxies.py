@@ -216,6 +216,8 @@ def test_cycles_shows_only_the_shadow_on_a_catcher(parts, tmp_path) -> None:
     scene.render.filepath = str(tmp_path / "caught.png")
     bpy.ops.render.render(write_still=True)
     image = bpy.data.images.load(scene.render.filepath)
-    alpha = np.array(image.pixels[:]).reshape(32, 32, 4)[..., 3]
+    pixels = np.empty(32 * 32 * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    alpha = pixels.reshape(32, 32, 4)[..., 3]
     assert alpha[14:18, 14:18].mean() > 0.7  # under the cube
     assert alpha[16, 8] < 0.3 and alpha[16, 0] == 0  # on the ball beside the shadow, and beside the ball

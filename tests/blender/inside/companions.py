@@ -188,7 +188,9 @@ def step_holdout():
         scene.render.filepath, scene.render.image_settings.color_mode = str(path), "RGBA"
         bpy.ops.render.render(write_still=True)
         image = bpy.data.images.load(str(path))
-        alpha = np.array(image.pixels[:]).reshape(48, 48, 4)[..., 3]
+        pixels = np.empty(48 * 48 * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        alpha = pixels.reshape(48, 48, 4)[..., 3]
         facts.setdefault("holdout", {})["EEVEE" if "EEVEE" in engine else engine] = [
             float(alpha[24, 24]),
             float(alpha[2, 2]),

@@ -1,5 +1,8 @@
 """New codes after crumbs were accepted: a label of level 1 for crumbs, and strays where they belong."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from bgs_engine.core.codes import BitLayout
@@ -11,28 +14,25 @@ LABEL_NAME = "Crumbs"  # by this name a later search finds the label again
 _CHILDREN = {FLOATER: "Floaters", CRUMB: "Crumbs", HAZE: "Haze"}  # labels of level 2, in the order of child numbers
 
 
-def crumbs_label(codes: np.ndarray, layout: BitLayout, names: dict[Key, str]) -> tuple[int, bool]:
-    """The label of level 1 for crumbs, and whether it exists already: the one of that name, else a free one.
+@dataclass(frozen=True)
+class Accepted:
+    """codes: int32 [N]. label: the label of level 1 for crumbs, None if there is none. names: of new labels."""
 
-    Raises:
-        UsageError: there is none of that name, and no free label of level 1.
-    """
-    used = np.unique(layout.labels(codes, 1))
-    for label in used.tolist():
-        if names.get((1, label)) == LABEL_NAME:
-            return label, True
-    # The first number that is not in its place is free.
-    free = int(np.flatnonzero(np.append(used, np.iinfo(np.uint32).max) != np.arange(len(used) + 1))[0])
-    if free >= 1 << layout.level_bits[0]:
-        raise UsageError(
-            f"All {1 << layout.level_bits[0]:,} labels of level 1 are in use, so there is none for crumbs.",
-            "Join labels of level 1 first.",
-        )
-    return free, False
+    codes: np.ndarray
+    label: int | None
+    names: dict[Key, str]
 
 
-def accept(codes: np.ndarray, layout: BitLayout, kinds: np.ndarray, hosts: np.ndarray, label: int) -> np.ndarray:
-    """New codes, int32 [N]. Strays get the codes of their hosts. The others get the label, and a child for each kind.
+def crumbs_label(codes: np.ndarray, layout: BitLayout, names: Mapping[Key, str]) -> int | None:
+    """The label of level 1 for crumbs, known by its name; None if there is none yet."""
+    used = np.unique(layout.labels(codes, 1)).tolist()
+    return next((label for label in used if names.get((1, label)) == LABEL_NAME), None)
+
+
+def accept(
+    codes: np.ndarray, layout: BitLayout, kinds: np.ndarray, hosts: np.ndarray, names: Mapping[Key, str]
+) -> Accepted:
+    """Give strays the codes of their hosts, and the others the label for crumbs, with a child for each kind.
 
     So a crumb is part of no object, and moving an object does not drag it along. The codes of all other Gaussians
     stay.
@@ -42,17 +42,36 @@ def accept(codes: np.ndarray, layout: BitLayout, kinds: np.ndarray, hosts: np.nd
         layout: the bit layout.
         kinds: uint8 [N], 0 for what stays; from `Crumbs.at`.
         hosts: int [N], from `Crumbs`.
-        label: from `crumbs_label`.
+        names: the names of the labels by (level, label).
+
+    Raises:
+        UsageError: crumbs need a label of level 1, and none is free.
     """
     new, stray = codes.copy(), kinds == STRAY
     new[stray] = codes[hosts[stray]]
+    label = crumbs_label(codes, layout, names)
+    if not (kinds[~stray] > 0).any():
+        return Accepted(new, label, {})
+    label = _free_label(codes, layout) if label is None else label
     for kind in _CHILDREN:
         new[kinds == kind] = _code(layout, label, kind)
-    return new
+    return Accepted(new, label, {key: name for key, name in _names(layout, label).items() if key not in names})
 
 
-def names_of(layout: BitLayout, label: int) -> dict[Key, str]:
-    """The names of the label for crumbs and of its children, by (level, label)."""
+def _free_label(codes: np.ndarray, layout: BitLayout) -> int:
+    used = np.unique(layout.labels(codes, 1))
+    # The first number that is not in its place is free.
+    free = int(np.flatnonzero(np.append(used, np.iinfo(np.uint32).max) != np.arange(len(used) + 1))[0])
+    if free >= 1 << layout.level_bits[0]:
+        raise UsageError(
+            f"All {1 << layout.level_bits[0]:,} labels of level 1 are in use, so there is none for crumbs.",
+            "Join labels of level 1 first.",
+        )
+    return free
+
+
+def _names(layout: BitLayout, label: int) -> dict[Key, str]:
+    """The names of the label for crumbs and of its children. Children that share a number have no name."""
     names: dict[Key, str] = {(1, label): LABEL_NAME}
     if layout.levels > 1 and len({_code(layout, label, kind) for kind in _CHILDREN}) == len(_CHILDREN):
         for kind, name in _CHILDREN.items():

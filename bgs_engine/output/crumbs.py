@@ -6,7 +6,7 @@ import numpy as np
 
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.label_table import LabelTable, build_label_table
-from bgs_engine.cutouts import accept
+from bgs_engine.cutouts.accept import accept, crumbs_label
 from bgs_engine.cutouts.crumbs import find_crumbs, in_words
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.job_lock import only_writer
@@ -42,8 +42,8 @@ def _crumbs(run: Run, level: int, strength: float, apply: bool) -> list[str]:
     labels, old = run.layout.labels(run.codes, level), run.labels()
     names = {(depth, row.label): row.name for depth, rows in enumerate(old.levels, 1) for row in rows}
     gaussians, confidence = load_gaussians(run.ply), read_confidence(run.folder, len(labels))
-    label, there = accept.crumbs_label(run.codes, run.layout, names)
-    apart = run.layout.labels(run.codes, 1) == label if there else None
+    label = crumbs_label(run.codes, run.layout, names)
+    apart = None if label is None else run.layout.labels(run.codes, 1) == label
     found = find_crumbs(gaussians, labels, confidence, apart)
     kinds = found.at(strength)
     lines = [f"Level {level}, strength {strength:g}: {in_words(kinds)}."]
@@ -52,11 +52,11 @@ def _crumbs(run: Run, level: int, strength: float, apply: bool) -> list[str]:
         if mine.any():
             lines.append(f"  {row.name} ({row.label}): {in_words(mine)}")
     if apply and kinds.any():
-        codes = accept.accept(run.codes, run.layout, kinds, found.hosts, label)
+        accepted = accept(run.codes, run.layout, kinds, found.hosts, names)
         columns = (gaussians.means, gaussians.opacities, gaussians.base_colors)
-        table = build_label_table(run.layout, codes, *columns, confidence, gaussians.offset)
-        _keep_names(table, old, accept.names_of(run.layout, label))
-        save_labels(run, codes, table)
+        table = build_label_table(run.layout, accepted.codes, *columns, confidence, gaussians.offset)
+        _keep_names(table, old, accepted.names)
+        save_labels(run, accepted.codes, table)
         lines.append(f"Saved to {run.folder}. Nothing was deleted; codes_engine.npy keeps the engine's own labels.")
     return lines
 

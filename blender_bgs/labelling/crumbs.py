@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from bgs_engine.core.errors import UsageError
-from bgs_engine.cutouts import accept
+from bgs_engine.cutouts.accept import accept, crumbs_label
 from bgs_engine.cutouts.crumbs import Crumbs, find_crumbs
 from bgs_engine.io.gaussians import Gaussians
 
-from ..cloud import appearance, code_tables, label_selection, pivot, point_clouds, selection, shapes
+from ..cloud import appearance, code_tables, label_selection, pivot, point_clouds, selection, shapes, shown
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
@@ -78,6 +78,8 @@ def propose(obj: SplatObject, strength: float, only_selected: bool) -> np.ndarra
 def accept_selected(scene: SplatScene, obj: SplatObject) -> tuple[np.ndarray, str]:
     """Give the proposed crumbs that are selected the label Crumbs, and strays the label round them.
 
+    The label is hidden if it is new and other labels are hidden.
+
     Returns:
         The kind of each accepted Gaussian, else 0, uint8 [N], and a note for the user.
 
@@ -92,16 +94,16 @@ def accept_selected(scene: SplatScene, obj: SplatObject) -> tuple[np.ndarray, st
     if not kinds.any():
         raise UsageError("None of the proposed crumbs is selected.", again)
     layout = code_tables.bit_layout_of(obj)
-    label, _ = accept.crumbs_label(proposal.codes, layout, _names(obj))
-    codes = accept.accept(proposal.codes, layout, kinds, proposal.crumbs.hosts, label)
-    level, made = obj.get(label_objects.LEVEL), set[int]()
-    if level:
-        changed = layout.labels(codes, 1) == label
-        made = set(np.unique(layout.labels(codes, level)[changed]).tolist())
-    there = _names(obj)
-    names = {key: name for key, name in accept.names_of(layout, label).items() if key not in there}
-    note = editing.change(scene, obj, codes, made, names)
-    label_selection.select(obj, layout.labels(codes, 1) == label)
+    found = accept(proposal.codes, layout, kinds, proposal.crumbs.hosts, _names(obj))
+    in_label = np.full(len(kinds), found.label is not None) & (layout.labels(found.codes, 1) == (found.label or 0))
+    level = obj.get(label_objects.LEVEL)
+    made: set[int] = set(np.unique(layout.labels(found.codes, level)[in_label]).tolist()) if level else set()
+    first = {(1, found.label)} if found.label is not None and (1, found.label) in found.names else set()
+    hide = first if any(row.hidden for row in obj.bgs.labels) else set()
+    note = editing.change(scene, obj, found.codes, made, found.names)
+    if hide:  # who isolates labels wants to see them clean
+        shown.set_hidden(obj, hide)
+    label_selection.select(obj, in_label)
     return kinds, note
 
 
@@ -113,8 +115,8 @@ def _found(obj: SplatObject) -> _Proposal:
     quats = point_clouds.need_column(obj.data, at.ROTATION)
     valid = np.isfinite(positions).all(1) & np.isfinite(scales).all(1) & np.isfinite(quats).all(1) & quats.any(1)
     gaussians = Gaussians(positions, quats, scales, opacities, None, valid)
-    label, there = accept.crumbs_label(codes, layout, _names(obj))
-    apart = layout.labels(codes, 1) == label if there else None
+    label = crumbs_label(codes, layout, _names(obj))
+    apart = None if label is None else layout.labels(codes, 1) == label
     confidence = point_clouds.get_column(obj.data, at.CONFIDENCE)
     return _Proposal(level, codes, positions, find_crumbs(gaussians, layout.labels(codes, level), confidence, apart))
 

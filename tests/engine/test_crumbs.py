@@ -8,7 +8,7 @@ import pytest
 
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
-from bgs_engine.cutouts import accept
+from bgs_engine.cutouts.accept import accept
 from bgs_engine.cutouts.crumbs import CRUMB, FLOATER, HAZE, STRAY, find_crumbs
 from bgs_engine.io.gaussians import Gaussians
 from bgs_engine.made_scenes.scene import KINDS
@@ -175,29 +175,34 @@ LAYOUT = BitLayout((4, 3, 2))
 
 def test_accepting_keeps_codes_nested() -> None:
     codes = LAYOUT.pack([np.array([0, 0, 1, 3, 3]), np.array([0, 1, 2, 5, 5]), np.array([0, 1, 2, 3, 3])])
-    label, there = accept.crumbs_label(codes, LAYOUT, {})
-    assert (label, there) == (2, False)  # the first free one
     kinds = np.array([0, STRAY, FLOATER, CRUMB, HAZE], np.uint8)
-    new = accept.accept(codes, LAYOUT, kinds, np.array([-1, 3, -1, -1, -1]), label)
+    found = accept(codes, LAYOUT, kinds, np.array([-1, 3, -1, -1, -1]), {})
+    new = found.codes
     assert new[0] == codes[0]
     assert new[1] == codes[3]  # all levels of the host
-    assert LAYOUT.labels(new[2:], 1).tolist() == [2, 2, 2]
-    names = accept.names_of(LAYOUT, label)
-    by_row = [names[(2, int(one))] for one in LAYOUT.labels(new[2:], 2)]
+    assert found.label == 2 and LAYOUT.labels(new[2:], 1).tolist() == [2, 2, 2]  # the first free one
+    by_row = [found.names[(2, int(one))] for one in LAYOUT.labels(new[2:], 2)]
     assert by_row == ["Floaters", "Crumbs", "Haze"]
-    assert accept.crumbs_label(new, LAYOUT, names) == (2, True)  # found again by its name
+    again = accept(new, LAYOUT, np.array([FLOATER, 0, 0, 0, 0], np.uint8), np.full(5, -1), found.names)
+    assert (again.label, again.names) == (2, {})  # found again by its name, which stays
+    assert LAYOUT.labels(again.codes, 1)[0] == 2
 
 
 def test_accepting_in_layouts_with_few_bits() -> None:
-    flat = BitLayout((2,))
-    codes = np.array([0, 1, 2], np.int32)
-    assert accept.crumbs_label(codes, flat, {}) == (3, False)
-    assert accept.accept(codes, flat, np.array([0, HAZE, 0], np.uint8), np.full(3, -1), 3).tolist() == [0, 3, 2]
-    assert accept.names_of(flat, 3) == {(1, 3): "Crumbs"}
-    with pytest.raises(UsageError, match="All 4 labels of level 1"):
-        accept.crumbs_label(np.arange(4, dtype=np.int32), flat, {})
-    narrow = BitLayout((2, 1))
-    assert accept.names_of(narrow, 3) == {(1, 3): "Crumbs"}  # two of three kinds share a child
+    flat, nowhere = BitLayout((2,)), np.full(3, -1)
+    found = accept(np.array([0, 1, 2], np.int32), flat, np.array([0, HAZE, 0], np.uint8), nowhere, {})
+    assert (found.codes.tolist(), found.names) == ([0, 3, 2], {(1, 3): "Crumbs"})
+    narrow = accept(np.zeros(1, np.int32), BitLayout((2, 1)), np.array([HAZE], np.uint8), nowhere[:1], {})
+    assert narrow.names == {(1, 1): "Crumbs"}  # two of three kinds share a child
     wide = BitLayout((16, 16))
-    high = accept.accept(np.zeros(1, np.int32), wide, np.array([HAZE], np.uint8), np.full(1, -1), 65535)
-    assert wide.labels(high, 1).tolist() == [65535]  # a code of 32 bits is negative as int32
+    codes = wide.pack([np.arange(65536), np.zeros(65536)])[:-1]
+    high = accept(codes, wide, np.where(codes == codes[0], HAZE, 0), np.full(len(codes), -1), {})
+    assert high.label == 65535 and high.codes[0] < 0  # a code of 32 bits is negative as int32
+
+
+def test_a_full_level_1_has_room_for_strays_alone() -> None:
+    full = np.arange(4, dtype=np.int32)
+    with pytest.raises(UsageError, match="All 4 labels of level 1"):
+        accept(full, BitLayout((2,)), np.array([FLOATER, 0, 0, 0], np.uint8), np.full(4, -1), {})
+    strays = accept(full, BitLayout((2,)), np.array([STRAY, 0, 0, 0], np.uint8), np.array([2, -1, -1, -1]), {})
+    assert (strays.codes.tolist(), strays.label) == ([2, 1, 2, 3], None)

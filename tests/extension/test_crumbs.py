@@ -89,6 +89,27 @@ def test_accept_takes_what_is_still_selected_and_joins_the_label_of_before(board
     assert [(row.label, row.count) for row in found] == [(number, FLOATERS)]
 
 
+def test_crumbs_are_hidden_where_labels_are(boards) -> None:
+    obj, _, _ = boards
+    rows = list(obj.bgs.labels)
+    bpy.ops.bgs.isolate_label(index=next(i for i, r in enumerate(rows) if (r.level, r.label) == (1, LEFT[0])))
+    bpy.ops.bgs.find_crumbs()
+    bpy.ops.bgs.accept_crumbs()
+    hidden = {row.name: row.hidden for row in obj.bgs.labels if row.level == 1}
+    assert hidden.pop("Crumbs") and sorted(hidden.values()) == [False, True]
+    bpy.ops.bgs.show_all()
+    assert not any(row.hidden for row in obj.bgs.labels)
+
+
+def test_strays_alone_make_no_label(boards) -> None:
+    obj, codes, stray = boards
+    bpy.ops.bgs.find_crumbs()
+    point_clouds.set_column(obj.data, at.Column(at.SELECTED, "BOOLEAN", np.arange(stray + 1) == stray))
+    bpy.ops.bgs.accept_crumbs()
+    assert [row.count for row in obj.bgs.labels if row.level == 1] == [BOARD + FLOATERS, BOARD + 1]
+    assert code_tables.codes_of(obj)[stray] == codes[BOARD] and not selection.selected(obj).any()
+
+
 def test_accept_is_one_undo_step(boards) -> None:
     obj, codes, stray = boards
     name = obj.name
@@ -137,8 +158,9 @@ def test_a_full_level_1_is_refused(boards) -> None:
     full = np.arange(stray + 1) % 16
     codes = LAYOUT.pack([np.where(spoilt(stray), LEFT[0], full), np.zeros(stray + 1), np.zeros(stray + 1)])
     labels.replace_codes(obj, codes)
+    bpy.ops.bgs.find_crumbs(strength=1)
     with pytest.raises(RuntimeError, match="All 16 labels of level 1"):
-        bpy.ops.bgs.find_crumbs(strength=1)
+        bpy.ops.bgs.accept_crumbs()
     assert np.array_equal(code_tables.codes_of(obj), codes)
 
 

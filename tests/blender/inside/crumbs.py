@@ -66,7 +66,8 @@ def look():
     view.view_rotation = Vector((0.2, -1, 0.4)).to_track_quat("Z", "Y")
     region("UI").active_panel_category = "Gaussian Splat"
     with in_view():
-        bpy.ops.bgs.close_guide()  # so that the buttons are on the pictures
+        if bpy.ops.bgs.close_guide.poll():
+            bpy.ops.bgs.close_guide()  # so that the buttons are on the pictures
 
 
 def find():

@@ -21,6 +21,7 @@ BELOW = 0.15  # of the object's Gaussians may lie below the surface, as feet do 
 PARALLEL = 0.95  # cosine of the angle between two planes from which they count as one
 CURVED = 0.8  # the height's residual over the plane's: a surface counts as curved if it is smaller
 EVEN = 0.1  # of the tolerance: a plane whose residual is smaller is flat anyway
+SLAB = 0.75  # of the tolerance: Gaussians that spread more are a plane through matter, no surface
 TOLERANCES = (1.0, 0.5, 0.25)  # of a Gaussian's width, that planes are tried with
 SHARPER = 0.6  # of a plane's weight: half the tolerance is better if it keeps so much. Two sides of a board keep half.
 
@@ -195,8 +196,10 @@ def _tukey(residuals: np.ndarray) -> np.ndarray:
 
 
 def _touches(surface: Surface, thing: np.ndarray, size: float, tolerance: float) -> bool:
-    """Whether the object lies on one side of a surface and close to it."""
+    """Whether the object lies on one side of a surface and close to it, and the surface is one."""
     _, heights = surface.flat(thing)
+    if surface.spread > SLAB * tolerance:
+        return False
     low, contact = np.quantile(heights, (BELOW, 0.02))
     return bool(low > -tolerance - surface.spread and contact < CONTACT * size + 2 * tolerance)
 

@@ -155,7 +155,7 @@ def case_of(room: Room, number: int, name: str) -> Case | None:
     without = room.gaussians.take(np.flatnonzero(~thing))
     views = around(room, (low + high) / 2 * (1, 1, 0) + (0, 0, low[2]), size)
     shown = np.zeros(len(thing))
-    shown[~thing] = seen(without, room.cameras[::2]) + seen(without, views)
+    shown[~thing] = seen(without, room.cameras[::4]) + seen(without, views)
     hidden = room.unseen & near & ~thing & (shown > 2 * UNSEEN)
     return Case(name, room, thing, hidden, size) if hidden.sum() >= FEWEST_HIDDEN else None
 

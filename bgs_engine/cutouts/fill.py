@@ -14,6 +14,7 @@ from bgs_engine.io.gaussians import Gaussians
 RING = 1.0  # of the object's size: how far around it surfaces are looked for
 PICTURE = 1.0  # of the object's size: how far around it a surface may be copied from
 FEWEST_OF_OBJECT = 8  # Gaussians; fewer hide nothing
+MOST_OF_RING = 20_000  # Gaussians that surfaces are looked for among; more find the same ones
 EDGE = 0.01  # of the object's Gaussians are beyond its box on each side: strays
 
 
@@ -66,8 +67,10 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
     size = float(np.linalg.norm(high - low) / np.sqrt(3)) or 1e-9
     near = np.flatnonzero(~removed & neighbourhood(scene.means, low, high))
     around = scene.take(near)
-    ring = ((around.means > low - RING * size) & (around.means < high + RING * size)).all(1)
-    surfaces = find_supports(around.take(np.flatnonzero(ring)), thing, size, rng)
+    ring = np.flatnonzero(((around.means > low - RING * size) & (around.means < high + RING * size)).all(1))
+    if len(ring) > MOST_OF_RING:
+        ring = rng.choice(ring, MOST_OF_RING, replace=False)
+    surfaces = find_supports(around.take(ring), thing, size, rng)
     made = [_continued(surface, surfaces, around, thing, size, rng) for surface in surfaces]
     parts = [(copies, taken, number) for number, part in enumerate(made) if part for copies, taken in [part]]
     if not parts:

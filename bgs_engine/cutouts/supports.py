@@ -13,7 +13,7 @@ from bgs_engine.io.gaussians import Gaussians
 
 MOST_SURFACES = 3  # a corner of a room has three
 TRIES = 300  # planes that are tried for each surface
-MOST_POINTS = 4000  # Gaussians of the ring that judge a plane
+MOST_POINTS = 3000  # Gaussians of the ring that judge a plane
 FEWEST_POINTS = 30  # a plane with fewer is no surface
 LEAST_SHARE = 0.06  # of the ring's weight: a smaller plane is no surface
 CONTACT = 0.3  # of the object's size: an object this close to a surface can hide it from every view

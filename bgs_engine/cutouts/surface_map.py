@@ -11,7 +11,7 @@ from bgs_engine.io.gaussians import Gaussians
 MOST_CELLS = 112  # along a side of the picture
 SPREADS = 3.0  # Gaussians this many spreads from a surface belong to it
 COVERED = 0.8  # of the surface's usual coverage: a cell with less is open
-MARGIN = 0.25  # of the object's size: how far beyond its outline it can hide a surface
+MARGIN = 0.5  # of the object's size: how far beyond its outline it can hide a surface
 FEWEST_CELLS = 3  # a smaller hole is none
 CLOSED = 0.5  # of a hole's rim has to be covered; else it is the end of the surface
 FLAT = 0.5  # of its second axis: a Gaussian with a thinner third axis is a disc, which has a direction
@@ -151,10 +151,11 @@ def find_hole(picture: SurfaceMap, around: Gaussians, thing: np.ndarray, size: f
     places, heights = surface.flat(thing)
     below = filled(_marked(picture, places))
     contact = _marked(picture, places[heights < CONTACT * size + picture.band])
-    outline = grown(below, 1 + round(MARGIN * size / picture.cell))
+    steps = 1 + round(MARGIN * size / picture.cell)
+    outline, wider = grown(below, steps), grown(below, 2 * steps)
     space = surface.points(picture.centers(), np.zeros(covered.size))
     beyond = [other.flat(space)[1].reshape(shape) for other in others]
-    ends = [outline & (np.abs(height) < picture.cell) for height in beyond]  # there another surface begins
+    ends = [wider & (np.abs(height) < picture.cell) for height in beyond]  # there another surface begins
     walls = np.any([height < -other.spread for height, other in zip(beyond, others, strict=True)], 0) & True
     domain = (outline & within_hull(np.any([grown(~grown(~covered, 1), 1), *ends], 0), outline)) | grown(contact, 1)
     open_ = _closed(domain & ~covered & ~walls, grown(below, 1), covered, walls)

@@ -11,7 +11,7 @@ from bgs_engine.io.gaussians import Gaussians
 MOST_CELLS = 112  # along a side of the picture
 SPREADS = 3.0  # Gaussians this many spreads from a surface belong to it
 COVERED = 0.8  # of the surface's usual coverage: a cell with less is open
-MARGIN = 0.5  # of the object's size: how far beyond its outline it can hide a surface
+MARGIN = 0.25  # of the object's size: how far beyond its outline it can hide a surface
 FEWEST_CELLS = 3  # a smaller hole is none
 CLOSED = 0.5  # of a hole's rim has to be covered; else it is the end of the surface
 FLAT = 0.5  # of its second axis: a Gaussian with a thinner third axis is a disc, which has a direction

@@ -18,6 +18,7 @@ RING_CELLS = 6  # width of the ring that a shift is judged by, at least
 SPOILT = 2  # cells beside the object, which its shadow and its blur reach: they are not copied
 SEAM = 0.7  # weight of the seams between pieces against the ring's likeness
 CHANGE = 0.5  # of the usual unlikeness: what any seam costs
+LEVEL = 0.5  # weight of the mean colour around a copy against the ring's likeness
 ROUNDS = 8  # of smoothing
 NEARNESS = (2.0, 5.0, 12.0)  # cells, widths of the Gaussians whose sum weighs the ring
 MOST_TINT = 0.12  # of colour, 0 to 1: a larger difference is a pattern, no shade
@@ -142,8 +143,20 @@ def _costs(
     little = 0.02  # of the nearness: where no ring is near, the whole ring decides
     costs = (total + little * whole[:, None]) / (mass + little)
     there, valid = _looked_up(cells, shifts, usable)
+    # What is copied has to be about as bright as the ring nearby: no light stones into dark ground.
+    usual, wanted = _smooth(colors, hole.known, (3.0,)), _smooth(colors, hole.known, (4.0, 12.0, 40.0))
+    costs += LEVEL * ((usual.reshape(-1, 3)[there] - wanted[tuple(cells.T)]) ** 2).sum(2)
     costs[~valid] = np.inf
     return costs, there
+
+
+def _smooth(colors: np.ndarray, known: np.ndarray, widths: tuple[float, ...]) -> np.ndarray:
+    """The mean colour of the known cells around each cell, [H, W, 3]; wide filters count where narrow ones see none."""
+    total, mass = np.zeros_like(colors), np.full(known.shape, 1e-12)
+    for width in widths:
+        total += _blurred(np.moveaxis(colors * known[..., None], 2, 0), width).transpose(1, 2, 0)
+        mass += _blurred(known[None] * 1.0, width)[0]
+    return np.asarray(total / mass[..., None])
 
 
 def _blurred(pictures: np.ndarray, width: float) -> np.ndarray:

@@ -45,7 +45,7 @@ class Fill:
         return "No surface was found that this stands on or leans against."
 
 
-def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
+def fill(scene: Gaussians, removed: np.ndarray, labels: np.ndarray | None = None, seed: int = 0) -> Fill:
     """Close what an object hid, once it is removed.
 
     The scene's surfaces around the object are continued where it covered them. Where a surface is complete, nothing is
@@ -54,6 +54,7 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
     Args:
         scene: all Gaussians, with colours.
         removed: bool [N], those of the object.
+        labels: of the Gaussians, int [N], so that other things do not count to a surface; None: all count.
         seed: of the random choices.
     """
     rng = np.random.default_rng(seed)
@@ -71,7 +72,8 @@ def fill(scene: Gaussians, removed: np.ndarray, seed: int = 0) -> Fill:
     if len(ring) > MOST_OF_RING:
         ring = rng.choice(ring, MOST_OF_RING, replace=False)
     surfaces = find_supports(around.take(ring), thing, size, rng)
-    made = [_continued(surface, surfaces, around, thing, size, rng) for surface in surfaces]
+    kinds = None if labels is None else labels[near]
+    made = [_continued(surface, surfaces, around, kinds, thing, size, rng) for surface in surfaces]
     parts = [(copies, taken, number) for number, part in enumerate(made) if part for copies, taken in [part]]
     if not parts:
         return _nothing(scene, len(surfaces))
@@ -95,6 +97,7 @@ def _continued(
     surface: Surface,
     surfaces: list[Surface],
     around: Gaussians,
+    labels: np.ndarray | None,
     thing: np.ndarray,
     size: float,
     rng: np.random.Generator,
@@ -103,7 +106,7 @@ def _continued(
     places, _ = surface.flat(thing)
     low, high = places.min(0), places.max(0)
     margin = PICTURE * float((high - low).max())
-    picture = map_surface(surface, around, low - margin, high + margin)
+    picture = map_surface(surface, around, low - margin, high + margin, labels)
     hole = find_hole(picture, around, thing, size, [other for other in surfaces if other is not surface])
     sources = sources_of(hole, picture.colors, rng)
     if not (sources >= 0).any():

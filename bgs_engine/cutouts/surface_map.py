@@ -14,6 +14,7 @@ COVERED = 0.8  # of the surface's usual coverage: a cell with less is open
 MARGIN = 0.25  # of the object's size: how far beyond its outline it can hide a surface
 FEWEST_CELLS = 3  # a smaller hole is none
 CLOSED = 0.5  # of a hole's rim has to be covered; else it is the end of the surface
+MAIN_LABEL = 0.2  # of the Gaussians of a surface's largest label. What remains below an object is an eighth at most
 FLAT = 0.5  # of its second axis: a Gaussian with a thinner third axis is a disc, which has a direction
 ALONG = 0.6  # cosine: a disc that is turned more belongs to another surface, which crosses this one
 MOST_HOLES = 40  # of one surface
@@ -54,14 +55,23 @@ class SurfaceMap:
         return np.where((x >= 0) & (y >= 0) & (x < width) & (y < height), y * width + x, -1)
 
 
-def map_surface(surface: Surface, around: Gaussians, low: np.ndarray, high: np.ndarray) -> SurfaceMap:
-    """Draw Gaussians near a surface as a picture from `low` to `high`, places [2]."""
+def map_surface(
+    surface: Surface, around: Gaussians, low: np.ndarray, high: np.ndarray, labels: np.ndarray | None = None
+) -> SurfaceMap:
+    """Draw Gaussians near a surface as a picture from `low` to `high`, places [2].
+
+    With `labels`, int [N], those of the labels that make up most of the surface count alone, so that remains of other
+    things are neither taken for the surface nor copied.
+    """
     places, heights = surface.flat(around.means)
     inside = ((places > low) & (places < high)).all(1) & around.valid
     thin = np.median(around.scales[inside].min(1)) if inside.any() else 0.0
     band = float(SPREADS * max(surface.spread, thin))
     rows = np.flatnonzero(inside & (np.abs(heights) < band))
     rows = rows[_along(surface, around, rows)]
+    if labels is not None and len(rows):
+        _, kind, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
+        rows = rows[counts[kind.reshape(-1)] >= MAIN_LABEL * counts.max()]
     spacing = _spacing(around, rows)
     cell = max(spacing, float((high - low).max()) / MOST_CELLS)
     width, height = (np.ceil((high - low) / cell).astype(int)).tolist()

@@ -33,7 +33,7 @@ def write_filled(path: Path, run: Run, level: int, labels: Sequence[int], plain:
     used, fills = set(np.unique(of_row).tolist()), []
     for label in labels:
         scene = np.flatnonzero(kept | (of_row == label))
-        made = fill(gaussians.take(scene), of_row[scene] == label)
+        made = fill(gaussians.take(scene), of_row[scene] == label, of_row[scene])
         sentence = made.sentence
         if len(made):
             sources = scene[made.sources]

@@ -91,7 +91,9 @@ def _filled(whole: SplatObject, pieces: Sequence[Piece], label: int, used: set[i
         inside = neighbourhood(piece[at.POSITION].values, low, high)
         near.append({c.name: at.Column(c.name, c.data_type, c.values[inside]) for c in piece.values()})
     around = joined([_gaussians(piece, rest) for piece in near]) if near else thing.take(np.zeros(0, int))
-    made = fill(joined([around, thing]), np.repeat([False, True], [len(around), len(thing)]))
+    of_around = [layout.labels(piece[at.CODE].values, level) for piece in near]
+    kinds = np.concatenate([*of_around, np.full(len(thing), label, np.uint32)])
+    made = fill(joined([around, thing]), np.repeat([False, True], [len(around), len(thing)]), kinds)
     if not len(made):
         return None, made.sentence
     out: Piece = {}

@@ -140,6 +140,19 @@ def test_fills_floor_and_wall_and_stays_before_the_wall() -> None:
     assert means[:, 1].max() < 0.38 + 1.5 * STEP  # half a cell is wider than half a disc
 
 
+def test_remains_of_another_label_are_neither_surface_nor_copied() -> None:
+    rng = np.random.default_rng(8)
+    surface, thing = floor(rng), box(rng)
+    under = below_box(surface.means)
+    remains = discs(surface.means[under], np.broadcast_to(UP, (under.sum(), 3)), np.full(under.sum(), 0.05), rng)
+    seen = surface.take(np.flatnonzero(~under))
+    scene = joined([seen, remains, thing])
+    labels = np.repeat([1, 7, 3], [len(seen), len(remains), len(thing)])
+    assert len(fill(scene, labels == 3)) == 0  # without labels the floor looks complete
+    made = fill(scene, labels == 3, labels)
+    assert len(made) > 0.75 * under.sum() and (labels[made.sources] == 1).all()
+
+
 def test_adds_nothing_for_next_to_nothing() -> None:
     surface = floor(np.random.default_rng(5))
     removed = np.zeros(len(surface), bool)

@@ -98,11 +98,10 @@ def accept_selected(scene: SplatScene, obj: SplatObject) -> tuple[np.ndarray, st
     in_label = np.full(len(kinds), found.label is not None) & (layout.labels(found.codes, 1) == (found.label or 0))
     level = obj.get(label_objects.LEVEL)
     made: set[int] = set(np.unique(layout.labels(found.codes, level)[in_label]).tolist()) if level else set()
-    first = {(1, found.label)} if found.label is not None and (1, found.label) in found.names else set()
-    hide = first if any(row.hidden for row in obj.bgs.labels) else set()
+    some_hidden = any(row.hidden for row in obj.bgs.labels)
     note = editing.change(scene, obj, found.codes, made, found.names)
-    if hide:  # who isolates labels wants to see them clean
-        shown.set_hidden(obj, hide)
+    if some_hidden:  # who isolates labels wants to see them clean
+        shown.set_hidden(obj, [key for key in found.names if key[0] == 1])
     label_selection.select(obj, in_label)
     return kinds, note
 

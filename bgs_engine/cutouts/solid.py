@@ -13,6 +13,7 @@ OPAQUE = 0.5  # share of the light that is absorbed where the surface lies
 HOLES = 1  # cells; an opening that is at most twice as wide is closed
 MARGIN = 4  # empty cells on each side
 SMALLEST_PIECE = 0.02  # of the size of the largest piece; smaller pieces are floaters
+FEWEST = 0.002  # of the number of Gaussians of the largest piece; a few huge ones far away are floaters too
 BOX_DETAIL = 64  # cells along the longest side, by which pieces are told apart if no other number is given
 TAIL = 0.02  # share of the Gaussians at each end that may be floaters until the pieces are known
 
@@ -83,9 +84,9 @@ def _in_large_pieces(gaussians: Gaussians, detail: int) -> np.ndarray:
     distance = max(2 * float((box[1] - box[0]).max()) / detail, 2 * float(np.median(gaussians.scales.max(1))))
     piece = loose_parts(points, gaussians.opacities >= min(SOLID, np.median(gaussians.opacities)), distance)
     area = np.sort(gaussians.scales, axis=1)[:, 1:].astype(np.float64).prod(1) * gaussians.opacities
-    sizes = np.bincount(piece, area)
-    large: np.ndarray = sizes[piece] >= SMALLEST_PIECE * sizes.max()
-    return large
+    sizes, counts = np.bincount(piece, area), np.bincount(piece)
+    large: np.ndarray = (sizes >= SMALLEST_PIECE * sizes.max()) & (counts >= FEWEST * counts[sizes.argmax()])
+    return large[piece]
 
 
 def filled(shell: np.ndarray) -> np.ndarray:

@@ -74,6 +74,14 @@ def test_floaters_and_faint_haze_are_left_out() -> None:
     assert mesh.volume() == pytest.approx(VOLUMES["sphere"], rel=0.04)
 
 
+def test_one_huge_floater_is_left_out() -> None:
+    ball = made_gaussians(BALL, 5000)
+    huge = ball.take(np.arange(3))
+    far = np.array([[4, 0, 0], [4.1, 0, 0], [4, 0.1, 0]], np.float32)
+    huge = replace(huge, means=far, scales=np.full((3, 3), 0.4, np.float32))
+    assert np.abs(proxy_of(together(ball, huge), ProxyConfig()).vertices).max() < 0.55
+
+
 def test_two_pieces_of_one_object_are_both_kept() -> None:
     one = made_gaussians(solid("sphere", 0.5, 0.5, 0.5), 3000)
     other = replace(one, means=one.means + np.float32(0.8))

@@ -13,6 +13,7 @@ SPREADS = 3.0  # Gaussians this many spreads from a surface belong to it
 COVERED = 0.8  # of the surface's usual coverage: a cell with less is open
 MARGIN = 0.25  # of the object's size: how far beyond its outline it can hide a surface
 FEWEST_CELLS = 3  # a smaller hole is none
+BARE = 0.4  # of the surface's usual coverage: a hole has a cell with less; else it is a sparse spot
 CLOSED = 0.5  # of a hole's rim has to be covered; else it is the end of the surface
 MAIN_LABEL = 0.2  # of the Gaussians of a surface's largest label. What remains below an object is an eighth at most
 FLAT = 0.5  # of its second axis: a Gaussian with a thinner third axis is a disc, which has a direction
@@ -168,12 +169,13 @@ def find_hole(picture: SurfaceMap, around: Gaussians, thing: np.ndarray, size: f
     ends = [wider & (np.abs(height) < picture.cell) for height in beyond]  # there another surface begins
     walls = np.any([height < -other.spread for height, other in zip(beyond, others, strict=True)], 0) & True
     domain = (outline & within_hull(np.any([grown(~grown(~covered, 1), 1), *ends], 0), outline)) | grown(contact, 1)
-    open_ = _closed(domain & ~covered & ~walls, grown(below, 1), covered, walls)
+    bare = picture.coverage < BARE * usual
+    open_ = _closed(domain & ~covered & ~walls, grown(below, 1), covered, walls, bare)
     return Hole(open_, covered & ~open_ & _clear(picture, around))
 
 
-def _closed(mask: np.ndarray, seed: np.ndarray, covered: np.ndarray, walls: np.ndarray) -> np.ndarray:
-    """The connected parts of a mask [H, W] that touch `seed`, are no coarse spot, and have mostly covered rims.
+def _closed(mask: np.ndarray, seed: np.ndarray, covered: np.ndarray, walls: np.ndarray, bare: np.ndarray) -> np.ndarray:
+    """The connected parts of a mask [H, W] that touch `seed`, have `bare` cells, and mostly covered rims.
 
     A rim behind one of the `walls` does not count.
     """
@@ -186,7 +188,7 @@ def _closed(mask: np.ndarray, seed: np.ndarray, covered: np.ndarray, walls: np.n
         part = touching(left, first)
         left &= ~part
         rim = grown(part, 1) & ~part & ~walls
-        if part.sum() >= FEWEST_CELLS and rim.any() and covered[rim].mean() >= CLOSED:
+        if part.sum() >= FEWEST_CELLS and (part & bare).any() and rim.any() and covered[rim].mean() >= CLOSED:
             out |= part
     return out
 

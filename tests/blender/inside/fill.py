@@ -62,7 +62,8 @@ def look():
     region("UI").active_panel_category = "Gaussian Splat"
     whole().bgs.color_mode = "COLOR"
     with in_view():
-        bpy.ops.bgs.close_guide()  # so that the buttons are on the pictures
+        if bpy.ops.bgs.close_guide.poll():  # an earlier test may have closed it
+            bpy.ops.bgs.close_guide()  # so that the buttons are on the pictures
 
 
 def whole():

@@ -1,6 +1,6 @@
 """How well Fill closes what an object hid, on made rooms where the truth is known.
 
-    python benchmarks/fill.py --seeds 2 --time 1000000 -o benchmarks/results/fill.txt --pictures FOLDER
+    python benchmarks/fill.py --seeds 1 --time 1000000 -o benchmarks/results/fill.txt --pictures FOLDER
 
 A made room has surfaces below and behind its objects too. A capture has not. So for each object, the Gaussians that no
 training view sees because of it are taken away. Then the object is removed, the hole is filled, and pictures from above

@@ -28,7 +28,7 @@ from .labelling import handlers as label_handlers
 from .labelling import light as label_light
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
-from .parts import arriving, companion_operators, fill_operators
+from .parts import arriving, clean_operators, companion_operators, fill_operators
 from .parts import operators as part_operators
 from .parts import panel as part_panel
 from .viewport import draw, handlers, select_keys, select_operators
@@ -47,6 +47,7 @@ CLASSES = (
     *label_edit_operators.CLASSES,
     *crumb_operators.CLASSES,
     *part_operators.CLASSES,
+    *clean_operators.CLASSES,
     *fill_operators.CLASSES,
     *companion_operators.CLASSES,
     *edit_operators.CLASSES,

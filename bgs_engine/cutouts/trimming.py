@@ -7,6 +7,7 @@ too small a share of it. It is cut by a plane (`cuts.py`); the solid side stays,
 Giving what lies in another label to that label was tried. It made the objects of made rooms worse (docs/lab-book.md).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,16 +50,20 @@ class Trimmed:
     cut_off: Halves
 
 
-def trim(gaussians: Gaussians, labels: np.ndarray, strength: float = 0.5) -> Trimmed:
+def trim(
+    gaussians: Gaussians, labels: np.ndarray, strength: float = 0.5, looked: Iterable[Around] | None = None
+) -> Trimmed:
     """Cut what reaches out of its label.
 
     Args:
         gaussians: N Gaussians; colours are not needed. Those that are not valid are left alone.
         labels: int [N], the labels of one level.
         strength: 0 to 1; 0 trims nothing.
+        looked: what `look_around` found, if it is known: it takes most of the time.
     """
+    looked = look_around(gaussians, labels) if looked is None else looked
     opacities = relative_opacities(gaussians.opacities, labels)
-    cuts = [_cuts(around, opacities[around.rows], strength) for around in look_around(gaussians, labels)]
+    cuts = [_cuts(around, opacities[around.rows], strength) for around in looked]
     rows, normals, at = (
         np.concatenate(column)
         for column in zip((np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)), *cuts, strict=True)

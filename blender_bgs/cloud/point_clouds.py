@@ -152,6 +152,16 @@ def _keep_data(obj: bpy.types.Object) -> bpy.types.PointCloud:
     return cloud
 
 
+def replace_cloud(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
+    """Give an object another cloud, and delete the old one if no other object uses it. Then it has the old name."""
+    old = obj.data
+    obj.data = cloud
+    if old.users == 0:
+        name = old.name
+        bpy.data.pointclouds.remove(old)
+        cloud.name = name
+
+
 def set_column(cloud: bpy.types.PointCloud, column: Column, tag: bool = True) -> None:
     """Write one attribute. It is created first if it is missing or has another type.
 

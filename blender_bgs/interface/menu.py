@@ -37,7 +37,7 @@ MENU = (
     ("bgs.find_crumbs", "bgs.accept_crumbs"),
     ("bgs.reset_light",),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections", "bgs.put_back"),
-    ("bgs.fill", "bgs.remove_and_fill"),
+    ("bgs.clean_objects", "bgs.fill", "bgs.remove_and_fill"),
     ("bgs.make_proxy", "bgs.make_cage", "bgs.apply_cage"),
     ("bgs.apply_transform", "bgs.keep_shapes"),
     ("bgs.pie", "bgs.close_guide"),

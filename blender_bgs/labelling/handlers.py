@@ -5,6 +5,7 @@ from bpy.app.handlers import persistent
 
 from ..cloud import agreement, label_selection, point_clouds
 from ..cloud.typed import SplatScene
+from ..parts import cleaning
 from . import crumbs
 
 _busy = False
@@ -46,6 +47,7 @@ def _replaced(*_: object) -> None:
 def _forget(*_: object) -> None:
     agreement.forget()
     crumbs.forget()
+    cleaning.forget()
 
 
 _HANDLERS = (

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from ..cloud import code_tables, pivot, point_clouds, shapes
+from ..cloud import code_tables, pivot, point_clouds
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.affine_fit import agrees
 from ..logic.transforms import change_since_import
+from . import trimmed
+from .applied import applied_to, reach_of, space_of
 
 
 def lost_parts(whole: SplatObject) -> list[str]:
@@ -18,31 +20,9 @@ def lost_parts(whole: SplatObject) -> list[str]:
         part.name
         for part in code_tables.parts_of(whole)
         if part.bgs.part_key & 0xFFFFFFFF not in there.get(part.bgs.part_level, ())
-        and change_since_import(pivot.splat_world_of(part) @ _space(part, whole), world, reach=_reach(part)) is not None
+        and change_since_import(pivot.splat_world_of(part) @ space_of(part, whole), world, reach=reach_of(part))
+        is not None
     ]
-
-
-def applied_to(part: SplatObject, whole: SplatObject) -> np.ndarray | None:
-    """The matrix [4, 4] in the splat space from the whole cloud's points to the part's, or None if it is the identity.
-
-    Apply moves a transform from the object's matrix into its points.
-    """
-    return change_since_import(_space(part, whole), np.eye(4), reach=_reach(part))
-
-
-def home_of(part: SplatObject, whole: SplatObject) -> np.ndarray:
-    """The world matrix [4, 4] at which the part's Gaussians are where the whole cloud has them."""
-    space = applied_to(part, whole)
-    home = pivot.splat_world_of(whole)
-    return (home if space is None else home @ np.linalg.inv(space)) @ pivot.shift_of(part)
-
-
-def _space(part: SplatObject, whole: SplatObject) -> np.ndarray:
-    return shapes.local_of(part) @ np.linalg.inv(shapes.local_of(whole))
-
-
-def _reach(part: SplatObject) -> float:
-    return float(np.abs(pivot.pivot_of(part)).max())
 
 
 def edited_parts(whole: SplatObject) -> list[str]:
@@ -50,11 +30,11 @@ def edited_parts(whole: SplatObject) -> list[str]:
     counts = {(row.level, row.label): row.count for row in whole.bgs.labels}
     rows = point_clouds.get_column(whole.data, at.ROW)
     position = pivot.positions_of(whole)
-    out = []
+    out, originals = [], trimmed.Originals(whole)
     for part in code_tables.parts_of(whole):
         key = (part.bgs.part_level, part.bgs.part_key & 0xFFFFFFFF)
-        own, where = point_clouds.get_column(part.data, at.ROW), pivot.positions_of(part)
-        same_count = counts.get(key) == len(part.data.points)
+        own, where = _untrimmed(part, originals)
+        same_count = own is not None and counts.get(key) == len(own)
         if own is None or where is None or rows is None or position is None or not same_count:
             out.append(part.name)
             continue
@@ -64,3 +44,12 @@ def edited_parts(whole: SplatObject) -> list[str]:
         if not same:
             out.append(part.name)
     return out
+
+
+def _untrimmed(part: SplatObject, originals: trimmed.Originals) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """(Rows, positions in the splat space) of a part as if it had never been cleaned. None where it has lost them."""
+    own, where = point_clouds.get_column(part.data, at.ROW), pivot.positions_of(part)
+    if own is None or where is None or not trimmed.strength_of(part):
+        return own, where
+    piece = trimmed.untrimmed(part, originals)
+    return piece[at.ROW].values, piece[at.POSITION].values

@@ -16,7 +16,8 @@ from ..logic import attributes as at
 from ..logic.label_tree import Key
 from . import label_objects
 from .edited import edited_parts, lost_parts
-from .merging import Piece, pieces_in_splat_space
+from .merging import pieces_in_splat_space
+from .trimmed import Piece
 
 FILLED = "bgs_filled"  # custom property of a whole cloud: the labels of deleted objects whose holes were closed
 
@@ -157,7 +158,7 @@ def _append(whole: SplatObject, pieces: Sequence[Piece]) -> None:
         point_clouds.set_column(cloud, at.Column(column.name, column.data_type, np.concatenate([column.values, more])))
     for material in whole.data.materials:
         cloud.materials.append(material)
-    label_objects.replace_cloud(whole, cloud)
+    point_clouds.replace_cloud(whole, cloud)
     pivot.place(whole, positions.astype(np.float32))
     shapes.start(whole)
 

@@ -18,7 +18,8 @@ from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
 from ..logic.label_tree import Key
-from .edited import applied_to
+from . import trimmed
+from .applied import applied_to
 
 SPLAT_COPIED = (
     "is_splat",
@@ -75,6 +76,7 @@ def make_tree(
     groups = dict(sorted(groups.items(), key=lambda item: _tree_position(layout, ranks, level, item[0])))
     if not groups:
         raise UsageError("None of these labels has Gaussians.", "Choose labels from the list.")
+    cleaned = {key: trimmed.take(obj, whole) for key, obj in old.items()}
     for part in code_tables.parts_of(whole):
         if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
             remove_part(part)
@@ -107,13 +109,15 @@ def make_tree(
                 world_before = pivot.splat_world_of(obj) @ applied @ pivot.shift_of(obj)
                 obj.matrix_world = Matrix(world_before.tolist())
                 shapes.note_world(obj, world_before)
-            replace_cloud(obj, cloud)
+            point_clouds.replace_cloud(obj, cloud)
         _describe_part(obj, whole, level, label)
         parts.append(obj)
     _fill(parts, whole, list(groups.values()))
     for part in parts:
         shapes.start(part, whole)
+    originals = trimmed.Originals(whole)
     for part in parts:
+        trimmed.put_again(part, originals, cleaned.get((level, part.bgs.part_key & 0xFFFFFFFF)))
         geometry_nodes.attach(part)
     whole[LEVEL], whole[MADE] = level, [signed(label) for label in (*groups, *deleted)]
     _remember_only(whole, groups if only is not None else None, deleted)
@@ -249,14 +253,6 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
         values = column.values[order]
         for part, end, rows in zip(parts, ends, groups, strict=True):
             point_clouds.set_column(part.data, at.Column(column.name, column.data_type, values[end - len(rows) : end]))
-
-
-def replace_cloud(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:
-    """Give an object another cloud, and delete the old one if no other object uses it."""
-    old = obj.data
-    obj.data = cloud
-    if old.users == 0:
-        bpy.data.pointclouds.remove(old)
 
 
 def remove_part(obj: SplatObject) -> None:

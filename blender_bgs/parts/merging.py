@@ -10,12 +10,11 @@ from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.following import followed
 from ..logic.transforms import is_flat
-from . import label_objects
+from . import label_objects, trimmed
+from .trimmed import Piece
 
 # These attributes are recomputed for the whole cloud, so they are not merged.
 DERIVED = (at.LABEL, at.COLOR, at.RADIUS, at.SELECTED, at.SHAPED_AT, at.SOURCE, at.IN_OBJECTS, at.WHOLE_POSITION)
-
-Piece = dict[str, at.Column]  # the attributes of one object by name
 
 
 def merge_back(whole: SplatObject) -> int:
@@ -44,7 +43,7 @@ def merge_back(whole: SplatObject) -> int:
             point_clouds.set_column(cloud, at.Column(column.name, column.data_type, values[order]))
     for material in whole.data.materials:
         cloud.materials.append(material)
-    label_objects.replace_cloud(whole, cloud)
+    point_clouds.replace_cloud(whole, cloud)
     pivot.place(whole, point_clouds.need_column(cloud, at.POSITION))
     shapes.start(whole)
     label_objects.remove_tree(whole)
@@ -64,9 +63,10 @@ def pieces_in_splat_space(whole: SplatObject, parts: Sequence[SplatObject]) -> l
         shapes.make_true(one)
     in_objects = point_clouds.get_column(whole.data, at.IN_OBJECTS)
     world = pivot.splat_world_of(whole)
-    pieces = [_baked(part, world) for part in parts]
+    originals = trimmed.Originals(whole)
+    pieces = [_baked(part, originals, world) for part in parts]
     if in_objects is not None:
-        rest = _in_splat_space(whole).values()
+        rest = trimmed.in_splat_space(whole).values()
         pieces.append({c.name: at.Column(c.name, c.data_type, c.values[~in_objects]) for c in rest})
     return pieces
 
@@ -85,16 +85,9 @@ def _joined(pieces: list[Piece]) -> Iterator[at.Column]:
         yield at.Column(name, kind.data_type, np.concatenate(found))
 
 
-def _in_splat_space(obj: SplatObject) -> Piece:
-    """All attributes of an object, with positions in the space of the whole cloud."""
-    out = {c.name: c for c in point_clouds.columns(obj.data)}
-    out[at.POSITION] = at.Column(at.POSITION, "FLOAT_VECTOR", pivot.need_positions(obj))
-    return out
-
-
-def _baked(part: SplatObject, world: np.ndarray) -> Piece:
-    """The part's attributes in the space of the whole cloud."""
-    out = _in_splat_space(part)
+def _baked(part: SplatObject, originals: trimmed.Originals, world: np.ndarray) -> Piece:
+    """The part's attributes in the space of the whole cloud, without what Clean Objects did."""
+    out = trimmed.untrimmed(part, originals)
     change = pivot.change_of(part, world)
     if change is None:
         return out

@@ -9,7 +9,9 @@ from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsLabels, NeedsParts, counted
 from . import label_objects, merging
-from .edited import edited_parts, home_of, lost_parts
+from .applied import home_of
+from .edited import edited_parts, lost_parts
+from .trimmed import cleaned_parts
 
 
 class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
@@ -81,8 +83,11 @@ class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
     def work(self, context: Context) -> str:
         context.view_layer.update()
         obj = need_splat(context)
+        before = len(cleaned_parts(obj))
         made = label_objects.update_tree(context.scene, obj)
-        return f"{counted(len(made), 'object')} up to date"
+        lost = before - len(cleaned_parts(obj))
+        note = f"; {counted(lost, 'object')} to clean again: press Clean Objects" if lost > 0 else ""
+        return f"{counted(len(made), 'object')} up to date{note}"
 
 
 class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):

@@ -3,9 +3,10 @@
 import bpy
 
 from ..cloud.active_splat import splat_of
-from ..cloud.typed import Context
+from ..cloud.typed import Context, SplatObject
 from ..interface.operator_base import counted
 from ..interface.sidebar import SidebarPanel, wrapped_text
+from . import trimmed
 from .filling import unfilled_labels
 from .missing import lacking, missing_objects
 
@@ -43,6 +44,7 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
             row.operator("bgs.merge_back", text="Merge Back")
             row.operator("bgs.remove_collections", text="Remove")
             column.operator("bgs.remove_and_fill")
+            column.operator("bgs.clean_objects", text=_clean_text(obj), icon="BRUSH_DATA")
         column.operator_menu_enum("bgs.make_proxy", "use", text="Make Proxy", icon="MESH_ICOSPHERE")
         row = column.row(align=True)
         row.operator("bgs.make_cage", icon="MOD_LATTICE")
@@ -50,6 +52,16 @@ class BGS_PT_collections(SidebarPanel, bpy.types.Panel):
         row = column.row(align=True)
         row.operator("bgs.export_splat", text="Export", icon="EXPORT")
         row.operator("bgs.export_labels", text="Export Labels")
+
+
+def _clean_text(whole: SplatObject) -> str:
+    """The button says at which strength the objects are cleaned."""
+    found = sorted({round(trimmed.strength_of(part), 2) for part in trimmed.cleaned_parts(whole)})
+    return (
+        f"Clean Objects ({' to '.join(f'{one:.2f}' for one in (found[:1] + found[1:][-1:]))})"
+        if found
+        else "Clean Objects"
+    )
 
 
 CLASSES = (BGS_PT_collections,)

@@ -1,7 +1,7 @@
 """Asks at points of a Gaussian's ellipsoid how solid its own label is there.
 
-The points are on the Gaussian's principal axes, within two standard deviations. At a point x the neighbours j of the same
-label have the optical depth
+The points are on the Gaussian's principal axes, within two standard deviations. At a point x the neighbours j of the
+same label have the optical depth
     T(x) = sum_j -ln(1 - o_j exp(-q_j(x) / 2)),
 o_j being their opacity and q_j the squared Mahalanobis distance. A share 1 - exp(-T) of the light stops there.
 """
@@ -19,6 +19,7 @@ from bgs_engine.io.gaussians import Gaussians
 CELL = 1.5  # standard deviations of the largest Gaussian: the cells around a Gaussian reach as far at least
 LOOKED_AT = 64  # Gaussians near each; where there are more, these stand for all
 NEIGHBOURS = 24  # of them and of the same label, the nearest, decide what is solid
+FEW = 4.0  # Gaussians: where one stands for more, holes between the ones looked at would count as air
 FAINTEST = 0.02  # opacity of Gaussians that are looked at: fainter ones do not show
 THINNEST = 0.15  # of its width: a neighbour counts as at least as thick as this
 OPAQUEST = 0.99
@@ -85,11 +86,13 @@ class _Shapes:
         """What is around `rows` [K]."""
         near, total = grid.sampled(self.means[rows], LOOKED_AT)
         near, there = self._nearest(rows, near)
-        light = np.exp(-0.5 * self._squares(rows, near))
+        stands_for = np.maximum(total / LOOKED_AT, 1).astype(np.float32)[:, None, None]
+        # Where one stands for many, it is as wide as these beside each other.
+        light = np.exp(-0.5 / np.maximum(stands_for / FEW, 1) * self._squares(rows, near))
         light *= (self.opacities[near] * there)[:, None]
         # -ln(1 - a) to its third power: where it is too small, a is large and no light is left in any case.
         depth = light * (1 + light * (0.5 + light / 3))
-        depth *= np.maximum(total / LOOKED_AT, 1).astype(np.float32)[:, None, None]
+        depth *= np.minimum(stands_for, FEW)
         return Around(self.visible[rows], self.order[rows], 1 - np.exp(-depth.sum(2)))
 
     def _nearest(self, rows: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.label_table import LabelTable, build_label_table
 from bgs_engine.cutouts.accept import accept, crumbs_label
-from bgs_engine.cutouts.crumbs import find_crumbs, in_words
-from bgs_engine.io.gaussians import load_gaussians
+from bgs_engine.cutouts.crumbs import Crumbs, find_crumbs, in_words
+from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.run_folder import Run, open_run, read_confidence, save_labels
 from bgs_engine.io.run_update import finish_update
@@ -38,13 +38,22 @@ def crumbs_of_run(folder: Path, level: int, strength: float, apply: bool) -> lis
         return _crumbs(open_run(folder), level, strength, True)
 
 
+def found_in_run(run: Run, level: int, gaussians: Gaussians, confidence: np.ndarray | None) -> Crumbs:
+    """The crumbs of the labels of a level. Those that have the label "Crumbs" already count for nothing."""
+    label = crumbs_label(run.codes, run.layout, _names(run.labels()))
+    apart = None if label is None else run.layout.labels(run.codes, 1) == label
+    return find_crumbs(gaussians, run.layout.labels(run.codes, level), confidence, apart)
+
+
+def _names(table: LabelTable) -> dict[tuple[int, int], str]:
+    return {(depth, row.label): row.name for depth, rows in enumerate(table.levels, 1) for row in rows}
+
+
 def _crumbs(run: Run, level: int, strength: float, apply: bool) -> list[str]:
     labels, old = run.layout.labels(run.codes, level), run.labels()
-    names = {(depth, row.label): row.name for depth, rows in enumerate(old.levels, 1) for row in rows}
+    names = _names(old)
     gaussians, confidence = load_gaussians(run.ply), read_confidence(run.folder, len(labels))
-    label = crumbs_label(run.codes, run.layout, names)
-    apart = None if label is None else run.layout.labels(run.codes, 1) == label
-    found = find_crumbs(gaussians, labels, confidence, apart)
+    found = found_in_run(run, level, gaussians, confidence)
     kinds = found.at(strength)
     lines = [f"Level {level}, strength {strength:g}: {in_words(kinds)}."]
     for row in old.of(level):

@@ -12,9 +12,13 @@ from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
+from bgs_engine.output.cleaned import FILE as CRUMBS
+from bgs_engine.output.cleaned import CleanLabels
 from bgs_engine.output.filled import FILE as FILLED
 from bgs_engine.output.filled import write_filled
 from bgs_engine.output.proxies import ProxyWriter
+
+NO_LABEL = -1  # of rows that are written to no label's file
 
 
 def export_run(
@@ -26,6 +30,7 @@ def export_run(
     reporter: Reporter,
     proxies: bool = False,
     filled: bool = False,
+    clean: float = 0,
 ) -> list[Path]:
     """Write one PLY per label of `level`, for all labels or the chosen ones. Returns the paths.
 
@@ -41,6 +46,7 @@ def export_run(
         reporter: told after each file.
         proxies: write the proxy of each label beside its file.
         filled: also write filled.ply: what is in none of the labels, with the holes closed that they leave.
+        clean: 0 to 1; above 0, crumbs and what reaches into the air go to crumbs.ply, see `cleaned.py`.
 
     Raises:
         UsageError: the run has no such level or label, or `filled` is wanted without labels.
@@ -49,14 +55,16 @@ def export_run(
     if filled and not labels:
         raise UsageError("--fill needs --label: it closes the holes that these labels leave.", "Name labels.")
     level = run.layout.levels if level is None else level
-    of_row = run.layout.labels(run.codes, level)
-    order = np.argsort(of_row, kind="stable")
-    ids, starts = np.unique(of_row[order], return_index=True)
-    rows = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+    rows = _rows_of_labels(run.layout.labels(run.codes, level))
     chosen = list(rows) if labels is None else list(labels)
     missing = [label for label in chosen if label not in rows]
     if missing:
         raise UsageError(f"Level {level} has no label {missing[0]}.", "labels.json lists the labels of every level.")
+    cleaned = CleanLabels(run, level, clean) if clean else None
+    if cleaned is not None:
+        kept = _rows_of_labels(np.where(cleaned.kept(), cleaned.labels.astype(np.int64), NO_LABEL))
+        chosen = [label for label in chosen if label in kept]  # a label may be all crumbs
+        rows = kept
     names = {label.label: label.name for label in run.labels().of(level)}
     # The number tells labels of one name apart; without a name it stands alone.
     files = safe_names([f"{safe_name(names[label])}_{label}" if names.get(label) else str(label) for label in chosen])
@@ -73,10 +81,12 @@ def export_run(
     with only_writer_into(out):
         for label, name in reporter.track(list(zip(chosen, files, strict=True)), len(chosen)):
             path = out / f"{name}.ply"
-            write_rows(path, ply, rows[label], plain)
+            write_rows(path, ply, rows[label], plain, cleaned.parts(rows[label]) if cleaned else None)
             paths.append(path)
             if meshes is not None:
                 meshes.write(path, rows[label])
+        if cleaned is not None:
+            paths += _write_crumbs(out / CRUMBS, ply, cleaned, chosen, plain, reporter)
         if filled:
             paths.append(out / FILLED)
             write_filled(paths[-1], run, level, chosen, plain, reporter)
@@ -86,13 +96,31 @@ def export_run(
     return paths
 
 
-def write_rows(path: Path, ply: SplatPly, rows: np.ndarray, plain: bool) -> None:
-    """Write some rows of a splat as a PLY; rows int [K], kept in that order."""
+def _rows_of_labels(of_row: np.ndarray) -> dict[int, np.ndarray]:
+    """The rows of each label, ascending; of_row int [N]."""
+    order = np.argsort(of_row, kind="stable")
+    ids, starts = np.unique(of_row[order], return_index=True)
+    return dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def _write_crumbs(
+    path: Path, ply: SplatPly, cleaned: CleanLabels, labels: Sequence[int], plain: bool, reporter: Reporter
+) -> list[Path]:
+    """Write what was taken from these labels, if anything was."""
+    cleaned.tell(np.array(labels), reporter)
+    taken = cleaned.taken(np.array(labels))
+    if not len(taken):
+        return []
+    write_rows(path, ply, taken, plain, cleaned.taken_parts(taken))
+    return [path]
+
+
+def write_rows(
+    path: Path, ply: SplatPly, rows: np.ndarray, plain: bool, parts: Iterator[np.ndarray] | None = None
+) -> None:
+    """Write some rows of a splat as a PLY; rows int [K], kept in that order. parts: what to write for them instead."""
     dtype = plain_dtype() if plain else ply.dtype
-
-    def chunks() -> Iterator[np.ndarray]:
-        for start in range(0, len(rows), CHUNK_ROWS):
-            part = ply.take(rows[start : start + CHUNK_ROWS])
-            yield convert_rows(part, dtype) if plain else part
-
-    write_ply(path, dtype, chunks(), len(rows), () if plain else ply.comments)
+    if parts is None:
+        parts = (ply.take(rows[start : start + CHUNK_ROWS]) for start in range(0, len(rows), CHUNK_ROWS))
+    chunks = (convert_rows(part, dtype) if plain else part for part in parts)
+    write_ply(path, dtype, chunks, len(rows), () if plain else ply.comments)

@@ -23,6 +23,7 @@ FEW = 4.0  # Gaussians: where one stands for more, holes between the ones looked
 FAINTEST = 0.02  # opacity of Gaussians that are looked at: fainter ones do not show
 THINNEST = 0.15  # of its width: a neighbour counts as at least as thick as this
 OPAQUEST = 0.99
+SOLID_ALONE = 0.94  # opacity; Gaussians that are more opaque are solid themselves and are not asked for
 USUAL = 0.8  # opacity of solid things, mean by opacity
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 THREADS = 2  # NumPy lets go of Python's lock in its loops
@@ -54,17 +55,20 @@ class Around:
 
 
 def look_around(gaussians: Gaussians, labels: np.ndarray) -> Iterator[Around]:
-    """What is around all visible Gaussians, some at a time. labels: int [N]."""
+    """What is around the Gaussians that are visible but not opaque, some at a time. labels: int [N]."""
     visible = np.flatnonzero(gaussians.valid & (gaussians.opacities >= FAINTEST))
     if not len(visible):
         return
     shapes = _Shapes(gaussians, labels, visible)
-    size = shapes.scales[:, 0]
+
+    def around_size(size: tuple[float, np.ndarray]) -> list[Around]:
+        largest, rows = size
+        grid = CellGrid(shapes.means, CELL * largest)
+        return [shapes.around(rows[start : start + CHUNK], grid) for start in range(0, len(rows), CHUNK)]
+
     with ThreadPoolExecutor(THREADS) as pool:
-        for largest, rows in by_size(size):
-            grid = CellGrid(shapes.means, CELL * largest)
-            chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-            yield from pool.map(lambda some, grid=grid: shapes.around(some, grid), chunks)
+        for found in pool.map(around_size, by_size(shapes.scales[:, 0], np.flatnonzero(shapes.opacities < SOLID_ALONE))):
+            yield from found
 
 
 class _Shapes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _LEAST_MASS = 1e-6
+_FURTHEST = 8.0  # standard deviations: nothing is left beyond
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class HalfMoments:
 
 def below(at: np.ndarray, width: float) -> HalfMoments:
     """The part below the cut; `at` [N] and `width` in standard deviations. The part above is `below(-at)`, mirrored."""
+    at = at.clip(-_FURTHEST, _FURTHEST)
     d = 1 / np.sqrt(1 + width * width)
     u = at * d
     mass = np.maximum(normal_distribution(u), _LEAST_MASS)

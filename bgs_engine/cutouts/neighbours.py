@@ -1,4 +1,4 @@
-"""Finds the Gaussians near chosen ones, with a grid of cells for each octave of sizes."""
+"""Finds the Gaussians near chosen ones, with a grid of cells for each half octave of sizes."""
 
 from collections.abc import Iterator
 
@@ -62,8 +62,9 @@ class CellGrid:
         return np.where(found, self.order[np.where(found, at, 0)], -1), total
 
 
-def by_size(sizes: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
-    """(Largest size, row numbers) of the rows of each half octave of `sizes`, float [N], all positive."""
-    step = np.ceil(2 * np.log2(sizes)).astype(int)
+def by_size(sizes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """(Largest size, row numbers) for each half octave of the sizes of `rows`. sizes: float [N], all positive."""
+    usual = float(np.median(sizes))  # so that the unit of the scene does not matter
+    step = np.ceil(2 * np.log2(sizes[rows] / usual)).astype(int)
     for one in np.unique(step):
-        yield float(2.0 ** (one / 2)), np.flatnonzero(step == one)
+        yield usual * float(2.0 ** (one / 2)), rows[step == one]

@@ -63,7 +63,8 @@ def trim(
     """
     looked = look_around(gaussians, labels) if looked is None else looked
     opacities = relative_opacities(gaussians.opacities, labels)
-    cuts = [_cuts(around, opacities[around.rows], strength) for around in looked]
+    needed = 2 * strength * MOST_OPEN * np.minimum(1, (1 - opacities) / (1 - FAINT))
+    cuts = [_cuts(around, opacities[around.rows], needed[around.rows], strength) for around in looked]
     rows, normals, at = (
         np.concatenate(column)
         for column in zip((np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)), *cuts, strict=True)
@@ -85,12 +86,16 @@ def trim(
     return Trimmed(rows, gone, stays, cut_off)
 
 
-def _cuts(around: Around, opacities: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(Rows [M], unit normals [M, 3] in the ball's coordinates, place of the plane [M], -inf where nothing stays)."""
+def _cuts(
+    around: Around, opacities: np.ndarray, needed: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(Rows [M], unit normals [M, 3] in the ball's coordinates, place of the plane [M], -inf where nothing stays).
+
+    opacities, needed: [K], of the Gaussians of `around`; `needed` is the share that must be solid.
+    """
     solid = WEIGHTS * np.minimum(1, around.own / SOLID)
-    needed = 2 * strength * MOST_OPEN * np.minimum(1, (1 - opacities) / (1 - FAINT))
     some = np.flatnonzero(solid.sum(1) < needed)
-    solid, needed = solid[some], needed[some]
+    solid = solid[some]
     # A solid point is worth its mass, an open one costs so much that a Gaussian with just the needed share is worth 0.
     trust = (2 * strength * (1 - opacities[some])).clip(0, MOST_TRUST)
     open_ = WEIGHTS - solid

@@ -108,6 +108,8 @@ def _single_files(material: Path) -> list[Job]:
             lambda out: _command("export", run, "-o", out, "--level", 1, "--proxies")),
         job("export fill", lambda out: _command("export", run, "-o", out, "--level", 1),
             lambda out: _command("export", run, "-o", out, "--level", 1, "--label", _a_label(run), "--fill")),
+        job("export clean", lambda out: _command("export", run, "-o", out, "--level", 1),
+            lambda out: _command("export", run, "-o", out, "--level", 1, "--clean", 0.5)),
         job("render", lambda out: _command("render", run, "-o", out, "--level", 2, "--views", one_view),
             lambda out: _command("render", run, "-o", out, "--level", 1, "--views", one_view)),
         job("frames", lambda out: _command("frames", shot, "-o", out, "--passes", "color"),

@@ -66,8 +66,9 @@ def look_around(gaussians: Gaussians, labels: np.ndarray) -> Iterator[Around]:
         grid = CellGrid(shapes.means, CELL * largest)
         return [shapes.around(rows[start : start + CHUNK], grid) for start in range(0, len(rows), CHUNK)]
 
+    asked = np.flatnonzero(shapes.opacities < SOLID_ALONE)
     with ThreadPoolExecutor(THREADS) as pool:
-        for found in pool.map(around_size, by_size(shapes.scales[:, 0], np.flatnonzero(shapes.opacities < SOLID_ALONE))):
+        for found in pool.map(around_size, by_size(shapes.scales[:, 0], asked)):
             yield from found
 
 

@@ -70,6 +70,7 @@ def trim(
         for column in zip((np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros(0)), *cuts, strict=True)
     )
     order = np.argsort(rows)
+    order = order[~_last_ones(labels, rows[order], np.isneginf(at[order]))]
     rows, normals, at = rows[order], normals[order], at[order]
     gone = np.isneginf(at)
     at = np.where(gone, 0, at)
@@ -84,6 +85,13 @@ def trim(
     ):
         half[gone] = own[whole]
     return Trimmed(rows, gone, stays, cut_off)
+
+
+def _last_ones(labels: np.ndarray, rows: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """Which of `rows` [M] would go although nothing else of their label stays, bool [M]. No label vanishes."""
+    _, label, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    label = label.reshape(-1)[rows]
+    return np.asarray(gone & (np.bincount(label, gone, minlength=len(counts)) == counts)[label])
 
 
 def _cuts(
@@ -104,7 +112,7 @@ def _cuts(
     length = np.linalg.norm(direction, axis=1, keepdims=True)
     direction = np.where(length > 1e-3, direction / np.maximum(length, 1e-3), (1.0, 0.0))
     at = _best_plane(direction @ POINTS.T, worth)
-    beyond = below(-np.where(np.isneginf(at), 0, at), CUT_WIDTH).mass
+    beyond = below(-at, CUT_WIDTH).mass
     fine = np.isneginf(at) | (beyond >= LEAST_SHARE)
     normals = np.zeros((len(some), 3))
     np.put_along_axis(normals, around.axes[some][:, :2], direction, 1)

@@ -92,9 +92,16 @@ def test_strength_0_trims_nothing() -> None:
 def test_neighbours_of_other_labels_hold_nothing() -> None:
     gaussians = board()
     labels = labels_of(gaussians)
-    labels[SPIKE] = 7  # the spike alone has this label, so all of it is in the air
+    labels[[0, SPIKE]] = 7  # the rest of this label is at the other end of the board
     found = trim(gaussians, labels)
-    assert SPIKE in found.rows[found.gone].tolist()
+    assert SPIKE in found.rows[found.gone]
+
+
+def test_no_label_vanishes() -> None:
+    gaussians = board()
+    labels = labels_of(gaussians)
+    labels[VEIL] = 7
+    assert VEIL not in trim(gaussians, labels).rows
 
 
 def test_glass_is_not_eaten() -> None:
@@ -132,7 +139,7 @@ def nothing(found: Trimmed) -> bool:
 def test_few_and_broken_gaussians() -> None:
     gaussians = board()
     one = gaussians.take(np.array([0]))
-    assert nothing(trim(one, labels_of(one)))  # opaque, so it is solid by itself
+    assert nothing(trim(one, labels_of(one)))
     assert nothing(trim(one.take(np.zeros(0, int)), np.zeros(0, np.uint32)))
     broken = replace(gaussians, valid=np.zeros(len(gaussians), bool))
     assert nothing(trim(broken, labels_of(broken)))

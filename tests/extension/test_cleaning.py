@@ -25,7 +25,7 @@ def scene(tmp_path):
     rows = ply.take(np.arange(ply.count))
     rows = np.concatenate([rows, rows[[-1, -1]]])
     for row, place, scale, opacity in (
-        (SPIKE, (0.3, 0.3, 0.3), (0.02, 0.25, 0.02), 0.0),
+        (SPIKE, (0.3, 0.45, 0.3), (0.02, 0.25, 0.02), -0.5),
         (FAINT, (0.0, 0.75, 0.5), (0.05, 0.05, 0.05), -2.0),
     ):
         for k, name in enumerate("xyz"):

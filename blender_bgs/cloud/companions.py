@@ -5,11 +5,9 @@ from typing import Any
 import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
-from bgs_engine.io.gaussians import Gaussians
 from mathutils import Matrix
 
-from ..logic import attributes as at
-from . import point_clouds, shapes
+from . import point_clouds
 from .typed import SplatObject
 
 KIND = "bgs_companion"  # custom property of a mesh object
@@ -125,16 +123,3 @@ def keep_children(obj: SplatObject, whole: SplatObject | None) -> None:
             for collection in child.users_collection:
                 if collection != home and collection.get("bgs_label"):
                     collection.objects.unlink(child)
-
-
-def gaussians_of(obj: SplatObject) -> Gaussians:
-    """The Gaussians of a splat object in the space of its points, without colours, with true shapes.
-
-    Raises:
-        InputError: the shapes cannot follow an edit of the points, or an attribute was deleted.
-    """
-    shapes.make_true(obj)
-    names = (at.POSITION, at.ROTATION, at.SCALE, at.BASE)
-    means, quats, scales, base = (point_clouds.need_column(obj.data, name) for name in names)
-    valid = np.isfinite(scales).all(1) & (scales > 0).all(1) & np.isfinite(quats).all(1) & quats.any(1)
-    return Gaussians(means, quats, scales, np.nan_to_num(base[:, 3]), None, valid)

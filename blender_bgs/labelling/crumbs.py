@@ -6,9 +6,9 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.cutouts.accept import accept, crumbs_label
 from bgs_engine.cutouts.crumbs import Crumbs, find_crumbs
-from bgs_engine.io.gaussians import Gaussians
 
 from ..cloud import appearance, code_tables, label_selection, pivot, point_clouds, selection, shapes, shown
+from ..cloud.gaussians import gaussians_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
@@ -110,14 +110,12 @@ def _found(obj: SplatObject) -> _Proposal:
     """Search the shown level. Crumbs that were accepted before count for nothing."""
     level, layout = obj.bgs.shown_level, code_tables.bit_layout_of(obj)
     codes, positions = code_tables.codes_of(obj), pivot.need_positions(obj)
-    scales, opacities = point_clouds.need_column(obj.data, at.SCALE), point_clouds.need_column(obj.data, at.BASE)[:, 3]
-    quats = point_clouds.need_column(obj.data, at.ROTATION)
-    valid = np.isfinite(positions).all(1) & np.isfinite(scales).all(1) & np.isfinite(quats).all(1) & quats.any(1)
-    gaussians = Gaussians(positions, quats, scales, opacities, None, valid)
     label = crumbs_label(codes, layout, _names(obj))
     apart = None if label is None else layout.labels(codes, 1) == label
     confidence = point_clouds.get_column(obj.data, at.CONFIDENCE)
-    return _Proposal(level, codes, positions, find_crumbs(gaussians, layout.labels(codes, level), confidence, apart))
+    return _Proposal(
+        level, codes, positions, find_crumbs(gaussians_of(obj), layout.labels(codes, level), confidence, apart)
+    )
 
 
 def _names(obj: SplatObject) -> dict[tuple[int, int], str]:

@@ -9,6 +9,7 @@ from bgs_engine.cutouts.solid import box_of
 
 from ..cloud import appearance, companions, geometry_nodes, point_clouds, shapes
 from ..cloud.active_splat import make_active
+from ..cloud.gaussians import gaussians_of
 from ..cloud.typed import Context, SplatObject
 from ..logic import attributes as at
 from ..logic.bending import bent
@@ -30,7 +31,7 @@ def make_cages(context: Context, objects: list[SplatObject], points: int) -> lis
     found = []
     for obj in objects:
         companions.need_editable(obj, companions.CAGE)
-        box = box_of(companions.gaussians_of(obj))
+        box = box_of(gaussians_of(obj))
         if box is None:
             raise UsageError(f"{obj.name} is too transparent for a cage.", "Choose an object that one can see.")
         longest = float((box[1] - box[0]).max())

@@ -9,7 +9,8 @@ from bgs_engine.cutouts.around import Around, look_around
 from bgs_engine.cutouts.trimming import trim
 from bgs_engine.io.gaussians import Gaussians
 
-from ..cloud import code_tables, companions, point_clouds, shapes
+from ..cloud import code_tables, point_clouds, shapes
+from ..cloud.gaussians import gaussians_of
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from . import label_objects, trimmed
@@ -89,7 +90,7 @@ def _refuse(part: SplatObject) -> None:
 
 
 def _trims(whole: SplatObject, strength: float) -> trimmed.Trims:
-    gaussians = companions.gaussians_of(whole)
+    gaussians = gaussians_of(whole)
     level = min(whole[label_objects.LEVEL], whole.bgs.levels)
     labels = code_tables.bit_layout_of(whole).labels(code_tables.codes_of(whole), level)
     rows = point_clouds.need_column(whole.data, at.ROW)

@@ -10,6 +10,7 @@ from bgs_engine.cutouts.fill_label import code_of_label, label_of_fill
 from bgs_engine.io.gaussians import Gaussians
 
 from ..cloud import appearance, code_tables, label_selection, labels, pivot, point_clouds, shapes
+from ..cloud.gaussians import gaussians_from
 from ..cloud.properties import signed
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
@@ -128,15 +129,13 @@ def _shape_names(rest: int) -> list[str]:
 
 def _gaussians(piece: Piece, rest: int) -> Gaussians:
     """Attributes of points as Gaussians with colours. Harmonics that the piece lacks are 0."""
-    means, base = piece[at.POSITION].values, piece[at.BASE].values
-    scales, quats = piece[at.SCALE].values, piece[at.ROTATION].values
-    sh = np.zeros((len(means), 1 + rest, 3), np.float32)
+    base = piece[at.BASE].values
+    sh = np.zeros((len(base), 1 + rest, 3), np.float32)
     sh[:, 0] = base[:, :3]
     for k in range(rest):
         if at.harmonic(k) in piece:
             sh[:, k + 1] = piece[at.harmonic(k)].values
-    valid = np.isfinite(means).all(1) & np.isfinite(scales).all(1) & np.isfinite(quats).all(1) & quats.any(1)
-    return Gaussians(means, quats, scales, base[:, 3], sh, valid)
+    return gaussians_from(lambda name: piece[name].values, sh)
 
 
 def _append(whole: SplatObject, pieces: Sequence[Piece]) -> None:

@@ -9,6 +9,7 @@ from bgs_engine.core.errors import UsageError
 from bgs_engine.cutouts.proxy import ProxyConfig, proxy_of
 
 from ..cloud import companions
+from ..cloud.gaussians import gaussians_of
 from ..cloud.typed import Context, SplatObject
 
 COLLIDES = "Proxy Collision"  # the name of the modifier
@@ -35,7 +36,7 @@ def make_proxies(
     for obj in objects:
         companions.need_editable(obj, companions.PROXY)
         try:
-            meshes.append((obj, proxy_of(companions.gaussians_of(obj), config)))
+            meshes.append((obj, proxy_of(gaussians_of(obj), config)))
         except UsageError as error:
             if len(objects) == 1:
                 raise UsageError(f"{obj.name} is too thin or too transparent for a proxy.", error.hint) from None

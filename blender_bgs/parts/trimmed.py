@@ -246,6 +246,8 @@ def _set_shapes(piece: Piece, points: np.ndarray, new: Piece) -> None:
 def _write(part: SplatObject, piece: Piece) -> None:
     """Give an object the attributes of a piece. Its cloud is replaced if the number of points differs."""
     positions = piece[at.POSITION].values
+    before = [point_clouds.need_column(part.data, at.ROW), pivot.need_positions(part)]
+    before.append(point_clouds.need_column(part.data, at.POSITION))
     if len(positions) != len(part.data.points):
         cloud = point_clouds.new_cloud(part.data.name, len(positions))
         for material in part.data.materials:
@@ -259,7 +261,30 @@ def _write(part: SplatObject, piece: Piece) -> None:
         if column.name not in _PLACES:
             point_clouds.set_column(part.data, column)
     pivot.place(part, positions)
+    _keep_places(part, positions, *before)
     shapes.keep(part)
     part.bgs.checked_points = len(positions)
     geometry_nodes.fit_frame(part)
     appearance.refresh_radii(part)
+
+
+def _keep_places(
+    part: SplatObject, positions: np.ndarray, rows: np.ndarray, old: np.ndarray, local: np.ndarray
+) -> None:
+    """Give points that did not move in the splat space the positions that they had: adding a pivot rounds.
+
+    Args:
+        part: the label object with its new points.
+        positions: of the new points in the splat space.
+        rows: of the points before.
+        old: their positions in the splat space.
+        local: their positions relative to the pivot.
+    """
+    order = np.argsort(rows, kind="stable")
+    now = point_clouds.need_column(part.data, at.ROW)
+    found = order[np.searchsorted(rows[order], now).clip(0, max(len(rows) - 1, 0))] if len(rows) else order[:0]
+    if not len(found):
+        return
+    same = (rows[found] == now) & (old[found] == positions).all(1)
+    values = np.where(same[:, None], local[found], point_clouds.need_column(part.data, at.POSITION))
+    point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", values))

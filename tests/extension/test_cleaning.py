@@ -11,29 +11,15 @@ from blender_bgs.cloud import code_tables, point_clouds
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import trimmed
 from blender_bgs.parts.edited import edited_parts
-from tests.helpers import made_hole, made_splat
+from tests.helpers import made_halo, made_splat
+from tests.helpers.made_halo import FAINT, LENGTH, SPIKE
 from tests.helpers.made_hole import BOX, FLOOR
-
-SPIKE, FAINT = -2, -1  # rows of the file, from its end: both belong to the box
 
 
 @pytest.fixture
 def scene(tmp_path):
-    """A box on a floor, as (whole cloud, file). A spike reaches beyond its side, and a faint ball hangs beside it."""
-    path, _ = made_hole.write(tmp_path / "plain.ply")
-    ply = read_ply(path)
-    rows = ply.take(np.arange(ply.count))
-    rows = np.concatenate([rows, rows[[-1, -1]]])
-    for row, place, scale, opacity in (
-        (SPIKE, (0.3, 0.45, 0.3), (0.02, 0.25, 0.02), -0.5),
-        (FAINT, (0.0, 0.75, 0.5), (0.05, 0.05, 0.05), -2.0),
-    ):
-        for k, name in enumerate("xyz"):
-            rows[name][row], rows[f"scale_{k}"][row] = place[k], np.log(scale[k])
-        for k, value in enumerate((1.0, 0.0, 0.0, 0.0)):
-            rows[f"rot_{k}"][row] = value
-        rows["opacity"][row] = opacity
-    file = made_splat.write(tmp_path / "spiky.ply", rows)
+    """A box with a halo on a floor, with label objects, as (whole cloud, file)."""
+    file = made_halo.write(tmp_path / "halo.ply")
     bpy.ops.bgs.import_splat(filepath=str(file), level_bits="4,4,4", up_axis="Z")
     whole = bpy.context.view_layer.objects.active
     bpy.ops.bgs.make_collections()
@@ -180,7 +166,7 @@ def test_an_applied_turn_stays_and_the_shapes_come_back(scene) -> None:
     bpy.ops.bgs.apply_transform(location=False)
     bpy.ops.bgs.clean_objects(strength=0.0)
     spike = np.flatnonzero(rows_of(box) == len(whole.data.points) + SPIKE)[0]
-    assert point_clouds.need_column(box.data, at.SCALE)[spike].max() == pytest.approx(0.25, rel=1e-5)
+    assert point_clouds.need_column(box.data, at.SCALE)[spike].max() == pytest.approx(LENGTH, rel=1e-5)
     assert len(box.data.points) == 902 and edited_parts(whole) == []
 
 

@@ -17,6 +17,12 @@ _FACING = ((0.7071, 0, 0.7071, 0), (0.7071, -0.7071, 0, 0), (1, 0, 0, 0))  # rot
 
 def write(path: Path) -> tuple[Path, np.ndarray]:
     """Write the splat. Returns its path and its codes, int32 [N]."""
+    rows, codes = rows_and_codes()
+    return made_splat.write(path, rows), codes
+
+
+def rows_and_codes() -> tuple[np.ndarray, np.ndarray]:
+    """(The rows of the splat with their codes, the codes int32 [N]). The last ones are the box."""
     rng = np.random.default_rng(0)
     x, y = np.meshgrid(*[np.arange(-1.5, 1.5, STEP)] * 2)
     floor = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], 1)
@@ -40,4 +46,4 @@ def write(path: Path) -> tuple[Path, np.ndarray]:
     values["opacity"] = 3
     on_box = np.arange(len(points)) >= len(floor)
     codes = LAYOUT.pack([np.where(on_box, b, f) for f, b in zip(FLOOR, BOX, strict=True)])
-    return made_splat.write(path, made_splat.with_codes(values, codes)), codes
+    return made_splat.with_codes(values, codes), codes

@@ -85,8 +85,11 @@ def _shaped(gaussians: Gaussians, halves: Halves, rows: np.ndarray) -> Gaussians
 
 
 def _together(parts: list[Gaussians]) -> Gaussians:
-    names = ("means", "quats", "scales", "opacities", "sh", "valid")
-    return Gaussians(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    means, quats, scales, opacities, sh, valid = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("means", "quats", "scales", "opacities", "sh", "valid")
+    )
+    return Gaussians(means, quats, scales, opacities, sh, valid)
 
 
 def cameras_around(points: np.ndarray) -> list[Camera]:
@@ -171,8 +174,8 @@ def main() -> None:
             for name, rows in measure(case, options.objects).items():
                 tell(as_line(f"{case.name}: {name}"[:32], rows))
                 every.setdefault(name, []).append(rows)
-    for name, rows in every.items():
-        tell(as_line(name, np.concatenate(rows)))
+    for name, measured in every.items():
+        tell(as_line(name, np.concatenate(measured)))
     if options.save:
         RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

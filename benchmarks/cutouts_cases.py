@@ -57,8 +57,8 @@ def _gaussians(
     means: np.ndarray, quats: np.ndarray, scales: np.ndarray, opacities: np.ndarray, colors: np.ndarray
 ) -> Gaussians:
     sh = ((colors - 0.5) / SH_C0)[:, None]
-    columns = (column.astype(np.float32) for column in (means, quats, scales, opacities, sh))
-    return Gaussians(*columns, np.ones(len(means), bool))
+    m, q, s, o, c = (column.astype(np.float32) for column in (means, quats, scales, opacities, sh))
+    return Gaussians(m, q, s, o, c, np.ones(len(means), bool))
 
 
 def _merged(
@@ -92,7 +92,8 @@ def _merged(
 
 def _pairs(splat: Splat, labels: np.ndarray, clean: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Row numbers [P, 2] of nearest neighbours with different labels, each row in one pair at most."""
-    distance, near = cKDTree(splat.means[clean]).query(splat.means[clean], k=NEIGHBOURS + 1)
+    found = cKDTree(splat.means[clean]).query(splat.means[clean], k=[*range(1, NEIGHBOURS + 2)])
+    distance, near = np.asarray(found[0]), np.asarray(found[1])
     different = labels[clean[near]] != labels[clean][:, None]
     first, k = different.argmax(1), np.arange(len(clean))
     partner, distance = clean[near[k, first]], distance[k, first]

@@ -26,7 +26,7 @@ def run(tmp_path: Path) -> Path:
     path, codes = made_crumbs.write(tmp_path / "boards.ply")
     rows = read_ply(path).take(np.arange(len(codes))).copy()
     rows["z"][VEIL] += 0.5
-    rows["opacity"][VEIL] = logit(np.float32(0.2))
+    rows["opacity"][VEIL] = logit(np.array(0.2))
     for axis in range(3):
         rows[f"scale_{axis}"][VEIL] = np.log(0.15)
     write_ply(tmp_path / "veil.ply", rows.dtype, iter([rows]), len(rows))

@@ -20,11 +20,11 @@ def board(opacity: float = 0.9) -> Gaussians:
     means = np.stack(np.meshgrid(side, side, [0.0], indexing="ij"), -1).reshape(-1, 3)
     means = np.concatenate([means, [[side[-1] + 0.3, 1.5, 0.0], [1.5, 1.5, 1.0]]]).astype(np.float32)
     count = len(means)
-    scales = np.tile(np.float32([0.07, 0.07, 0.01]), (count, 1))
+    scales = np.tile(np.array([0.07, 0.07, 0.01], np.float32), (count, 1))
     scales[SPIKE], scales[VEIL] = (0.5, 0.05, 0.02), (0.2, 0.2, 0.02)
     opacities = np.full(count, opacity, np.float32)
     opacities[[SPIKE, VEIL]] = 0.3 * opacity / 0.9
-    quats = np.tile(np.float32([1, 0, 0, 0]), (count, 1))
+    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1))
     return Gaussians(means, quats, scales, opacities, None, np.ones(count, bool))
 
 
@@ -114,11 +114,11 @@ def test_a_faint_layer_on_many_small_gaussians_stays() -> None:
     rng = np.random.default_rng(0)
     means = np.column_stack([rng.uniform(0, 1, (20_000, 2)), rng.normal(0, 0.002, 20_000)]).astype(np.float32)
     means[0] = (0.5, 0.5, 0.004)
-    scales = np.tile(np.float32([0.008, 0.008, 0.002]), (len(means), 1))
+    scales = np.tile(np.array([0.008, 0.008, 0.002], np.float32), (len(means), 1))
     scales[0] = (0.15, 0.15, 0.01)
     opacities = np.full(len(means), 0.9, np.float32)
     opacities[0] = 0.2
-    quats = np.tile(np.float32([1, 0, 0, 0]), (len(means), 1))
+    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (len(means), 1))
     gaussians = Gaussians(means, quats, scales, opacities, None, np.ones(len(means), bool))
     assert 0 not in trim(gaussians, labels_of(gaussians)).rows
 

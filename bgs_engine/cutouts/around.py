@@ -25,6 +25,8 @@ THINNEST = 0.15  # of its width: a neighbour counts as at least as thick as this
 OPAQUEST = 0.99
 SOLID_ALONE = 0.94  # opacity; Gaussians that are more opaque are solid themselves and are not asked for
 USUAL = 0.8  # opacity of solid things, mean by opacity
+FURTHEST = 1e15  # usual sizes from the origin
+SMALLEST = 1e-6  # of the usual size: smaller Gaussians count as so small, and larger ones than its inverse as that
 _PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 THREADS = 2  # NumPy lets go of Python's lock in its loops
 
@@ -56,7 +58,8 @@ class Around:
 
 def look_around(gaussians: Gaussians, labels: np.ndarray) -> Iterator[Around]:
     """What is around the Gaussians that are visible but not opaque, some at a time. labels: int [N]."""
-    visible = np.flatnonzero(gaussians.valid & (gaussians.opacities >= FAINTEST))
+    sized = gaussians.scales.max(1) > 0
+    visible = np.flatnonzero(gaussians.valid & sized & (gaussians.opacities >= FAINTEST))
     if not len(visible):
         return
     shapes = _Shapes(gaussians, labels, visible)
@@ -64,7 +67,8 @@ def look_around(gaussians: Gaussians, labels: np.ndarray) -> Iterator[Around]:
     def around_size(size: tuple[float, np.ndarray]) -> list[Around]:
         largest, rows = size
         grid = CellGrid(shapes.means, CELL * largest)
-        return [shapes.around(rows[start : start + CHUNK], grid) for start in range(0, len(rows), CHUNK)]
+        with np.errstate(over="ignore", invalid="ignore"):  # very far ones are infinitely far
+            return [shapes.around(rows[start : start + CHUNK], grid) for start in range(0, len(rows), CHUNK)]
 
     asked = np.flatnonzero(shapes.opacities < SOLID_ALONE)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -77,10 +81,12 @@ class _Shapes:
 
     def __init__(self, gaussians: Gaussians, labels: np.ndarray, visible: np.ndarray) -> None:
         self.visible, self.labels = visible, labels[visible]
-        self.means = gaussians.means[visible].astype(np.float32)
+        unit = float(np.median(gaussians.scales[visible].max(1)))  # so that no unit of the scene overflows
+        self.means = (gaussians.means[visible] / np.float64(unit)).clip(-FURTHEST, FURTHEST).astype(np.float32)
         self.opacities = relative_opacities(gaussians.opacities[visible], self.labels)
         self.order = np.argsort(-gaussians.scales[visible], axis=1, kind="stable")
-        self.scales = np.take_along_axis(gaussians.scales[visible], self.order, 1).astype(np.float32)
+        scales = np.take_along_axis(gaussians.scales[visible], self.order, 1) / np.float64(unit)
+        self.scales = scales.clip(SMALLEST, 1 / SMALLEST).astype(np.float32)
         turn = quaternion_matrices(gaussians.quats[visible]).astype(np.float32)
         turn = np.take_along_axis(turn, self.order[:, None, :], 2)
         self.longer = turn[:, :, :2] * self.scales[:, None, :2]
@@ -124,7 +130,7 @@ class _Shapes:
         basis = np.stack(
             [np.ones_like(x), 2 * x, 2 * y, 2 * z, x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], 2
         )
-        return np.maximum(basis @ terms, 0)
+        return np.nan_to_num(basis @ terms, nan=np.inf, posinf=np.inf).clip(0)
 
 
 def relative_opacities(opacities: np.ndarray, labels: np.ndarray) -> np.ndarray:

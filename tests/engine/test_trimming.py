@@ -145,3 +145,21 @@ def test_few_and_broken_gaussians() -> None:
     assert nothing(trim(broken, labels_of(broken)))
     same = gaussians.take(np.zeros(5000, int))  # all in one place
     trim(same, labels_of(same))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [0, 1e-30, 1e15])
+def test_sizes_out_of_all_proportion(size: float) -> None:
+    gaussians = board()
+    gaussians.scales[5] = size
+    found = trim(gaussians, labels_of(gaussians))
+    assert set(found.rows.tolist()) <= {5, SPIKE, VEIL}
+    assert np.isfinite(found.stays.means).all() and np.isfinite(found.cut_off.scales).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("place", [1e20, 1e38])
+def test_places_out_of_all_proportion(place: float) -> None:
+    gaussians = board()
+    gaussians.means[5] = place
+    assert np.isfinite(trim(gaussians, labels_of(gaussians)).stays.means).all()

@@ -36,7 +36,9 @@ class BGS_OT_clean_objects(NeedsParts, bpy.types.Operator):
         if not self.strength:
             return f"{counted(len(parts), 'object')} as the splat has {'it' if len(parts) == 1 else 'them'}"
         if not done.objects:
-            return f"Nothing to trim at Strength {self.strength:.2f}. Give a larger one in Adjust Last Operation"
+            looked_at = parts[0].name if len(parts) == 1 else counted(len(parts), "object")
+            hint = "Give a larger one in Adjust Last Operation"
+            return f"Nothing to trim of {looked_at} at Strength {self.strength:.2f}. {hint}"
         trimmed = f"{counted(done.trimmed, 'Gaussian')} of {counted(done.objects, 'object')} trimmed"
         return f"{trimmed}, {done.gone:,} taken away. Merge Back gives them back"
 

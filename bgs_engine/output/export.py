@@ -63,11 +63,11 @@ def export_run(
     cleaned = CleanLabels(run, level, clean) if clean else None
     if cleaned is not None:
         kept = _rows_of_labels(np.where(cleaned.kept(), cleaned.labels.astype(np.int64), NO_LABEL))
-        chosen = [label for label in chosen if label in kept]  # a label may be all crumbs
         rows = kept
+    there = [label for label in chosen if label in rows]  # a label may be all crumbs
     names = {label.label: label.name for label in run.labels().of(level)}
     # The number tells labels of one name apart; without a name it stands alone.
-    files = safe_names([f"{safe_name(names[label])}_{label}" if names.get(label) else str(label) for label in chosen])
+    files = safe_names([f"{safe_name(names[label])}_{label}" if names.get(label) else str(label) for label in there])
     ply = run.ply
     if plain and ply.offset.any():
         step = float(np.spacing(np.float32(np.abs(ply.offset).max())))
@@ -79,7 +79,7 @@ def export_run(
     paths = []
     meshes = ProxyWriter(ply) if proxies else None
     with only_writer_into(out):
-        for label, name in reporter.track(list(zip(chosen, files, strict=True)), len(chosen)):
+        for label, name in reporter.track(list(zip(there, files, strict=True)), len(there)):
             path = out / f"{name}.ply"
             write_rows(path, ply, rows[label], plain, cleaned.parts(rows[label]) if cleaned else None)
             paths.append(path)

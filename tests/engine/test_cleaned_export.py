@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgs_engine.cli.main import main
-from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.codes import CODE_BYTE_NAMES, BitLayout, code_bytes
 from bgs_engine.core.label_table import build_label_table
 from bgs_engine.io.gaussians import load_gaussians, logit
 from bgs_engine.io.output_place import partial_folder
@@ -24,7 +24,13 @@ STRAY = 2 * BOARD + FLOATERS
 def run(tmp_path: Path) -> Path:
     """A run of two boards with three floaters, a stray and a veil."""
     path, codes = made_crumbs.write(tmp_path / "boards.ply")
+    return write(tmp_path, path, codes)
+
+
+def write(tmp_path: Path, path: Path, codes: np.ndarray) -> Path:
     rows = read_ply(path).take(np.arange(len(codes))).copy()
+    for name, values in zip(CODE_BYTE_NAMES, code_bytes(codes).T, strict=True):
+        rows[name] = values
     rows["z"][VEIL] += 0.5
     rows["opacity"][VEIL] = logit(np.array(0.2))
     for axis in range(3):
@@ -79,3 +85,26 @@ def test_a_strength_out_of_range_is_refused_before_work(run: Path, tmp_path: Pat
     out = tmp_path / "out"
     assert main(["export", str(run), "-o", str(out), "--clean", strength]) == 2
     assert not out.exists()
+
+
+@pytest.mark.parametrize("strength", ["0.3", "1"])
+def test_every_gaussian_is_in_one_file(run: Path, tmp_path: Path, strength: str) -> None:
+    """At strength 1 both boards could be crumbs of each other; whatever is, is in crumbs.ply."""
+    source = open_run(run).ply
+    files = export(run, tmp_path / "out", "--clean", strength)
+    places = np.concatenate([np.column_stack([rows[axis] for axis in "xyz"]) for rows in files.values()])
+    own = np.column_stack([source.column(axis) for axis in "xyz"])
+    untouched = np.setdiff1d(np.arange(source.count), VEIL)
+    assert {tuple(place) for place in own[untouched].tolist()} <= {tuple(place) for place in places.tolist()}
+    assert len(places) in (source.count, source.count + 1)  # the veil is whole, cut in two, or gone
+
+
+def test_a_label_that_is_all_crumbs_is_in_their_file(tmp_path: Path) -> None:
+    path, codes = made_crumbs.write(tmp_path / "boards.ply")
+    floaters = slice(2 * BOARD, 2 * BOARD + FLOATERS)
+    codes[floaters] = LAYOUT.pack([np.full(FLOATERS, 9), np.ones(FLOATERS, int), np.ones(FLOATERS, int)])
+    run = write(tmp_path, path, codes)
+    files = export(run, tmp_path / "out", "--clean", "1", "--label", "9")
+    assert list(files) == ["crumbs"]
+    rows = open_run(run).ply
+    assert (files["crumbs"] == rows.take(np.arange(rows.count)[floaters])).all()

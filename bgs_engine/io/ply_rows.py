@@ -1,10 +1,10 @@
 """Types of the rows of splat PLYs: the source's own type with more properties, the plain type, and conversion."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly
+from bgs_engine.io.ply import CHUNK_ROWS, SPLAT_PROPERTIES, SplatPly
 
 
 def row_dtype(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
@@ -18,6 +18,12 @@ def plain_dtype() -> np.dtype:
     rest = [f"f_rest_{i}" for i in range(45)]
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", *rest, *SPLAT_PROPERTIES[6:]]
     return np.dtype([(name, "<f4") for name in names])
+
+
+def chunks_of(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Row numbers int [K], at most `CHUNK_ROWS` at a time."""
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield rows[start : start + CHUNK_ROWS]
 
 
 def convert_rows(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -10,8 +10,9 @@ from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.cutouts.crumbs import STRAY
 from bgs_engine.cutouts.trimming import Halves, trim
-from bgs_engine.io.gaussians import load_gaussians, logit
-from bgs_engine.io.ply import CHUNK_ROWS, SplatPly
+from bgs_engine.io.gaussians import Gaussians, load_gaussians, logit
+from bgs_engine.io.ply import SplatPly
+from bgs_engine.io.ply_rows import chunks_of
 from bgs_engine.io.run_folder import Run, read_confidence
 from bgs_engine.output.crumbs import found_in_run
 
@@ -28,8 +29,8 @@ class CleanLabels:
             UsageError: the strength is out of range.
         """
         if not 0 <= strength <= 1:
-            raise UsageError(f"--clean {strength:g} is out of range.", "Give a strength from 0 to 1, such as 0.5.")
-        gaussians = load_gaussians(run.ply, colors=False)
+            raise UsageError(f"There is no strength {strength:g}.", "Choose one from 0 to 1, such as 0.5.")
+        gaussians = load_gaussians(run.ply)
         of_row = run.layout.labels(run.codes, level)
         found = found_in_run(run, level, gaussians, read_confidence(run.folder, len(of_row)))
         kinds = found.at(strength)
@@ -41,6 +42,7 @@ class CleanLabels:
         # Crumbs are transparent here, so they are no surface that something could belong to.
         opacities = np.where(self.crumbs, np.float32(0), gaussians.opacities)
         self.trimmed = trim(replace(gaussians, opacities=opacities), self.labels, strength)
+        self._gaussians = gaussians
         self._at = np.full(len(of_row), -1)
         self._at[self.trimmed.rows] = np.arange(len(self.trimmed.rows))
 
@@ -52,8 +54,21 @@ class CleanLabels:
 
     def parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         """What stays of `rows` int [K], as rows of the file, some at a time."""
-        for start in range(0, len(rows), CHUNK_ROWS):
-            yield self._shaped(rows[start : start + CHUNK_ROWS], self.trimmed.stays)
+        return (self._shaped(some, self.trimmed.stays) for some in chunks_of(rows))
+
+    def gaussians(self) -> Gaussians:
+        """The Gaussians with the shapes that stay."""
+        gaussians, found = self._gaussians, self.trimmed
+        columns = []
+        for name in ("means", "quats", "scales", "opacities"):
+            column = getattr(gaussians, name).copy()
+            column[found.rows] = getattr(found.stays, name)
+            columns.append(column)
+        return replace(gaussians, **dict(zip(("means", "quats", "scales", "opacities"), columns, strict=True)))
+
+    def untrimmed_parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """`rows` as the file has them, some at a time, but strays have the code of the label around them."""
+        return (self._coded(self._ply.take(some), some) for some in chunks_of(rows))
 
     def taken(self, labels: np.ndarray) -> np.ndarray:
         """The rows of these labels of which something was taken, int [K]."""
@@ -62,8 +77,7 @@ class CleanLabels:
 
     def taken_parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         """What was taken of `rows`, as rows of the file, some at a time."""
-        for start in range(0, len(rows), CHUNK_ROWS):
-            yield self._shaped(rows[start : start + CHUNK_ROWS], self.trimmed.cut_off)
+        return (self._shaped(some, self.trimmed.cut_off) for some in chunks_of(rows))
 
     def tell(self, labels: np.ndarray, reporter: Reporter) -> None:
         """Tell the reporter how much was taken of these labels."""
@@ -79,9 +93,13 @@ class CleanLabels:
         if len(some):
             part = part.copy()
             _put(part, some, halves, at[some], self._ply)
+        return self._coded(part, rows)
+
+    def _coded(self, part: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The same rows of the file; strays have the code of the label around them."""
         strays = np.flatnonzero(self._strays[rows])
         if len(strays):
-            part = part if len(some) else part.copy()
+            part = part.copy()
             for name, values in zip(CODE_BYTE_NAMES, code_bytes(self._codes[rows[strays]]).T, strict=True):
                 if name in self._ply.names:
                     part[name][strays] = values

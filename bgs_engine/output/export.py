@@ -9,8 +9,8 @@ from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.file_names import safe_name, safe_names
 from bgs_engine.io.output_folder import only_writer_into
-from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
-from bgs_engine.io.ply_rows import convert_rows, plain_dtype
+from bgs_engine.io.ply import SplatPly, write_ply
+from bgs_engine.io.ply_rows import chunks_of, convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
 from bgs_engine.output.cleaned import FILE as CRUMBS
 from bgs_engine.output.cleaned import CleanLabels
@@ -56,7 +56,7 @@ def export_run(
         raise UsageError("--fill needs --label: it closes the holes that these labels leave.", "Name labels.")
     level = run.layout.levels if level is None else level
     rows = _rows_of_labels(run.layout.labels(run.codes, level))
-    chosen = list(rows) if labels is None else list(labels)
+    chosen = list(rows) if labels is None else list(dict.fromkeys(labels))
     missing = [label for label in chosen if label not in rows]
     if missing:
         raise UsageError(f"Level {level} has no label {missing[0]}.", "labels.json lists the labels of every level.")
@@ -64,7 +64,12 @@ def export_run(
     if cleaned is not None:
         kept = _rows_of_labels(np.where(cleaned.kept(), cleaned.labels.astype(np.int64), NO_LABEL))
         rows = kept
-    there = [label for label in chosen if label in rows]  # a label may be all crumbs
+    there = [label for label in chosen if label in rows]
+    for label in chosen:
+        if label not in rows:
+            reporter.warning(
+                f"Label {label} is all crumbs and strays, so it gets no file. A smaller strength keeps it."
+            )
     names = {label.label: label.name for label in run.labels().of(level)}
     # The number tells labels of one name apart; without a name it stands alone.
     files = safe_names([f"{safe_name(names[label])}_{label}" if names.get(label) else str(label) for label in there])
@@ -77,7 +82,7 @@ def export_run(
         )
     reporter.stage("Exporting")
     paths = []
-    meshes = ProxyWriter(ply) if proxies else None
+    meshes = ProxyWriter(ply, cleaned.gaussians() if cleaned else None) if proxies else None
     with only_writer_into(out):
         for label, name in reporter.track(list(zip(there, files, strict=True)), len(there)):
             path = out / f"{name}.ply"
@@ -89,7 +94,7 @@ def export_run(
             paths += _write_crumbs(out / CRUMBS, ply, cleaned, chosen, plain, reporter)
         if filled:
             paths.append(out / FILLED)
-            write_filled(paths[-1], run, level, chosen, plain, reporter)
+            write_filled(paths[-1], run, level, chosen, plain, reporter, cleaned)
     if meshes is not None:
         meshes.tell(reporter)
     reporter.artifact("export", out)
@@ -121,6 +126,6 @@ def write_rows(
     """Write some rows of a splat as a PLY; rows int [K], kept in that order. parts: what to write for them instead."""
     dtype = plain_dtype() if plain else ply.dtype
     if parts is None:
-        parts = (ply.take(rows[start : start + CHUNK_ROWS]) for start in range(0, len(rows), CHUNK_ROWS))
+        parts = (ply.take(some) for some in chunks_of(rows))
     chunks = (convert_rows(part, dtype) if plain else part for part in parts)
     write_ply(path, dtype, chunks, len(rows), () if plain else ply.comments)

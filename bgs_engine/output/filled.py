@@ -1,5 +1,6 @@
 """`bgs export --fill`: the splat without the exported labels, with the holes closed that they leave."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,25 +11,34 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.cutouts.fill import Fill, fill
 from bgs_engine.cutouts.fill_label import code_of_label, label_of_fill
 from bgs_engine.io.gaussians import load_gaussians
-from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
-from bgs_engine.io.ply_rows import convert_rows, plain_dtype
+from bgs_engine.io.ply import SplatPly, write_ply
+from bgs_engine.io.ply_rows import chunks_of, convert_rows, plain_dtype
 from bgs_engine.io.run_folder import Run
+from bgs_engine.output.cleaned import CleanLabels
 
 FILE = "filled.ply"
 
 
-def write_filled(path: Path, run: Run, level: int, labels: Sequence[int], plain: bool, reporter: Reporter) -> None:
+def write_filled(
+    path: Path,
+    run: Run,
+    level: int,
+    labels: Sequence[int],
+    plain: bool,
+    reporter: Reporter,
+    cleaned: CleanLabels | None = None,
+) -> None:
     """Write all rows that are in none of the labels, byte for byte, and behind them the fills.
 
     The fill of each label has a free label of `level` beside the surface that it continues. The reporter is told which
-    label of the file that is.
+    label of the file that is. cleaned: the labels, if strays went to the labels around them.
 
     Raises:
         UsageError: no label is free.
         InputError: the file cannot be written.
     """
     ply, layout = run.ply, run.layout
-    gaussians, of_row = load_gaussians(ply), layout.labels(run.codes, level)
+    gaussians, of_row = load_gaussians(ply), layout.labels(run.codes, level) if cleaned is None else cleaned.labels
     kept = ~np.isin(of_row, labels)
     used, fills = set(np.unique(of_row).tolist()), []
     for label in labels:
@@ -45,10 +55,8 @@ def write_filled(path: Path, run: Run, level: int, labels: Sequence[int], plain:
     dtype, rows = plain_dtype() if plain else ply.dtype, np.flatnonzero(kept)
 
     def chunks() -> Iterator[np.ndarray]:
-        for start in range(0, len(rows), CHUNK_ROWS):
-            part = ply.take(rows[start : start + CHUNK_ROWS])
-            yield convert_rows(part, dtype) if plain else part
-        for part in fills:
+        rest = (ply.take(some) for some in chunks_of(rows)) if cleaned is None else cleaned.untrimmed_parts(rows)
+        for part in itertools.chain(rest, fills):
             yield convert_rows(part, dtype) if plain else part
 
     write_ply(path, dtype, chunks(), len(rows) + sum(map(len, fills)), () if plain else ply.comments)

@@ -17,9 +17,10 @@ SUFFIX = "_proxy.ply"
 class ProxyWriter:
     """Writes the proxies of labels of one splat. Labels without a surface are told at the end."""
 
-    def __init__(self, ply: SplatPly, config: ProxyConfig | None = None) -> None:
-        self._gaussians = load_gaussians(ply, colors=False)
-        self._config, self._without = config or ProxyConfig(), list[str]()
+    def __init__(self, ply: SplatPly, gaussians: Gaussians | None = None) -> None:
+        """gaussians: those of `ply`, if their shapes are not those of the file."""
+        self._gaussians = load_gaussians(ply, colors=False) if gaussians is None else gaussians
+        self._config, self._without = ProxyConfig(), list[str]()
 
     def write(self, path: Path, rows: np.ndarray) -> None:
         """Write the proxy of the Gaussians `rows`, int [K], beside `path`, the PLY that they were written to."""

@@ -99,12 +99,30 @@ def test_every_gaussian_is_in_one_file(run: Path, tmp_path: Path, strength: str)
     assert len(places) in (source.count, source.count + 1)  # the veil is whole, cut in two, or gone
 
 
-def test_a_label_that_is_all_crumbs_is_in_their_file(tmp_path: Path) -> None:
+def test_a_label_that_is_all_crumbs_is_in_their_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, codes = made_crumbs.write(tmp_path / "boards.ply")
     floaters = slice(2 * BOARD, 2 * BOARD + FLOATERS)
     codes[floaters] = LAYOUT.pack([np.full(FLOATERS, 9), np.ones(FLOATERS, int), np.ones(FLOATERS, int)])
     run = write(tmp_path, path, codes)
     files = export(run, tmp_path / "out", "--clean", "1", "--label", "9")
     assert list(files) == ["crumbs"]
+    assert "Label 9 is all crumbs" in capsys.readouterr().err
     rows = open_run(run).ply
     assert (files["crumbs"] == rows.take(np.arange(rows.count)[floaters])).all()
+
+
+def test_a_fill_beside_clean_labels_loses_and_doubles_nothing(run: Path, tmp_path: Path) -> None:
+    """A stray goes from the left board to the right one; whichever is exported, it is in one file."""
+    rows = open_run(run).ply.take(np.arange(2 * BOARD + FLOATERS + 1))
+    for label in ("3", "5"):
+        files = export(run, tmp_path / label, "--clean", "0.8", "--label", label, "--fill")
+        places = [tuple(row) for part in files.values() for row in part[["x", "y", "z"]].tolist()]
+        made = len(places) - len(rows)  # copies that close a hole
+        assert made >= 0 and {tuple(row) for row in rows[["x", "y", "z"]].tolist()} <= set(places)
+        assert len(set(places)) == len(places)
+        codes = codes_in(read_ply(tmp_path / label / "filled.ply"))
+        assert codes is not None and not (LAYOUT.labels(codes, 1) == int(label)).any()
+
+
+def test_labels_that_are_named_twice_are_written_once(run: Path, tmp_path: Path) -> None:
+    assert len(export(run, tmp_path / "out", "--label", "5", "5")) == 1

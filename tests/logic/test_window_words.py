@@ -48,6 +48,7 @@ NOT_FOR_BLENDER = (  # hints of commands that Blender does not start, or of choi
     "Make masks with `bgs masks` first.",
     "Give --levels a number from 1 to 3.",
     "Give --init random or a codes.npy.",
+    "--fill needs --label: it closes the holes that these labels leave.",
 )
 
 

@@ -26,6 +26,8 @@ class BGS_OT_find_crumbs(NeedsLabels, bpy.types.Operator):
     def work(self, context: Context) -> str:
         kinds = crumbs.propose(need_splat(context), self.strength, self.only_selected)
         if not kinds.any():
+            if self.strength == 1:
+                return "There are no crumbs"
             return f"No crumbs at Strength {self.strength:.2f}. Give a larger one in Adjust Last Operation"
         return f"Selected {in_words(kinds)}. Press Accept, or change Strength in Adjust Last Operation"
 

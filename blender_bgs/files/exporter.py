@@ -166,8 +166,10 @@ def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path
     if path.name.lower() == "scene.ply" and is_run_folder(path.parent):
         raise UsageError(f"{path} is the splat of a run: the run needs it as it is.", "Choose another name.")
     count = sum(map(len, parts))
-    if not count:
+    if not count and config.only:
         raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")
+    if not count:
+        raise UsageError("There are no Gaussians to export: all were deleted.", "Undo, or choose other objects.")
     dtype = plain_dtype() if config.plain else joined_dtype([p.dtype for p in parts], not codes_clash(objects))
 
     def chunks() -> Iterator[np.ndarray]:

@@ -39,7 +39,8 @@ def rows_from(get: Getter, layout: PlyLayout, count: int) -> np.ndarray:
 
     def spread(names: tuple[str, ...], values: np.ndarray | None) -> None:
         if values is not None:
-            standard.update({name: values.reshape(count, -1)[:, k] for k, name in enumerate(names)})
+            table = values.reshape(count, len(names))  # not -1, which no empty array can be reshaped to
+            standard.update({name: table[:, k] for k, name in enumerate(names)})
 
     position, base = get(POSITION), get(BASE)
     spread(("x", "y", "z"), _file_positions(get, layout, position))

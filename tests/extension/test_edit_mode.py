@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bgs_engine.core.codes import BitLayout
+from bgs_engine.io.ply import read_ply
 from blender_bgs.cloud import code_tables, edit_mode, label_selection, point_clouds, selection, shown
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.framing import core_box
@@ -287,3 +288,23 @@ def test_only_some_labels_have_objects(coded) -> None:
     bpy.data.objects.remove(code_tables.parts_of(whole)[0])
     bpy.context.view_layer.update()
     assert seen_counts(whole) == {row.name: 0 if row.name == name else 1500 for row in rows_of(whole)}
+
+
+def test_an_empty_label_object_is_exported_as_nothing(coded, tmp_path) -> None:
+    whole, _, _ = coded
+    bpy.ops.bgs.make_collections()
+    part = code_tables.parts_of(whole)[0]
+    count, path = len(part.data.points), tmp_path / "out.ply"
+    enter(part)
+    TOOLS.select_all(action="SELECT")
+    TOOLS.delete()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert len(part.data.points) == 0
+    part.location = (1, 2, 3)
+    bpy.context.view_layer.update()
+    bpy.ops.bgs.export_splat(filepath=str(path), what="WHOLE")
+    assert read_ply(path).count == len(whole.data.points) - count
+    path.unlink()
+    with pytest.raises(RuntimeError, match="no Gaussians to export: all were deleted"):
+        bpy.ops.bgs.export_splat(filepath=str(path), what="SELECTED")
+    assert not path.exists()

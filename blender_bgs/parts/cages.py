@@ -14,10 +14,12 @@ from ..cloud.typed import Context, SplatObject
 from ..logic import attributes as at
 from ..logic.bending import bent
 from ..logic.cage import Cage
+from ..logic.transforms import is_flat
 
 MOST_POINTS = 4  # along an axis
 BOX = "bgs_cage"  # custom property of a cage: the number of points along an axis, the low and the high corner
 MARGIN = 0.02  # of the longest side
+ANEW = "Undo, or press Make Cage to begin anew."
 THINNEST = 0.01  # of the longest side; a flat object gets a box that can be bent too
 
 
@@ -59,7 +61,8 @@ def apply_cages(context: Context, objects: list[SplatObject]) -> int:
     the points of its mesh bend. All is computed before anything is changed.
 
     Raises:
-        UsageError: no object has a cage, or a cage has lost points, or an object shares its points with another one.
+        UsageError: no object has a cage, or an object shares its points with another one; or a cage has lost points or
+            what it was at rest, or it has modifiers or shape keys, or it is scaled to nothing.
         InputError: a cage is flat at some Gaussians, or the shapes cannot follow an earlier edit.
     """
     pairs = [(obj, companions.companion_of(obj, companions.CAGE)) for obj in objects]
@@ -99,8 +102,8 @@ def _bent_by(obj: SplatObject, mesh: bpy.types.Object) -> tuple[list[at.Column],
     shapes.make_true(obj)
     if mesh.mode == "EDIT":
         mesh.update_from_editmode()
-    points, *corners = mesh[BOX]
-    cage = Cage(round(points), np.array(corners[:3]), np.array(corners[3:]))
+    cage = _cage_of(mesh)
+    _refuse_unapplied(mesh)
     data: Any = mesh.data
     if len(data.vertices) != cage.points**3:
         raise UsageError(
@@ -109,7 +112,12 @@ def _bent_by(obj: SplatObject, mesh: bpy.types.Object) -> tuple[list[at.Column],
         )
     moved = np.empty(3 * len(data.vertices), np.float32)
     data.vertices.foreach_get("co", moved)
+    if not np.isfinite(moved).all():
+        raise UsageError(f"Points of {mesh.name} have no place: their numbers are not finite.", ANEW)
     places = point_clouds.need_column(obj.data, at.POSITION).astype(np.float64)
+    for one in (obj, mesh):
+        if is_flat(point_clouds.world_of(one)):
+            raise UsageError(f"{one.name} is scaled to nothing in a direction.", "Give it a scale that is not 0.")
     there = np.linalg.inv(point_clouds.world_of(mesh)) @ point_clouds.world_of(obj)
     linear, back = there[:3, :3], np.linalg.inv(there[:3, :3])
     shifts, jacobians = cage.bend(places @ linear.T + there[:3, 3], moved.reshape(-1, 3))
@@ -119,3 +127,27 @@ def _bent_by(obj: SplatObject, mesh: bpy.types.Object) -> tuple[list[at.Column],
         jacobians[changed] = back @ jacobians[changed] @ linear
     columns = bent(lambda name: point_clouds.get_column(obj.data, name), shifts, jacobians)
     return columns, int(changed.sum())
+
+
+def _cage_of(mesh: bpy.types.Object) -> Cage:
+    """The cage at rest that a mesh object was made as.
+
+    Raises:
+        UsageError: the object does not tell it any more.
+    """
+    kept: Any = mesh.get(BOX)
+    numbers = np.array(kept.to_list() if hasattr(kept, "to_list") else [], np.float64)
+    usable = numbers.shape == (7,) and np.isfinite(numbers).all() and (numbers[1:4] < numbers[4:]).all()
+    if not usable or round(numbers[0]) not in range(2, MOST_POINTS + 1):
+        raise UsageError(f"{mesh.name} has lost its custom property {BOX}.", ANEW)
+    return Cage(round(numbers[0]), numbers[1:4], numbers[4:])
+
+
+def _refuse_unapplied(mesh: bpy.types.Object) -> None:
+    """Refuse what moves the points that one sees, but not the points of the mesh."""
+    data: Any = mesh.data
+    found = [one.name for one in mesh.modifiers if one.show_viewport]
+    if data.shape_keys is not None and len(data.shape_keys.key_blocks) > 1:
+        found.append("shape keys")
+    if found:
+        raise UsageError(f"{mesh.name} has {', '.join(found)}: only the points of its mesh bend.", "Apply them first.")

@@ -164,6 +164,64 @@ def test_bad_cages_are_refused_and_change_nothing(parts) -> None:
     assert all(all_of(parts[0])[name].tobytes() == values.tobytes() for name, values in before.items())
 
 
+def _no_width(cage) -> None:
+    cage.scale = (0, 1, 1)
+
+
+def _no_numbers(cage) -> None:
+    move(cage, lambda places: places * np.nan)
+
+
+def _no_box(cage) -> None:
+    del cage["bgs_cage"]
+
+
+def _bad_box(cage) -> None:
+    cage["bgs_cage"] = [2.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]  # it has no width
+
+
+def _modifier(cage) -> None:
+    cage.modifiers.new("Twist", "SIMPLE_DEFORM")
+
+
+def _shape_keys(cage) -> None:
+    cage.shape_key_add()
+    cage.shape_key_add().value = 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_no_width, "Ball.* Cage is scaled to nothing.*scale that is not 0"),
+        (_no_numbers, "not finite.*press Make Cage"),
+        (_no_box, "lost its custom property bgs_cage.*press Make Cage"),
+        (_bad_box, "lost its custom property bgs_cage"),
+        (_modifier, "has Twist: .*Apply them first"),
+        (_shape_keys, "has shape keys: .*Apply them first"),
+    ],
+)
+def test_a_spoilt_cage_is_refused_with_what_to_do(parts, spoil, says) -> None:
+    before, cage = all_of(parts[0]), cage_around(parts[0])
+    cage.name = "Ball Cage"
+    move(cage, lambda places: places * (1, 1, 3))
+    spoil(cage)
+    with pytest.raises(RuntimeError, match=says):
+        bpy.ops.bgs.apply_cage()
+    assert companions.companion_of(parts[0], companions.CAGE) == cage
+    assert all(all_of(parts[0])[name].tobytes() == values.tobytes() for name, values in before.items())
+    cage = cage_around(parts[0])  # Make Cage makes it anew
+    for one in list(cage.modifiers):
+        cage.modifiers.remove(one)
+    assert bpy.ops.bgs.apply_cage() == {"FINISHED"}
+
+
+def test_a_flat_object_is_refused_by_its_name(parts) -> None:
+    cage_around(parts[0])
+    parts[0].scale = (1, 0, 1)
+    with pytest.raises(RuntimeError, match=f"{parts[0].name} is scaled to nothing"):
+        bpy.ops.bgs.apply_cage()
+
+
 def test_undo_takes_back_a_cage_in_one_step(parts) -> None:
     name, cage = parts[0].name, cage_around(parts[0])
     before = all_of(parts[0])

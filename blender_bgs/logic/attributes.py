@@ -47,12 +47,13 @@ WHOLE_POSITION = "bgs_whole_position"  # on a label object with a pivot: the pos
 SOURCE = "bgs_source"  # the number of the import that a Gaussian came from; 0 on points that are no Gaussians
 TRIMMED = "bgs_trimmed"  # on a label object: Clean Objects trimmed this Gaussian
 TRIMMED_TO = "bgs_trimmed_to"  # where it put it, in the space of the whole cloud
+GONE = "bgs_gone"  # on a label object: the number of what Clean Objects took away beside it; see `parts.gone`
 RADIUS = "radius"
 INSTANCED = "bgs_instanced"  # 1 on the ellipsoids of a render; the material reads it
 IN_OBJECTS = "bgs_in_objects"  # on a whole cloud: the Gaussians in label objects, if only some labels have one
 SELECTED = ".selection"  # the name that Blender's point-cloud edit mode uses, so Blender's own tools set it too
 OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,
-       CONFIDENCE, IN_OBJECTS, SHAPED_AT, SOURCE, WHOLE_POSITION, TRIMMED, TRIMMED_TO)  # fmt: skip
+       CONFIDENCE, IN_OBJECTS, SHAPED_AT, SOURCE, WHOLE_POSITION, TRIMMED, TRIMMED_TO, GONE)  # fmt: skip
 LONGEST_NAME = 60  # bytes; Blender cuts attribute names at 63
 
 

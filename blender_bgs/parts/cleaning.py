@@ -13,7 +13,7 @@ from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.gaussians import gaussians_of
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
-from . import label_objects, trimmed
+from . import gone, label_objects, trimmed
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def clean(whole: SplatObject, parts: Sequence[SplatObject], strength: float) -> 
     originals = trimmed.Originals(whole)
     pieces = [trimmed.untrimmed(part, originals) for part in parts]
     counts = [trimmed.put(part, originals, piece, trims) for part, piece in zip(parts, pieces, strict=True)]
+    gone.tidy(whole)
     some = [count for count in counts if any(count)]
     return Cleaned(len(some), sum(count[0] for count in some), sum(count[1] for count in some))
 

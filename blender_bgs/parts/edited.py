@@ -49,7 +49,7 @@ def edited_parts(whole: SplatObject) -> list[str]:
 def _untrimmed(part: SplatObject, originals: trimmed.Originals) -> tuple[np.ndarray | None, np.ndarray | None]:
     """(Rows, positions in the splat space) of a part as if it had never been cleaned. None where it has lost them."""
     own, where = point_clouds.get_column(part.data, at.ROW), pivot.positions_of(part)
-    if own is None or where is None or not trimmed.strength_of(part):
+    if own is None or where is None or not trimmed.is_cleaned(part):
         return own, where
     piece = trimmed.untrimmed(part, originals)
     return piece[at.ROW].values, piece[at.POSITION].values

@@ -18,6 +18,7 @@ from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
 from ..logic.label_tree import Key
+from . import gone as taken_away
 from . import trimmed
 from .applied import applied_to
 
@@ -76,7 +77,8 @@ def make_tree(
     groups = dict(sorted(groups.items(), key=lambda item: _tree_position(layout, ranks, level, item[0])))
     if not groups:
         raise UsageError("None of these labels has Gaussians.", "Choose labels from the list.")
-    cleaned = {key: trimmed.take(obj, whole) for key, obj in old.items()}
+    before = trimmed.Originals(whole)
+    cleaned = {key: trimmed.take(obj, before) for key, obj in old.items()}
     for part in code_tables.parts_of(whole):
         if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
             remove_part(part)
@@ -276,8 +278,9 @@ def remove_tree(whole: SplatObject) -> int:
             bpy.data.collections.remove(root)
         whole.bgs.part_collection = None
     _remember_only(whole, None)
-    if whole.get(MADE) is not None:
-        del whole[MADE]
+    for name in (MADE, taken_away.RECORD):
+        if whole.get(name) is not None:
+            del whole[name]
     whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = False
     appearance.refresh(whole)

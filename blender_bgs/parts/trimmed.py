@@ -1,8 +1,8 @@
 """Writes trimmed shapes to label objects and takes them back. The whole cloud keeps the original Gaussians.
 
 A trimmed Gaussian is marked by `bgs_trimmed`. `bgs_trimmed_to` says where trimming put it, so that one that the user
-moved later is not taken for it: such a Gaussian belongs to the user and stays as it is. The object keeps the strength
-and the rows of the Gaussians of which nothing stayed. Save, Undo and Duplicate keep all of this.
+moved later is not taken for it: such a Gaussian belongs to the user and stays as it is. The object keeps the strength.
+`gone` remembers the Gaussians of which nothing stayed. Save, Undo, Duplicate, Join and Separate keep what counts.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.affine_fit import agrees
 from ..logic.following import followed
+from . import gone
 from .applied import applied_to
 
-STRENGTH, GONE = "bgs_clean", "bgs_clean_gone"  # custom properties of a label object
+STRENGTH = "bgs_clean"  # custom property of a label object
+MARKS = (at.TRIMMED, at.TRIMMED_TO, at.GONE)
 Piece = dict[str, at.Column]  # the attributes of one object by name
 _PLACES = (at.POSITION, at.WHOLE_POSITION, at.SHAPED_AT)  # written by `pivot.place` and `shapes.keep`
 _SHAPE = (at.POSITION, at.SCALE, at.ROTATION, at.RAW_SCALE, at.RAW_ROTATION, at.RAW_OPACITY)
@@ -46,6 +48,7 @@ class Originals:
 
     def __init__(self, whole: SplatObject) -> None:
         self.whole = whole
+        self.gone = gone.Shares(whole)  # as it was before anything is changed
         self._read: dict[str, at.Column | None] = {}
 
     def get(self, name: str) -> at.Column | None:
@@ -84,6 +87,11 @@ def strength_of(part: SplatObject) -> float:
     return 0.0 if kept is None else float(kept)
 
 
+def is_cleaned(part: SplatObject) -> bool:
+    """Whether an object has what cleaning left, also if it was joined or separated since."""
+    return bool(strength_of(part)) or any(part.data.attributes.get(name) is not None for name in MARKS)
+
+
 def cleaned_parts(whole: SplatObject) -> list[SplatObject]:
     """The label objects that are cleaned now."""
     return [part for part in code_tables.parts_of(whole) if strength_of(part)]
@@ -95,7 +103,7 @@ def in_splat_space(obj: SplatObject) -> Piece:
     Raises:
         InputError: the cloud has lost its positions.
     """
-    out = {c.name: c for c in point_clouds.columns(obj.data) if c.name not in (at.TRIMMED, at.TRIMMED_TO)}
+    out = {c.name: c for c in point_clouds.columns(obj.data) if c.name not in MARKS}
     out[at.POSITION] = at.Column(at.POSITION, "FLOAT_VECTOR", pivot.need_positions(obj))
     return out
 
@@ -110,22 +118,22 @@ def untrimmed(part: SplatObject, originals: Originals) -> Piece:
         InputError: a cloud has lost its positions or its rows.
     """
     piece = in_splat_space(part)
-    if not strength_of(part) and part.data.attributes.get(at.TRIMMED) is None:
+    if not is_cleaned(part):
         return piece
     point_clouds.need_column(part.data, at.ROW)
     applied = applied_to(part, originals.whole)
     points = _still_trimmed(part, piece, applied)
     found, there = originals.find(piece[at.ROW].values[points])
     _set_shapes(piece, points[there], originals.taken(found[there], applied, _SHAPE))
-    gone, is_there = originals.find(gone_rows(part))
-    gone = gone[is_there & ~np.isin(gone_rows(part), piece[at.ROW].values)]
-    if not len(gone):
+    lost, is_there = originals.find(originals.gone.rows_of(part))
+    lost = lost[is_there]
+    if not len(lost):
         return piece
-    back = originals.taken(gone, applied, tuple(piece))
+    back = originals.taken(lost, applied, tuple(piece))
     order = np.argsort(np.concatenate([piece[at.ROW].values, back[at.ROW].values]), kind="stable")
     for name, column in piece.items():
         more = back.get(name)
-        values = np.zeros((len(gone), *column.values.shape[1:]), column.values.dtype)
+        values = np.zeros((len(lost), *column.values.shape[1:]), column.values.dtype)
         if more is not None and more.data_type == column.data_type:
             values = more.values
         piece[name] = at.Column(name, column.data_type, np.concatenate([column.values, values])[order])
@@ -155,34 +163,37 @@ def put(part: SplatObject, originals: Originals, piece: Piece, trims: Trims) -> 
     _set_shapes(piece, points, {**_moved(new, applied), at.BASE: at.Column(at.BASE, "FLOAT_COLOR", base)})
     mark = np.zeros(len(rows), bool)
     mark[points] = True
-    gone = own & np.isin(rows, trims.gone)
+    lost = own & np.isin(rows, trims.gone)
+    lost[np.flatnonzero(lost)[:1]] &= not lost.all()  # an object without points could not be given anything back
     columns = [at.Column(at.TRIMMED, "BOOLEAN", mark), at.Column(at.TRIMMED_TO, "FLOAT_VECTOR", trimmed_to)]
+    if lost.any():
+        number = gone.note(originals.whole, rows[lost])
+        columns.append(at.Column(at.GONE, "INT", np.full(len(rows), number, np.int32)))
     found = {**piece, **{column.name: column for column in columns if trims.strength}}
-    _write(part, {name: at.Column(name, c.data_type, c.values[~gone]) for name, c in found.items()})
+    _write(part, {name: at.Column(name, c.data_type, c.values[~lost]) for name, c in found.items()})
     clear(part)
     if trims.strength:
         part[STRENGTH] = trims.strength
-    if gone.any():
-        part[GONE] = rows[gone].tolist()
-    return len(points), int(gone.sum())
+    originals.gone.settle(part)
+    return len(points), int(lost.sum())
 
 
-def take(part: SplatObject, whole: SplatObject) -> Trims | None:
+def take(part: SplatObject, originals: Originals) -> Trims | None:
     """How a label object is trimmed, for `put_again` when it has new points. The object forgets it.
 
     None if it is not trimmed, or if Apply changed its points.
     """
     found = None
-    if strength_of(part) and applied_to(part, whole) is None and part.data.attributes.get(at.ROW) is not None:
+    if strength_of(part) and applied_to(part, originals.whole) is None and part.data.attributes.get(at.ROW) is not None:
         piece = in_splat_space(part)
         points = _still_trimmed(part, piece, None)
         points = points[np.argsort(piece[at.ROW].values[points], kind="stable")]
         rows, means, quats, scales, base = (
             piece[name].values[points] for name in (at.ROW, at.POSITION, at.ROTATION, at.SCALE, at.BASE)
         )
-        gone = gone_rows(part)
-        all_rows = np.sort(np.concatenate([piece[at.ROW].values, gone]))
-        found = Trims(strength_of(part), rows, means, quats, scales, base[:, 3], gone, all_rows)
+        lost = originals.gone.rows_of(part)
+        all_rows = np.sort(np.concatenate([piece[at.ROW].values, lost]))
+        found = Trims(strength_of(part), rows, means, quats, scales, base[:, 3], lost, all_rows)
     clear(part)
     return found
 
@@ -201,15 +212,8 @@ def put_again(part: SplatObject, originals: Originals, trims: Trims | None) -> N
 
 def clear(part: SplatObject) -> None:
     """Forget that an object was cleaned. Its points are not changed."""
-    for name in (STRENGTH, GONE):
-        if part.get(name) is not None:
-            del part[name]
-
-
-def gone_rows(part: SplatObject) -> np.ndarray:
-    """The rows of the Gaussians that cleaning took away, int32 [G]."""
-    kept: Any = part.get(GONE)
-    return np.zeros(0, np.int32) if kept is None else np.array(kept, np.int32)
+    if part.get(STRENGTH) is not None:
+        del part[STRENGTH]
 
 
 def _still_trimmed(part: SplatObject, piece: Piece, applied: np.ndarray | None) -> np.ndarray:
@@ -253,7 +257,7 @@ def _write(part: SplatObject, piece: Piece) -> None:
         for material in part.data.materials:
             cloud.materials.append(material)
         point_clouds.replace_cloud(part, cloud)
-    for name in (at.TRIMMED, at.TRIMMED_TO):
+    for name in MARKS:
         left = part.data.attributes.get(name)
         if left is not None and name not in piece:
             part.data.attributes.remove(left)

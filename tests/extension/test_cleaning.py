@@ -9,7 +9,7 @@ from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import read_ply
 from blender_bgs.cloud import code_tables, point_clouds
 from blender_bgs.logic import attributes as at
-from blender_bgs.parts import trimmed
+from blender_bgs.parts import gone, trimmed
 from blender_bgs.parts.edited import edited_parts
 from tests.helpers import made_halo, made_splat
 from tests.helpers.made_halo import FAINT, LENGTH, SPIKE
@@ -39,6 +39,11 @@ def rows_of(obj) -> np.ndarray:
     return point_clouds.need_column(obj.data, at.ROW)
 
 
+def gone_rows(obj) -> np.ndarray:
+    """The rows that an object would give back."""
+    return gone.Shares(obj.bgs.whole).rows_of(obj)
+
+
 def reach(obj, row: int) -> float:
     """How far a Gaussian reaches along y: two standard deviations, in the space of the object."""
     at_row = np.flatnonzero(rows_of(obj) == row)[0]
@@ -65,7 +70,7 @@ def test_the_halo_goes_and_the_rest_keeps_every_bit(scene) -> None:
     columns = {c.name: c.values for c in point_clouds.columns(box.data)}
     assert bpy.ops.bgs.clean_objects() == {"FINISHED"}
     assert faint not in rows_of(box) and spike in rows_of(box)
-    assert faint in trimmed.gone_rows(box) and trimmed.strength_of(box) == 0.5
+    assert faint in gone_rows(box) and trimmed.strength_of(box) == 0.5
     assert reach(box, spike) < before - 0.1
     assert values(whole) == whole_before
     assert {**floor, **values(part(whole, FLOOR[0]))}.keys() >= floor.keys()
@@ -89,7 +94,7 @@ def test_strength_0_restores_and_each_strength_starts_from_the_splat(scene) -> N
     assert values(part(whole)) == half
     bpy.ops.bgs.clean_objects(strength=0.0)
     assert values(part(whole)) == original
-    assert not trimmed.strength_of(part(whole)) and not len(trimmed.gone_rows(part(whole)))
+    assert not trimmed.strength_of(part(whole)) and not len(gone_rows(part(whole)))
 
 
 def test_merge_back_has_every_byte(scene, tmp_path) -> None:
@@ -112,7 +117,7 @@ def test_what_the_user_deleted_stays_deleted(scene, tmp_path) -> None:
         point_clouds.set_column(cloud, at.Column(column.name, column.data_type, column.values[keep]))
     point_clouds.replace_cloud(box, cloud)
     bpy.ops.bgs.clean_objects()
-    assert len(trimmed.gone_rows(box)) and edited_parts(whole) == [box.name]
+    assert len(gone_rows(box)) and edited_parts(whole) == [box.name]
     bpy.ops.bgs.merge_back()
     ply = read_ply(file)
     left = np.setdiff1d(np.arange(ply.count), lost)
@@ -252,3 +257,100 @@ def test_only_selected_objects_are_cleaned(scene) -> None:
     before = values(part(whole))
     assert bpy.ops.bgs.clean_objects() == {"FINISHED"}
     assert values(part(whole)) == before and not trimmed.strength_of(part(whole))
+
+
+def keep_only(obj, keep: np.ndarray) -> None:
+    """Take points away as Delete and Separate do."""
+    cloud = point_clouds.new_cloud("less", int(keep.sum()))
+    for column in list(point_clouds.columns(obj.data)):
+        point_clouds.set_column(cloud, at.Column(column.name, column.data_type, column.values[keep]))
+    point_clouds.replace_cloud(obj, cloud)
+
+
+def copied(obj):
+    """A duplicate with points of its own."""
+    other = obj.copy()
+    other.data = obj.data.copy()
+    bpy.context.scene.collection.objects.link(other)
+    return other
+
+
+def separated(obj):
+    """The first 300 points of an object, which are an object of their own then, as after Separate."""
+    other, first = copied(obj), np.arange(len(obj.data.points)) < 300
+    keep_only(obj, ~first)
+    keep_only(other, first)
+    return other
+
+
+def joined(active, other) -> None:
+    for one in bpy.context.view_layer.objects:
+        one.select_set(one in (active, other))
+    bpy.context.view_layer.objects.active = active
+    bpy.ops.object.join()
+    bpy.context.view_layer.update()
+
+
+can_join = pytest.mark.skipif("select_all" not in dir(bpy.ops.pointcloud), reason="no Join for point clouds")
+
+
+@can_join
+@pytest.mark.parametrize("active", [BOX[0], FLOOR[0]])
+@pytest.mark.parametrize("strength", [None, 0.0, 0.5])
+def test_joined_objects_give_back_every_byte(scene, tmp_path, active, strength) -> None:
+    whole, file = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    assert len(gone_rows(part(whole)))
+    joined(part(whole, active), part(whole, BOX[0] + FLOOR[0] - active))
+    if strength is not None:
+        bpy.ops.bgs.clean_objects(strength=strength)
+    bpy.ops.bgs.merge_back()
+    assert body(exported(tmp_path)) == body(file)
+
+
+@pytest.mark.parametrize("again", ["", "largest", "smallest", "both"])
+def test_separated_halves_give_back_every_byte_once(scene, tmp_path, again) -> None:
+    whole, file = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    largest = part(whole)
+    smallest = separated(largest)
+    assert len(gone_rows(largest)) and not len(gone_rows(smallest))
+    chosen = {"": [], "largest": [largest], "smallest": [smallest], "both": [largest, smallest]}[again]
+    for one in bpy.context.view_layer.objects:
+        one.select_set(one in chosen)
+    if chosen:
+        bpy.context.view_layer.objects.active = chosen[0]
+        bpy.ops.bgs.clean_objects(strength=0.5)
+    bpy.ops.bgs.merge_back()
+    assert body(exported(tmp_path)) == body(file)
+
+
+def test_a_duplicate_gives_back_its_own(scene) -> None:
+    whole, _ = scene
+    count = len(whole.data.points)
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    separated(copied(part(whole)))
+    bpy.ops.bgs.merge_back()
+    assert len(whole.data.points) == count + 902
+
+
+def test_what_went_from_a_deleted_object_stays_away(scene) -> None:
+    whole, _ = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    separated(part(whole))
+    floor = part(whole, FLOOR[0])
+    for one in code_tables.parts_of(whole):
+        if one != floor:
+            bpy.data.objects.remove(one)
+    bpy.ops.bgs.merge_back()
+    assert len(whole.data.points) == 3431 and whole.get(gone.RECORD) is None
+
+
+def test_the_last_gaussian_stays(scene) -> None:
+    whole, _ = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    box, lost = part(whole), gone_rows(part(whole))
+    bpy.ops.bgs.clean_objects(strength=0.0)
+    keep_only(box, np.isin(rows_of(box), lost))
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    assert rows_of(box).tolist() == lost[:1].tolist()

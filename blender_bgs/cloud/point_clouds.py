@@ -9,7 +9,7 @@ from typing import Any, TypeGuard, cast
 
 import bpy
 import numpy as np
-from bgs_engine.core.errors import InputError
+from bgs_engine.core.errors import InputError, UsageError
 
 from ..logic.attributes import BASE, KINDS, Column
 from .typed import SplatObject, SplatScene
@@ -150,6 +150,17 @@ def _keep_data(obj: bpy.types.Object) -> bpy.types.PointCloud:
     bpy.data.objects.remove(obj)
     cloud.use_fake_user = False
     return cloud
+
+
+def need_own_cloud(obj: SplatObject) -> None:
+    """Refuse an object that shares its points. After Separate, Blender counts a user that no object is.
+
+    Raises:
+        UsageError: another object has the same points.
+    """
+    if any(other.data == obj.data and other != obj for other in bpy.data.objects):
+        hint = "Use Object > Relations > Make Single User > Object & Data first."
+        raise UsageError(f"{obj.name} shares its points with another object.", hint)
 
 
 def replace_cloud(obj: SplatObject, cloud: bpy.types.PointCloud) -> None:

@@ -52,11 +52,7 @@ def apply_transform(
 def _refuse(context: Context, obj: SplatObject) -> None:
     if obj.library is not None or obj.data.library is not None:
         raise UsageError(f"{obj.name} is linked from another file.", "Apply the transform there, or make it local.")
-    if obj.data.users - obj.data.use_fake_user > 1:
-        raise UsageError(
-            f"{obj.name} shares its points with another object.",
-            "Use Object > Relations > Make Single User > Object & Data first.",
-        )
+    point_clouds.need_own_cloud(obj)
     if obj.mode == "EDIT":
         raise UsageError(f"{obj.name} is in edit mode.", "Leave edit mode with Tab.")
     if obj.name not in context.view_layer.objects or not obj.visible_get():

@@ -15,6 +15,7 @@ from ..logic import attributes as at
 from ..logic.bending import bent
 from ..logic.cage import Cage
 from ..logic.transforms import is_flat
+from . import trimmed
 
 MOST_POINTS = 4  # along an axis
 BOX = "bgs_cage"  # custom property of a cage: the number of points along an axis, the low and the high corner
@@ -61,8 +62,8 @@ def apply_cages(context: Context, objects: list[SplatObject]) -> int:
     the points of its mesh bend. All is computed before anything is changed.
 
     Raises:
-        UsageError: no object has a cage, or an object shares its points with another one; or a cage has lost points or
-            what it was at rest, or it has modifiers or shape keys, or it is scaled to nothing.
+        UsageError: no object has a cage, or one is cleaned or shares its points with another one; or a cage has lost
+            points or what it was at rest, or it has modifiers or shape keys, or it is scaled to nothing.
         InputError: a cage is flat at some Gaussians, or the shapes cannot follow an earlier edit.
     """
     pairs = [(obj, companions.companion_of(obj, companions.CAGE)) for obj in objects]
@@ -96,9 +97,7 @@ def _bent_by(obj: SplatObject, mesh: bpy.types.Object) -> tuple[list[at.Column],
     """The attributes of an object that its cage changes, and how many Gaussians it changes."""
     if obj.library is not None or obj.data.library is not None:
         raise UsageError(f"{obj.name} is linked from another file.", "Make it local first.")
-    if obj.data.users - obj.data.use_fake_user > 1:
-        hint = "Use Object > Relations > Make Single User > Object & Data first."
-        raise UsageError(f"{obj.name} shares its points with another object.", hint)
+    point_clouds.need_own_cloud(obj)
     shapes.make_true(obj)
     if mesh.mode == "EDIT":
         mesh.update_from_editmode()
@@ -122,6 +121,9 @@ def _bent_by(obj: SplatObject, mesh: bpy.types.Object) -> tuple[list[at.Column],
     linear, back = there[:3, :3], np.linalg.inv(there[:3, :3])
     shifts, jacobians = cage.bend(places @ linear.T + there[:3, 3], moved.reshape(-1, 3))
     changed = shifts.any(1) | (jacobians != np.eye(3)).any((1, 2))
+    if changed.any() and trimmed.is_trimmed(obj):  # what cleaning changed could not be given back bent
+        hint = "Press Clean Objects at Strength 0 first. To bend it clean, use Export Labels and import its file."
+        raise UsageError(f"{obj.name} is cleaned, and cleaned Gaussians cannot be bent.", hint)
     if not np.array_equal(linear, np.eye(3)):
         shifts = shifts @ back.T
         jacobians[changed] = back @ jacobians[changed] @ linear

@@ -85,9 +85,7 @@ def clean(whole: SplatObject, parts: Sequence[SplatObject], strength: float) -> 
 def _refuse(part: SplatObject) -> None:
     if part.library is not None or part.data.library is not None:
         raise UsageError(f"{part.name} is linked from another file.", "Make it local first.")
-    if part.data.users - part.data.use_fake_user > 1:
-        hint = "Use Object > Relations > Make Single User > Object & Data first."
-        raise UsageError(f"{part.name} shares its points with another object.", hint)
+    point_clouds.need_own_cloud(part)
 
 
 def _trims(whole: SplatObject, strength: float) -> trimmed.Trims:

@@ -92,6 +92,12 @@ def is_cleaned(part: SplatObject) -> bool:
     return bool(strength_of(part)) or any(part.data.attributes.get(name) is not None for name in MARKS)
 
 
+def is_trimmed(obj: SplatObject) -> bool:
+    """Whether cleaning changed Gaussians of an object or took some away."""
+    marks = (point_clouds.get_column(obj.data, name) for name in (at.TRIMMED, at.GONE))
+    return any(mark is not None and bool(mark.any()) for mark in marks)
+
+
 def cleaned_parts(whole: SplatObject) -> list[SplatObject]:
     """The label objects that are cleaned now."""
     return [part for part in code_tables.parts_of(whole) if strength_of(part)]

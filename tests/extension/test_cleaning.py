@@ -283,10 +283,14 @@ def separated(obj):
     return other
 
 
-def joined(active, other) -> None:
+def select(active, *others) -> None:
     for one in bpy.context.view_layer.objects:
-        one.select_set(one in (active, other))
+        one.select_set(one in (active, *others))
     bpy.context.view_layer.objects.active = active
+
+
+def joined(active, other) -> None:
+    select(active, other)
     bpy.ops.object.join()
     bpy.context.view_layer.update()
 
@@ -354,3 +358,44 @@ def test_the_last_gaussian_stays(scene) -> None:
     keep_only(box, np.isin(rows_of(box), lost))
     bpy.ops.bgs.clean_objects(strength=1.0)
     assert rows_of(box).tolist() == lost[:1].tolist()
+
+
+def test_a_cage_refuses_a_cleaned_object(scene, tmp_path) -> None:
+    whole, file = scene
+    box = part(whole)
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    select(box)
+    bpy.ops.bgs.make_cage()
+    cage = bpy.context.view_layer.objects.active
+    for vertex in cage.data.vertices:
+        vertex.co.x *= 1.5
+    before = values(box)
+    select(box)
+    with pytest.raises(RuntimeError, match=r"is cleaned.*\s.*Strength 0"):
+        bpy.ops.bgs.apply_cage()
+    assert values(box) == before and cage.parent == box
+    bpy.ops.bgs.clean_objects(strength=0.0)
+    select(box)
+    assert bpy.ops.bgs.apply_cage() == {"FINISHED"}
+    bpy.ops.bgs.merge_back()
+    found, source = load_gaussians(read_ply(exported(tmp_path))), load_gaussians(read_ply(file))
+    assert (found.means[-902:, 0] != source.means[-902:, 0]).all()
+    assert np.array_equal(found.opacities, source.opacities)
+
+
+@pytest.mark.skipif("separate" not in dir(bpy.ops.pointcloud), reason="no Separate for point clouds")
+def test_an_object_is_cleaned_after_blenders_separate(scene, tmp_path) -> None:
+    whole, file = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    box = part(whole)
+    select(box)
+    bpy.ops.object.mode_set(mode="EDIT")
+    half = at.Column(at.SELECTED, "BOOLEAN", np.arange(len(box.data.points)) < 300)
+    point_clouds.set_column(box.data, half)
+    bpy.ops.pointcloud.separate()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert len(code_tables.parts_of(whole)) == 3
+    select(*code_tables.parts_of(whole))
+    assert bpy.ops.bgs.clean_objects(strength=0.8) == {"FINISHED"}
+    bpy.ops.bgs.merge_back()
+    assert body(exported(tmp_path)) == body(file)

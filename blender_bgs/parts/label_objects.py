@@ -19,7 +19,7 @@ from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
 from ..logic.label_tree import Key
 from . import gone as taken_away
-from . import trimmed
+from . import kept, trimmed
 from .applied import applied_to
 
 SPLAT_COPIED = (
@@ -46,8 +46,8 @@ def make_tree(
 ) -> list[SplatObject]:
     """Make one object per label of `level`, in collections named after the labels, and hide the whole cloud.
 
-    An existing part keeps its transform, name, materials and collection if its label still exists. The parts of other
-    labels are removed.
+    An existing part keeps its transform, name, materials and collection if its label still exists. It keeps its points
+    with all attributes if it has the Gaussians of its label already. The parts of other labels are removed.
 
     Args:
         scene: the scene that gets the collections, beside the whole cloud.
@@ -68,9 +68,9 @@ def make_tree(
     shapes.make_true(whole)
     labels.promote_orphan(whole)
     groups = code_tables.table_of(whole).groups(level)
-    old = {(o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF): o for o in code_tables.parts_of(whole)}
+    old = {o.bgs.part_key & 0xFFFFFFFF: o for o in code_tables.parts_of(whole) if o.bgs.part_level == level}
     if only is not None:
-        wanted = {*only, *(label for at_level, label in old if at_level == level)}  # existing parts stay
+        wanted = {*only, *old}  # existing parts stay
         groups = {label: rows for label, rows in groups.items() if label in wanted or label in gone}
     deleted = {label: groups.pop(label) for label in gone if label in groups}
     ranks = {(row.level, row.label): rank for rank, row in enumerate(whole.bgs.labels)}
@@ -78,7 +78,8 @@ def make_tree(
     if not groups:
         raise UsageError("None of these labels has Gaussians.", "Choose labels from the list.")
     before = trimmed.Originals(whole)
-    cleaned = {key: trimmed.take(obj, before) for key, obj in old.items()}
+    stay = kept.unchanged(before, old, groups)
+    cleaned = {label: trimmed.take(obj, before) for label, obj in old.items() if label not in stay}
     for part in code_tables.parts_of(whole):
         if part.bgs.part_level != level or part.bgs.part_key & 0xFFFFFFFF not in groups:
             remove_part(part)
@@ -91,11 +92,15 @@ def make_tree(
     world = pivot.splat_world_of(whole)
     where, base = pivot.need_positions(whole), point_clouds.get_column(whole.data, at.BASE)
     collections = _LabelCollections(root, whole, {key: row.name for key, row in rows_by_key.items()})
-    parts: list[SplatObject] = []
-    for label, rows in groups.items():
+    parts = {label: old[label] for label in groups if label in stay}
+    for label, part in parts.items():
+        _describe_part(part, whole, level, label)
+        kept.tell(part, whole)
+    fresh = {label: rows for label, rows in groups.items() if label not in stay}
+    for label, rows in fresh.items():
         row = rows_by_key[(level, label)]
         cloud = point_clouds.new_cloud(row.name, len(rows))
-        obj = old.get((level, label))
+        obj = old.get(label)
         if obj is None:
             obj = cast(SplatObject, bpy.data.objects.new(row.name, cloud))
             obj.bgs.pivot = pivot.center_of_mass(where[rows], np.ones(len(rows)) if base is None else base[rows, 3])
@@ -113,21 +118,21 @@ def make_tree(
                 shapes.note_world(obj, world_before)
             point_clouds.replace_cloud(obj, cloud)
         _describe_part(obj, whole, level, label)
-        parts.append(obj)
-    _fill(parts, whole, list(groups.values()))
-    for part in parts:
-        shapes.start(part, whole)
+        parts[label] = obj
+    _fill([parts[label] for label in fresh], whole, list(fresh.values()))
+    for label in fresh:
+        shapes.start(parts[label], whole)
     originals = trimmed.Originals(whole)
-    for part in parts:
-        trimmed.put_again(part, originals, cleaned.get((level, part.bgs.part_key & 0xFFFFFFFF)))
-        geometry_nodes.attach(part)
+    for label in fresh:
+        trimmed.put_again(parts[label], originals, cleaned.get(label))
+        geometry_nodes.attach(parts[label])
     whole[LEVEL], whole[MADE] = level, [signed(label) for label in (*groups, *deleted)]
     _remember_only(whole, groups if only is not None else None, deleted)
     whole.bgs.parts_stale = False
     whole.hide_render = whole.hide_viewport = True
     part_labels.tell(whole)
     _drop_empty(root)
-    return parts
+    return [parts[label] for label in groups]
 
 
 def _beside(whole: SplatObject, scene: SplatScene) -> bpy.types.Collection:
@@ -244,7 +249,7 @@ def _fill(parts: list[SplatObject], whole: SplatObject, groups: list[np.ndarray]
 
     Positions are relative to the parts' pivots.
     """
-    order = np.concatenate(groups)
+    order = np.concatenate([np.zeros(0, int), *groups])
     ends = np.cumsum([len(rows) for rows in groups])
     where = pivot.need_positions(whole)[order]
     for part, end, rows in zip(parts, ends, groups, strict=True):

@@ -152,7 +152,9 @@ def test_applied_label_objects_merge_back_as_transformed(tmp_path, kind: str, pe
     assert np.array_equal(found.means[others], source.means[others])
 
 
-def test_update_collections_leaves_an_applied_label_object_in_its_place(tmp_path) -> None:
+@pytest.mark.parametrize("edited", [False, True])
+def test_update_collections_leaves_an_applied_label_object_in_its_place(tmp_path, edited) -> None:
+    """An object with its own Gaussians stays as it is; one that is made again has its transform in its matrix again."""
     obj = make(tmp_path / "a.ply")
     bpy.ops.bgs.make_collections()
     bpy.context.view_layer.update()
@@ -166,9 +168,14 @@ def test_update_collections_leaves_an_applied_label_object_in_its_place(tmp_path
     from blender_bgs.parts.edited import edited_parts, lost_parts
 
     assert edited_parts(obj) == [] and lost_parts(obj) == []
+    if edited:
+        position = point_clouds.need_column(part.data, at.POSITION)
+        position[0] += 1
+        point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", position))
+        bpy.ops.bgs.keep_shapes()
     bpy.ops.bgs.make_collections()
     bpy.context.view_layer.update()
-    assert np.allclose(part.matrix_world, before, atol=1e-5)
+    assert np.allclose(part.matrix_world, before if edited else np.eye(4), atol=1e-5)
     found = exported(part, tmp_path / "after.ply")
     assert np.allclose(found.means, there.means, atol=1e-5) and np.allclose(found.covs, there.covs, atol=1e-7)
 

@@ -9,6 +9,7 @@ from bgs_engine.io.gaussians import SH_C0, load_gaussians
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
 from blender_bgs.cloud import code_tables, point_clouds
+from blender_bgs.labelling import editing
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import filling, label_objects
 from tests.helpers import made_hole
@@ -148,3 +149,60 @@ def test_edited_points_are_not_overwritten(room) -> None:
     with pytest.raises(RuntimeError, match="Merge Back"):
         bpy.ops.bgs.remove_and_fill()
     assert part(room, BOX[0]) is not None and fill_of(room) is None
+
+
+def edit_floor(whole) -> dict[str, bytes]:
+    """Change all of the floor but where it is. Returns its attributes."""
+    floor = part(whole, FLOOR[0])
+    count = len(floor.data.points)
+    base, scale = (point_clouds.need_column(floor.data, name) for name in (at.BASE, at.SCALE))
+    base[:, :3], base[0, 3], scale[1] = 0.9, 0.11, 2 * scale[1]
+    for column in (
+        at.Column(at.BASE, "FLOAT_COLOR", base),
+        at.Column(at.SCALE, "FLOAT_VECTOR", scale),
+        at.Column("mine", "FLOAT", np.arange(count, dtype=np.float32)),
+    ):
+        point_clouds.set_column(floor.data, column)
+    return edits_of(floor)
+
+
+def edits_of(obj) -> dict[str, bytes]:
+    return {n: point_clouds.need_column(obj.data, n).tobytes() for n in (at.BASE, at.SCALE, at.POSITION, "mine")}
+
+
+def test_edits_of_other_objects_are_kept(room) -> None:
+    before, floor = edit_floor(room), part(room, FLOOR[0])
+    select(part(room, BOX[0]))
+    assert bpy.ops.bgs.remove_and_fill() == {"FINISHED"}
+    assert part(room, FLOOR[0]) == floor and edits_of(floor) == before
+    assert fill_of(room) is not None and part(room, BOX[0]) is None
+    bpy.ops.bgs.merge_back()
+    mine = code_tables.table_of(room).rows(1, FLOOR[0])
+    assert point_clouds.need_column(room.data, "mine")[mine].tobytes() == before["mine"]
+    assert point_clouds.need_column(room.data, at.BASE)[mine].tobytes() == before[at.BASE]
+
+
+def test_edits_are_kept_where_labels_of_others_change(room) -> None:
+    """Accept Crumbs and each edit of labels do the same."""
+    before = edit_floor(room)
+    some = np.zeros(len(room.data.points), bool)
+    some[-10:] = True  # of the box
+    assert editing.move(bpy.context.scene, room, some, 1, 9) == ""
+    assert len(part(room, 9).data.points) == 10 and len(part(room, BOX[0]).data.points) == 890
+    assert edits_of(part(room, FLOOR[0])) == before
+    assert bpy.ops.bgs.make_collections() == {"FINISHED"}
+    assert edits_of(part(room, FLOOR[0])) == before
+
+
+def test_an_object_that_stays_gets_new_codes_and_confidences(room) -> None:
+    before, floor = edit_floor(room), part(room, FLOOR[0])
+    mine = code_tables.table_of(room).rows(1, FLOOR[0])
+    codes = code_tables.codes_of(room)
+    codes[mine] += 1  # another label at the finest level only
+    point_clouds.set_column(room.data, at.Column(at.CODE, "INT", codes))
+    sure = np.linspace(0, 1, len(codes), dtype=np.float32)
+    point_clouds.set_column(room.data, at.Column(at.CONFIDENCE, "FLOAT", sure))
+    bpy.ops.bgs.make_collections()
+    assert np.array_equal(point_clouds.need_column(floor.data, at.CODE), codes[mine])
+    assert np.array_equal(point_clouds.need_column(floor.data, at.CONFIDENCE), sure[mine])
+    assert edits_of(floor) == before

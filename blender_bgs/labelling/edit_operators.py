@@ -13,7 +13,7 @@ from ..cloud.label_selection import need_selected_labels, selected_labels
 from ..cloud.properties import BGS_Label
 from ..cloud.typed import Context, Returned, SplatObject
 from ..interface.operator_base import NeedsLabels, counted
-from ..parts import label_objects
+from ..parts import cleaning, label_objects
 from . import editing
 
 NEW = "NEW"
@@ -127,7 +127,7 @@ class BGS_OT_join_labels(NeedsSelectedLabels, bpy.types.Operator):
         obj = need_splat(context)
         chosen, level = need_selected_labels(obj), obj.bgs.shown_level
         target, note = editing.join(context.scene, obj, chosen)
-        if self.make_object and not note:
+        if self.make_object and note != editing.STALE:
             gone = label_objects.deleted_labels(obj, level) - {target}
             label_objects.make_tree(context.scene, obj, level, {target}, gone)
         entry = labels.find(obj, level, target)
@@ -189,12 +189,12 @@ class BGS_OT_split_label(NeedsSelectedLabels, bpy.types.Operator):
     def work(self, context: Context) -> str:
         obj = need_splat(context)
         keys = [(row.level, row.label) for row in need_selected_labels(obj)]
-        total, note = 0, ""
+        total, stale, before = 0, "", cleaning.cleaned_now(obj)
         for key in keys:
             label = labels.find(obj, *key)
             assert label is not None
             more, said = editing.split_loose(context.scene, obj, label, self.distance, self.least / 100)
-            total, note = total + more, said or note
+            total, stale = total + more, said if said == editing.STALE else stale
         if not total:
             used = self.distance or min(editing.automatic_distance(obj, row) for row in need_selected_labels(obj))
             raise UsageError(
@@ -202,7 +202,9 @@ class BGS_OT_split_label(NeedsSelectedLabels, bpy.types.Operator):
                 "Give a smaller Distance, or a smaller Smallest Part.",
             )
         label_selection.select_labels(obj, keys)  # what came off stays out of what the user does next
-        return f"{counted(total, 'new label')}; the largest part stays selected{note}"
+        return (
+            f"{counted(total, 'new label')}; the largest part stays selected{stale or cleaning.lost_note(obj, before)}"
+        )
 
 
 class BGS_OT_select_touching(NeedsSelectedLabels, bpy.types.Operator):

@@ -12,7 +12,7 @@ from ..logic import attributes as at
 from ..logic.label_edits import join_target, split
 from ..logic.label_states import codes_with
 from ..logic.label_tree import Key, free_label, reassign
-from ..parts import label_objects
+from ..parts import cleaning, label_objects
 from ..parts.edited import edited_parts, lost_parts
 
 STALE = ". Press Update Collections to give the label objects their Gaussians"
@@ -28,7 +28,8 @@ def change(
     """Write new codes, int32 [N], and give the label objects their Gaussians. Returns a note for the user, or "".
 
     `made` are labels of the objects' level that get objects too. `names` are names of new labels. Where an update would
-    overwrite what the user did to the objects, they stay as they are until Update Collections, which asks first.
+    overwrite what the user did to the objects, they stay as they are until Update Collections, which asks first: then
+    the note is `STALE`.
     """
     has_objects = obj.bgs.part_collection is not None and bool(code_tables.parts_of(obj))
     edited = has_objects and bool(edited_parts(obj))
@@ -39,8 +40,9 @@ def change(
     if edited or lost_parts(obj):
         obj.bgs.parts_stale = True
         return STALE
+    before = cleaning.cleaned_now(obj)
     label_objects.update_tree(scene, obj, also=set(made))
-    return ""
+    return cleaning.lost_note(obj, before)
 
 
 def move(scene: SplatScene, obj: SplatObject, rows: np.ndarray, level: int, target: int) -> str:

@@ -37,10 +37,11 @@ class BGS_OT_clean_objects(NeedsParts, bpy.types.Operator):
             return f"{counted(len(parts), 'object')} as the splat has {'it' if len(parts) == 1 else 'them'}"
         if not done.objects:
             looked_at = parts[0].name if len(parts) == 1 else counted(len(parts), "object")
-            hint = "Give a larger one in Adjust Last Operation"
-            return f"Nothing to trim of {looked_at} at Strength {self.strength:.2f}. {hint}"
-        trimmed = f"{counted(done.trimmed, 'Gaussian')} of {counted(done.objects, 'object')} trimmed"
-        return f"{trimmed}, {done.gone:,} taken away. Merge Back gives them back"
+            more = ". Give a larger one in Adjust Last Operation" if self.strength < 1 else ", the largest one"
+            return f"Nothing to trim of {looked_at} at Strength {self.strength:.2f}{more}"
+        found = f"{counted(done.trimmed or done.gone, 'Gaussian')} of {counted(done.objects, 'object')}"
+        what = f"trimmed, {done.gone:,} taken away" if done.trimmed and done.gone else "trimmed"
+        return f"{found} {what if done.trimmed else 'taken away'}. Merge Back gives the original ones back"
 
 
 CLASSES = (BGS_OT_clean_objects,)

@@ -12,6 +12,7 @@ from bgs_engine.io.gaussians import Gaussians
 from ..cloud import code_tables, point_clouds, shapes
 from ..cloud.gaussians import gaussians_of
 from ..cloud.typed import SplatObject
+from ..interface.operator_base import counted
 from ..logic import attributes as at
 from . import gone, label_objects, trimmed
 
@@ -80,6 +81,18 @@ def clean(whole: SplatObject, parts: Sequence[SplatObject], strength: float) -> 
     gone.tidy(whole)
     some = [count for count in counts if any(count)]
     return Cleaned(len(some), sum(count[0] for count in some), sum(count[1] for count in some))
+
+
+def cleaned_now(whole: SplatObject) -> set[int]:
+    """The session uids of the label objects that are cleaned."""
+    return {part.session_uid for part in trimmed.cleaned_parts(whole)}
+
+
+def lost_note(whole: SplatObject, before: set[int]) -> str:
+    """Says how many objects were cleaned before (session uids) and are not any more, or ""."""
+    there = {part.session_uid for part in code_tables.parts_of(whole)}
+    lost = len((before & there) - cleaned_now(whole))
+    return f"; {counted(lost, 'object')} to clean again: press Clean Objects" if lost else ""
 
 
 def _refuse(part: SplatObject) -> None:

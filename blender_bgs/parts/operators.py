@@ -8,10 +8,9 @@ from ..cloud.active_splat import need_splat, selected_parts, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import Context, Returned
 from ..interface.operator_base import NeedsLabels, NeedsParts, counted
-from . import label_objects, merging
+from . import cleaning, label_objects, merging
 from .applied import home_of
 from .edited import edited_parts, lost_parts
-from .trimmed import cleaned_parts
 
 
 class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
@@ -41,8 +40,9 @@ class BGS_OT_make_collections(NeedsLabels, bpy.types.Operator):
             only = {row.label for row in obj.bgs.labels if row.level == level and not row.hidden}
         context.view_layer.update()
         gone = set() if only is None else label_objects.deleted_labels(obj, level) - only
+        before = cleaning.cleaned_now(obj)
         made = label_objects.make_tree(context.scene, obj, level, only, gone)
-        return f"{counted(len(made), 'object')} at level {level}"
+        return f"{counted(len(made), 'object')} at level {level}{cleaning.lost_note(obj, before)}"
 
 
 def _ask_first(operator: bpy.types.Operator, context: Context, event: bpy.types.Event) -> Returned:
@@ -83,11 +83,9 @@ class BGS_OT_update_collections(NeedsParts, bpy.types.Operator):
     def work(self, context: Context) -> str:
         context.view_layer.update()
         obj = need_splat(context)
-        before = len(cleaned_parts(obj))
+        before = cleaning.cleaned_now(obj)
         made = label_objects.update_tree(context.scene, obj)
-        lost = before - len(cleaned_parts(obj))
-        note = f"; {counted(lost, 'object')} to clean again: press Clean Objects" if lost > 0 else ""
-        return f"{counted(len(made), 'object')} up to date{note}"
+        return f"{counted(len(made), 'object')} up to date{cleaning.lost_note(obj, before)}"
 
 
 class BGS_OT_remove_collections(NeedsParts, bpy.types.Operator):

@@ -8,6 +8,8 @@ from mathutils import Matrix
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import read_ply
 from blender_bgs.cloud import code_tables, point_clouds
+from blender_bgs.interface.operator_base import counted
+from blender_bgs.labelling import editing
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import gone, trimmed
 from blender_bgs.parts.edited import edited_parts
@@ -399,3 +401,49 @@ def test_an_object_is_cleaned_after_blenders_separate(scene, tmp_path) -> None:
     assert bpy.ops.bgs.clean_objects(strength=0.8) == {"FINISHED"}
     bpy.ops.bgs.merge_back()
     assert body(exported(tmp_path)) == body(file)
+
+
+def test_label_edits_say_what_to_clean_again(scene, capfd) -> None:
+    whole, _ = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    rows, target = np.arange(len(whole.data.points)) >= len(whole.data.points) - 300, FLOOR[0]
+    note = editing.move(bpy.context.scene, whole, rows, 1, target)
+    assert note == "; 2 objects to clean again: press Clean Objects"
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    whole.bgs.parts_stale = True
+    capfd.readouterr()
+    bpy.ops.bgs.update_collections()
+    assert capfd.readouterr().out.strip() == "Info: 2 objects up to date"
+
+
+def test_accepted_crumbs_say_what_to_clean_again(scene, capfd) -> None:
+    whole, _ = scene
+    whole.bgs.level = 1
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    bpy.ops.bgs.find_crumbs(strength=1.0)
+    capfd.readouterr()
+    bpy.ops.bgs.accept_crumbs()
+    left = sum(not trimmed.strength_of(one) for one in (part(whole), part(whole, FLOOR[0])))
+    assert left and f"; {counted(left, 'object')} to clean again" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_the_message_says_what_was_done(scene, capfd, strength) -> None:
+    whole, _ = scene
+    box, faint = part(whole), len(whole.data.points) + FAINT
+    select(box)
+    bpy.ops.bgs.clean_objects(strength=strength)
+    points, marked = rows_of(box), point_clouds.need_column(box.data, at.TRIMMED)
+    untouched = points[~marked]
+    bpy.ops.bgs.clean_objects(strength=0.0)
+    keep_only(box, np.isin(rows_of(box), untouched) | (rows_of(box) == faint))
+    capfd.readouterr()
+    bpy.ops.bgs.clean_objects(strength=strength)
+    said = "Info: 1 Gaussian of 1 object taken away. Merge Back gives the original ones back"
+    assert capfd.readouterr().out.strip() == said
+    bpy.ops.bgs.clean_objects(strength=0.0)
+    keep_only(box, rows_of(box) != faint)
+    capfd.readouterr()
+    bpy.ops.bgs.clean_objects(strength=strength)
+    more = {0.5: "0.50. Give a larger one in Adjust Last Operation", 1.0: "1.00, the largest one"}[strength]
+    assert capfd.readouterr().out.strip() == f"Info: Nothing to trim of {box.name} at Strength {more}"

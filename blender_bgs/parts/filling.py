@@ -20,14 +20,14 @@ from .edited import edited_parts, lost_parts
 from .merging import pieces_in_splat_space
 from .trimmed import Piece
 
-FILLED = "bgs_filled"  # custom property of a whole cloud: the labels of deleted objects whose holes were closed
+FILL_OF = "Fill of "
 
 
 def unfilled_labels(whole: SplatObject) -> set[int]:
     """The labels of deleted label objects whose holes were not closed yet."""
     if whole.get(label_objects.MADE) is None or whole.bgs.part_collection is None:
         return set()
-    done: Any = whole.get(FILLED) or ()
+    done: Any = whole.get(label_objects.FILLED) or ()
     gone = label_objects.deleted_labels(whole, whole[label_objects.LEVEL])
     return gone - {int(key) & 0xFFFFFFFF for key in done}
 
@@ -69,13 +69,13 @@ def fill_labels(scene: SplatScene, whole: SplatObject, chosen: Sequence[int]) ->
             made[new] = label, piece
     if made:
         _append(whole, [piece for _, piece in made.values()])
-        _list(whole, level, {new: f"Fill of {names[label]}" for new, (label, _) in made.items()})
+        _list(whole, level, {new: FILL_OF + names[label].removeprefix(FILL_OF) for new, (label, _) in made.items()})
         label_objects.update_tree(scene, whole, also=set(made))
         label_selection.select_labels(whole, [(level, new) for new in made])
     for part in going:
         label_objects.remove_part(part)
-    done: Any = whole.get(FILLED) or ()
-    whole[FILLED] = sorted({*(int(key) for key in done), *(signed(label) for label in chosen)})
+    done: Any = whole.get(label_objects.FILLED) or ()
+    whole[label_objects.FILLED] = sorted({*(int(key) for key in done), *(signed(label) for label in chosen)})
     return " ".join(sentences)
 
 

@@ -35,8 +35,8 @@ SPLAT_COPIED = (
 )
 
 # Custom properties of the whole cloud: the level of its parts, the labels that got parts, and the labels that the user
-# chose. ONLY is missing if the user chose all labels.
-LEVEL, MADE, ONLY = "bgs_part_level", "bgs_made", "bgs_only"
+# chose. ONLY is missing if the user chose all labels. FILLED: the labels whose holes `filling` closed.
+LEVEL, MADE, ONLY, FILLED = "bgs_part_level", "bgs_made", "bgs_only", "bgs_filled"
 NOT_COPIED = (at.POSITION, at.WHOLE_POSITION, at.SELECTED, at.IN_OBJECTS, at.SHAPED_AT, at.SOURCE)
 NO_LABEL: Key = (0, 0)  # marks a part whose label does not exist any more; there is no level 0
 
@@ -101,16 +101,14 @@ def make_tree(
         row = rows_by_key[(level, label)]
         cloud = point_clouds.new_cloud(row.name, len(rows))
         obj = old.get(label)
+        for material in (whole if obj is None else obj).data.materials:
+            cloud.materials.append(material)
         if obj is None:
             obj = cast(SplatObject, bpy.data.objects.new(row.name, cloud))
             obj.bgs.pivot = pivot.center_of_mass(where[rows], np.ones(len(rows)) if base is None else base[rows, 3])
             obj.matrix_world = Matrix((world @ pivot.shift_of(obj)).tolist())
-            for material in whole.data.materials:
-                cloud.materials.append(material)
             collections.of(level, label).objects.link(obj)
         else:
-            for material in obj.data.materials:
-                cloud.materials.append(material)
             applied = applied_to(obj, whole)
             if applied is not None:  # the new Gaussians are not transformed, so the object is again
                 world_before = pivot.splat_world_of(obj) @ applied @ pivot.shift_of(obj)
@@ -120,12 +118,13 @@ def make_tree(
         _describe_part(obj, whole, level, label)
         parts[label] = obj
     _fill([parts[label] for label in fresh], whole, list(fresh.values()))
-    for label in fresh:
-        shapes.start(parts[label], whole)
     originals = trimmed.Originals(whole)
     for label in fresh:
+        shapes.start(parts[label], whole)
         trimmed.put_again(parts[label], originals, cleaned.get(label))
         geometry_nodes.attach(parts[label])
+    if whole.get(LEVEL) != level and whole.get(FILLED) is not None:
+        del whole[FILLED]  # its labels are of the other level
     whole[LEVEL], whole[MADE] = level, [signed(label) for label in (*groups, *deleted)]
     _remember_only(whole, groups if only is not None else None, deleted)
     whole.bgs.parts_stale = False
@@ -196,7 +195,7 @@ def rename_keys(whole: SplatObject, partners: dict[Key, Key]) -> None:
                 at_level, key = collection["bgs_label"]
                 level, label = partners.get((at_level, key & 0xFFFFFFFF), NO_LABEL)
                 collection["bgs_label"] = [level, signed(label)]
-    for name in (MADE, ONLY):
+    for name in (MADE, ONLY, FILLED):
         made: Any = whole.get(name)
         if made is not None:
             found = (partners.get((whole[LEVEL], int(key) & 0xFFFFFFFF), NO_LABEL) for key in made)
@@ -283,7 +282,7 @@ def remove_tree(whole: SplatObject) -> int:
             bpy.data.collections.remove(root)
         whole.bgs.part_collection = None
     _remember_only(whole, None)
-    for name in (MADE, taken_away.RECORD):
+    for name in (MADE, FILLED, taken_away.RECORD):
         if whole.get(name) is not None:
             del whole[name]
     whole.bgs.parts_stale = False

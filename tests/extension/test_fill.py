@@ -206,3 +206,37 @@ def test_an_object_that_stays_gets_new_codes_and_confidences(room) -> None:
     assert np.array_equal(point_clouds.need_column(floor.data, at.CODE), codes[mine])
     assert np.array_equal(point_clouds.need_column(floor.data, at.CONFIDENCE), sure[mine])
     assert edits_of(floor) == before
+
+
+def test_what_was_filled_follows_the_labels_and_ends_with_the_objects(room) -> None:
+    select(part(room, BOX[0]))
+    bpy.ops.bgs.remove_and_fill()
+    assert list(room[label_objects.FILLED]) == [BOX[0]]
+    label_objects.rename_keys(room, {(1, FLOOR[0]): (1, FLOOR[0]), (1, BOX[0]): (1, 12)})
+    assert list(room[label_objects.FILLED]) == [12]
+    bpy.ops.bgs.merge_back()
+    assert room.get(label_objects.FILLED) is None
+    some = np.zeros(len(room.data.points), bool)
+    some[:200] = True
+    editing.move(bpy.context.scene, room, some, 1, BOX[0])  # the number is free for another object
+    bpy.ops.bgs.make_collections()
+    label_objects.remove_part(part(room, BOX[0]))
+    assert filling.unfilled_labels(room) == {BOX[0]} and bpy.ops.bgs.fill.poll()
+
+
+def test_what_was_filled_counts_at_its_level_only(room) -> None:
+    select(part(room, BOX[0]))
+    bpy.ops.bgs.remove_and_fill()
+    room.bgs.level = 2
+    bpy.ops.bgs.make_collections()
+    assert room.get(label_objects.FILLED) is None
+
+
+def test_a_fill_that_was_deleted_is_made_again_under_its_name(room) -> None:
+    select(part(room, BOX[0]))
+    bpy.ops.bgs.remove_and_fill()
+    name = fill_of(room).name
+    label_objects.remove_part(fill_of(room))
+    assert bpy.ops.bgs.fill() == {"FINISHED"}
+    assert fill_of(room) is not None and fill_of(room).name.startswith(name)
+    assert not [row.name for row in room.bgs.labels if row.name.count("Fill of") > 1]

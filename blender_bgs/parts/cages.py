@@ -148,7 +148,7 @@ def _cage_of(mesh: bpy.types.Object) -> Cage:
 def _refuse_unapplied(mesh: bpy.types.Object) -> None:
     """Refuse what moves the points that one sees, but not the points of the mesh."""
     data: Any = mesh.data
-    found = [one.name for one in mesh.modifiers if one.show_viewport]
+    found = [f"the modifier {one.name}" for one in mesh.modifiers if one.show_viewport]
     if data.shape_keys is not None and len(data.shape_keys.key_blocks) > 1:
         found.append("shape keys")
     if found:

@@ -196,7 +196,7 @@ def _shape_keys(cage) -> None:
         (_no_numbers, "not finite.*press Make Cage"),
         (_no_box, "lost its custom property bgs_cage.*press Make Cage"),
         (_bad_box, "lost its custom property bgs_cage"),
-        (_modifier, "has Twist: .*Apply them first"),
+        (_modifier, "has the modifier Twist: .*Apply them first"),
         (_shape_keys, "has shape keys: .*Apply them first"),
     ],
 )

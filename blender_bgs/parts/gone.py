@@ -16,9 +16,10 @@ from ..logic import attributes as at
 RECORD = "bgs_clean_gone"  # custom property of a whole cloud: the rows by number
 
 
-def note(whole: SplatObject, rows: np.ndarray) -> int:
-    """Write down rows, int [G], that were taken away. Returns their number, which is never 0."""
-    number = max(zlib.crc32(np.sort(rows).astype("<i8").tobytes()) & 0x7FFFFFFF, 1)
+def note(whole: SplatObject, rows: np.ndarray, all_rows: np.ndarray) -> int:
+    """Write down rows, int [G], that were taken away from an object with `all_rows`. Returns their number, never 0."""
+    key = np.concatenate([np.sort(rows), np.sort(all_rows)]).astype("<i8")
+    number = max(zlib.crc32(key.tobytes()) & 0x7FFFFFFF, 1)
     if whole.get(RECORD) is None:
         whole[RECORD] = {}
     record: Any = whole[RECORD]
@@ -36,7 +37,7 @@ class Shares:
     def __init__(self, whole: SplatObject) -> None:
         kept: Any = whole.get(RECORD)
         held: dict[int, list[tuple[SplatObject, np.ndarray]]] = {}
-        self._rows: dict[int, list[np.ndarray]] = {}
+        self._rows: dict[int, dict[int, np.ndarray]] = {}
         self._halves: dict[int, list[tuple[SplatObject, int]]] = {}
         for part in code_tables.parts_of(whole) if kept is not None else []:
             mark, rows = (point_clouds.get_column(part.data, name) for name in (at.GONE, at.ROW))
@@ -49,12 +50,15 @@ class Shares:
                 leader, *others = (part for part, _ in family)
                 there = [point_clouds.need_column(part.data, at.ROW) for part in (leader, *others)]
                 missing = rows_gone[~np.isin(rows_gone, np.concatenate(there))]
-                self._rows.setdefault(leader.session_uid, []).append(missing)
+                earlier = self._rows.setdefault(leader.session_uid, {})
+                earlier[number] = missing[~np.isin(missing, np.concatenate([missing[:0], *earlier.values()]))]
                 self._halves.setdefault(leader.session_uid, []).extend((other, number) for other in others)
 
-    def rows_of(self, part: SplatObject) -> np.ndarray:
-        """The rows that a label object gives back, int32 [G], ascending."""
-        return np.unique(np.concatenate([np.zeros(0, np.int32), *self._rows.get(part.session_uid, [])]))
+    def rows_of(self, part: SplatObject, number: int | None = None) -> np.ndarray:
+        """The rows that a label object gives back, int32 [G], ascending; only those of one number, if it is given."""
+        found = self._rows.get(part.session_uid, {})
+        rows = [values for key, values in found.items() if number in (None, key)]
+        return np.sort(np.concatenate([np.zeros(0, np.int32), *rows]))
 
     def settle(self, part: SplatObject) -> None:
         """The other halves of an object forget what it gave back."""
@@ -62,6 +66,14 @@ class Shares:
             mark = point_clouds.get_column(other.data, at.GONE)
             if mark is not None:
                 point_clouds.set_column(other.data, at.Column(at.GONE, "INT", np.where(mark == number, 0, mark)))
+
+
+def has_record(part: SplatObject) -> bool:
+    """Whether something was taken away from an object or from the one that it was a half of."""
+    mark, kept = point_clouds.get_column(part.data, at.GONE), part.bgs.whole.get(RECORD)
+    if mark is None or kept is None:
+        return False
+    return any(len(kept.get(str(number), ())) for number in np.unique(mark).tolist())
 
 
 def tidy(whole: SplatObject) -> None:

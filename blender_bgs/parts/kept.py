@@ -10,7 +10,7 @@ import numpy as np
 from ..cloud import appearance, geometry_nodes, labels, point_clouds, selection
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
-from . import trimmed
+from . import gone, trimmed
 from .edited import edited_parts
 
 NEEDED = (at.ROW, at.BASE, at.SCALE, at.ROTATION, at.SHAPED_AT)  # an object without these is made again
@@ -32,8 +32,8 @@ def unchanged(
     for label, part in parts.items():
         if rows is None or label not in groups or part.name in edited:
             continue
-        back, mark = originals.gone.rows_of(part), point_clouds.get_column(part.data, at.GONE)
-        shared = mark is not None and mark.any() and not len(back)  # another object gives back what is marked here
+        back = originals.gone.rows_of(part)
+        shared = gone.has_record(part) and not len(back)  # another object gives back what is marked here
         if shared or any(part.data.attributes.get(name) is None for name in NEEDED):
             continue
         own = np.concatenate([point_clouds.need_column(part.data, at.ROW), back])

@@ -13,9 +13,8 @@ import numpy as np
 from ..cloud import appearance, code_tables, geometry_nodes, pivot, point_clouds, shapes
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
-from ..logic.affine_fit import agrees
 from ..logic.following import followed
-from . import gone
+from . import gone, places
 from .applied import applied_to
 
 STRENGTH = "bgs_clean"  # custom property of a label object
@@ -94,8 +93,8 @@ def is_cleaned(part: SplatObject) -> bool:
 
 def is_trimmed(obj: SplatObject) -> bool:
     """Whether cleaning changed Gaussians of an object or took some away."""
-    marks = (point_clouds.get_column(obj.data, name) for name in (at.TRIMMED, at.GONE))
-    return any(mark is not None and bool(mark.any()) for mark in marks)
+    mark, whole = point_clouds.get_column(obj.data, at.TRIMMED), obj.bgs.whole
+    return whole is not None and ((mark is not None and bool(mark.any())) or gone.has_record(obj))
 
 
 def cleaned_parts(whole: SplatObject) -> list[SplatObject]:
@@ -126,16 +125,18 @@ def untrimmed(part: SplatObject, originals: Originals) -> Piece:
     piece = in_splat_space(part)
     if not is_cleaned(part):
         return piece
-    point_clouds.need_column(part.data, at.ROW)
-    applied = applied_to(part, originals.whole)
-    points = _still_trimmed(part, piece, applied)
-    found, there = originals.find(piece[at.ROW].values[points])
-    _set_shapes(piece, points[there], originals.taken(found[there], applied, _SHAPE))
-    lost, is_there = originals.find(originals.gone.rows_of(part))
-    lost = lost[is_there]
+    maps = _maps(part, piece, originals)
+    backs = []
+    for number, (points, matrix) in maps.items():
+        points = points[np.isin(points, _still_trimmed(part, piece, matrix))]
+        found, there = originals.find(piece[at.ROW].values[points])
+        _set_shapes(piece, points[there], originals.taken(found[there], matrix, _SHAPE))
+        lost, is_there = originals.find(originals.gone.rows_of(part, number))
+        backs.append(originals.taken(lost[is_there], matrix, tuple(piece)))
+    back = {n: at.Column(n, c.data_type, np.concatenate([one[n].values for one in backs])) for n, c in backs[0].items()}
+    lost = back[at.ROW].values
     if not len(lost):
         return piece
-    back = originals.taken(lost, applied, tuple(piece))
     order = np.argsort(np.concatenate([piece[at.ROW].values, back[at.ROW].values]), kind="stable")
     for name, column in piece.items():
         more = back.get(name)
@@ -153,7 +154,7 @@ def put(part: SplatObject, originals: Originals, piece: Piece, trims: Trims) -> 
     """
     applied, rows = applied_to(part, originals.whole), piece[at.ROW].values
     found_at, there = originals.find(rows)
-    own = there & _same(originals.need(at.POSITION)[found_at], piece[at.POSITION].values, applied)
+    own = there & places.same(originals.need(at.POSITION)[found_at], piece[at.POSITION].values, applied)
     place = np.searchsorted(trims.rows, rows).clip(0, max(len(trims.rows) - 1, 0))
     points = np.flatnonzero(own & np.isin(rows, trims.rows))
     place = place[points]
@@ -172,8 +173,8 @@ def put(part: SplatObject, originals: Originals, piece: Piece, trims: Trims) -> 
     lost = own & np.isin(rows, trims.gone)
     lost[np.flatnonzero(lost)[:1]] &= not lost.all()  # an object without points could not be given anything back
     columns = [at.Column(at.TRIMMED, "BOOLEAN", mark), at.Column(at.TRIMMED_TO, "FLOAT_VECTOR", trimmed_to)]
-    if lost.any():
-        number = gone.note(originals.whole, rows[lost])
+    if trims.strength:
+        number = gone.note(originals.whole, rows[lost], rows)
         columns.append(at.Column(at.GONE, "INT", np.full(len(rows), number, np.int32)))
     found = {**piece, **{column.name: column for column in columns if trims.strength}}
     _write(part, {name: at.Column(name, c.data_type, c.values[~lost]) for name, c in found.items()})
@@ -227,11 +228,23 @@ def _still_trimmed(part: SplatObject, piece: Piece, applied: np.ndarray | None) 
     mark, to = (point_clouds.get_column(part.data, name) for name in (at.TRIMMED, at.TRIMMED_TO))
     if mark is None or to is None:
         return np.zeros(0, np.int64)
-    return np.flatnonzero(mark & _same(to, piece[at.POSITION].values, applied))
+    return np.flatnonzero(mark & places.same(to, piece[at.POSITION].values, applied))
 
 
-def _same(before: np.ndarray, after: np.ndarray, applied: np.ndarray | None) -> np.ndarray:
-    return (before == after).all(1) if applied is None else agrees(applied, before.astype(np.float64), after)
+def _maps(part: SplatObject, piece: Piece, originals: Originals) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
+    """The points that were cleaned together, int [K], and the map [4, 4] that moved them, by the number of `gone`."""
+    applied, rows = applied_to(part, originals.whole), point_clouds.need_column(part.data, at.ROW)
+    number, mark, to = (point_clouds.get_column(part.data, name) for name in (at.GONE, at.TRIMMED, at.TRIMMED_TO))
+    if number is None or mark is None or to is None or not len(rows):
+        return {0: (np.arange(len(rows)), applied)}
+    found, there = originals.find(rows)
+    before = np.where(mark[:, None], to, originals.need(at.POSITION)[found])
+    out = {}
+    for one in np.unique(number).tolist():
+        points = np.flatnonzero(number == one)
+        known = points[there[points]] if one else points[:0]
+        out[one] = points, places.moved_by(before[known], piece[at.POSITION].values[known], applied)
+    return out
 
 
 def _moved(piece: Piece, applied: np.ndarray | None) -> Piece:
@@ -271,30 +284,8 @@ def _write(part: SplatObject, piece: Piece) -> None:
         if column.name not in _PLACES:
             point_clouds.set_column(part.data, column)
     pivot.place(part, positions)
-    _keep_places(part, positions, *before)
+    places.keep_places(part, positions, *before)
     shapes.keep(part)
     part.bgs.checked_points = len(positions)
     geometry_nodes.fit_frame(part)
     appearance.refresh_radii(part)
-
-
-def _keep_places(
-    part: SplatObject, positions: np.ndarray, rows: np.ndarray, old: np.ndarray, local: np.ndarray
-) -> None:
-    """Give points that did not move in the splat space the positions that they had: adding a pivot rounds.
-
-    Args:
-        part: the label object with its new points.
-        positions: of the new points in the splat space.
-        rows: of the points before.
-        old: their positions in the splat space.
-        local: their positions relative to the pivot.
-    """
-    order = np.argsort(rows, kind="stable")
-    now = point_clouds.need_column(part.data, at.ROW)
-    found = order[np.searchsorted(rows[order], now).clip(0, max(len(rows) - 1, 0))] if len(rows) else order[:0]
-    if not len(found):
-        return
-    same = (rows[found] == now) & (old[found] == positions).all(1)
-    values = np.where(same[:, None], local[found], point_clouds.need_column(part.data, at.POSITION))
-    point_clouds.set_column(part.data, at.Column(at.POSITION, "FLOAT_VECTOR", values))

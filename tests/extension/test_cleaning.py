@@ -447,3 +447,31 @@ def test_the_message_says_what_was_done(scene, capfd, strength) -> None:
     bpy.ops.bgs.clean_objects(strength=strength)
     more = {0.5: "0.50. Give a larger one in Adjust Last Operation", 1.0: "1.00, the largest one"}[strength]
     assert capfd.readouterr().out.strip() == f"Info: Nothing to trim of {box.name} at Strength {more}"
+
+
+@can_join
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_moved_and_joined_object_gives_back_its_shapes_where_it_is(scene, tmp_path, turned) -> None:
+    whole, file = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    box = part(whole)
+    box.matrix_world = Matrix.Translation((5, 0, 0)) @ box.matrix_world @ Matrix.Rotation(0.5 * turned, 4, "Z")
+    bpy.context.view_layer.update()
+    joined(part(whole, FLOOR[0]), box)
+    bpy.ops.bgs.merge_back()
+    found, source = load_gaussians(read_ply(exported(tmp_path))), load_gaussians(read_ply(file))
+    assert len(found) == len(source) and (found.means[-902:, 0] > 3.5).all()
+    if not turned:
+        assert np.allclose(found.means[-902:] - source.means[-902:], (5, 0, 0), atol=1e-4)
+    assert np.allclose(found.scales, source.scales, rtol=1e-3)
+    assert np.array_equal(found.opacities, source.opacities)
+    assert np.array_equal(found.means[:-902], source.means[:-902])
+
+
+@pytest.mark.skipif("separate" not in dir(bpy.ops.pointcloud), reason="no Delete for points")
+def test_a_cleaned_object_without_points_merges(scene) -> None:
+    whole, _ = scene
+    bpy.ops.bgs.clean_objects(strength=1.0)
+    keep_only(part(whole), np.zeros(len(part(whole).data.points), bool))
+    assert bpy.ops.bgs.merge_back() == {"FINISHED"}
+    assert len(whole.data.points) == 3431

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-MOST_CELLS = 1 << 20  # along an axis, so that the number of a cell fits 64 bits
+from bgs_engine.cutouts.loose_parts import MOST_CELLS
+
 CHUNK = 1 << 14  # Gaussians asked for at a time; bounds the memory
 _COLUMNS = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)])  # of 3 cells each, contiguous in the order
 

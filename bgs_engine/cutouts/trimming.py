@@ -22,7 +22,7 @@ SOLID = 0.5  # of the light: where the neighbours stop as much, there is a surfa
 MOST_OPEN = 0.5  # of a faint Gaussian's mass must be solid at strength 0.5, twice this at strength 1
 FAINT = 0.4  # opacity; more opaque Gaussians are solid themselves, so less of them must be
 MOST_TRUST = 0.95  # limit of how little a point in the air counts
-CUT_WIDTH = 0.6  # of the soft cut, standard deviations: sharper cuts change the picture more (benchmarks/cutouts.py)
+CUT_WIDTH = 0.6  # of the soft cut, standard deviations: a sharper cut changes the picture of both sides more
 LEAST_SHARE = 0.03  # of a Gaussian's mass: if less lies beyond the plane, the Gaussian stays as it is
 
 

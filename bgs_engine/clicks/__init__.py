@@ -1,0 +1,1 @@
+"""Interactive segmentation: from places that a person points at to the Gaussians of one thing."""

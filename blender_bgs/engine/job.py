@@ -7,20 +7,18 @@ what it starts is ended with it. If Blender dies, the pipe closes and the engine
 
 import contextlib
 import os
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from bgs_engine.core import child_environment
 from bgs_engine.core.events import SAVING_SECONDS
-from bgs_engine.core.processes import kill_tree
 
 from .job_log import JobLog
+from .process import EngineProcess
 from .progress import Progress, advance, event_in
 
 # The engine ends itself within HARD_SECONDS (bgs_engine/cli/stopping.py). These are for an engine that cannot, because
@@ -69,30 +67,14 @@ class Job:
         self._started = time.monotonic()
         self._last_word: float | None = None  # when the process said `done` or closed its output
         self._log = JobLog(log)
-        groups: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if os.name == "nt"
-            else {"start_new_session": True}
-        )
         try:
-            self._process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                env={**child_environment.chosen(variables), "PYTHONUNBUFFERED": "1", **(env or {})},
-                cwd=cwd,
-                **groups,
-            )
+            self._process = EngineProcess(self.command, variables, env, cwd)
         except OSError:
             self._log.close()
             raise
         self._readers = [
-            threading.Thread(target=self._read, args=(self._process.stdout, True), daemon=True),
-            threading.Thread(target=self._read, args=(self._process.stderr, False), daemon=True),
+            threading.Thread(target=self._read, args=(self._process.output, True), daemon=True),
+            threading.Thread(target=self._read, args=(self._process.errors, False), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -134,55 +116,31 @@ class Job:
 
     def _stop(self) -> None:
         asked = time.monotonic()
-        try:
-            assert self._process.stdin is not None
-            self._process.stdin.write("cancel\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            pass  # the process has ended or closed its input; the signals below stop it
-        ended = self._ends_within(CANCEL_GRACE)
+        self._process.send("cancel")  # a process that does not read it is stopped below
+        ended = self._process.ends_within(CANCEL_GRACE)
         while not ended and self.progress.saving and time.monotonic() < asked + SAVING_SECONDS:
-            ended = self._ends_within(0.1) or (not self.progress.saving and self._ends_within(CANCEL_GRACE))
+            ended = self._process.ends_within(0.1) or (
+                not self.progress.saving and self._process.ends_within(CANCEL_GRACE)
+            )
         if not ended and os.name != "nt":
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGTERM)
-            ended = self._ends_within(KILL_GRACE)
+            self._process.terminate()
+            ended = self._process.ends_within(KILL_GRACE)
         if not ended:
-            self._kill()
-
-    def _ends_within(self, seconds: float) -> bool:
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def _kill(self) -> None:
-        """Kill the process with all that it started."""
-        kill_tree(self._process.pid)
-        self._kill_group()
-        self._process.kill()
-
-    def _kill_group(self) -> None:
-        if os.name != "nt":
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
 
     def _wait(self) -> None:
-        while not self._ends_within(0.5):
+        while not self._process.ends_within(0.5):
             if self._last_word is not None and time.monotonic() > self._last_word + LINGER_SECONDS:
                 with self._lock:
                     self._progress = replace(self._progress, error=self._progress.error or STOPPED_ANSWERING)
-                self._kill()
+                self._process.kill()
         code = self._process.wait()
         for reader in self._readers:
             reader.join(timeout=0.1 if self.progress.cancelling else 1.0)  # a grandchild may hold the pipe open
-        self._kill_group()  # child processes that the engine left running
+        self._process.kill_group()  # child processes that the engine left running
         for reader in self._readers:
             reader.join(timeout=0.5)
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        self._process.close_input()
         self._log.close()
         state = replace(self.progress, finished=True, returncode=code, seconds=time.monotonic() - self._started)
         if not state.succeeded and self._tidy is not None:

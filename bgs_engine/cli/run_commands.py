@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from bgs_engine.cli.command import Command, print_answer
+from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import CHOICES
 
@@ -90,12 +91,28 @@ def _crumbs(arguments: argparse.Namespace, _reporter: Reporter) -> None:
 
 
 def _eval_arguments(parser: argparse.ArgumentParser) -> None:
+    from bgs_engine.output.protocols.table import PROTOCOLS
+
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
-    parser.add_argument("--truth", type=Path, required=True, help="folder with transforms_test.json and level_<l> maps")
+    text = "folder with transforms_test.json and level_<l> maps, or with the data of --protocol"
+    parser.add_argument("--truth", type=Path, required=True, help=text)
+    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), help="a published protocol (default: our own measures)")
+    text = "with --protocol: photos with cameras (default: those of --truth, else of the run)"
+    parser.add_argument("--dataset", type=Path, help=text)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def _eval(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    if arguments.protocol:
+        from bgs_engine.output.protocols import scoring
+
+        of_protocol = scoring.evaluate_protocol(
+            arguments.run_folder, arguments.protocol, arguments.truth, arguments.dataset, reporter
+        )
+        print_answer(json.dumps(of_protocol) if arguments.json else scoring.as_table(of_protocol), arguments)
+        return
+    if arguments.dataset:
+        raise UsageError("--dataset goes with --protocol.", "Leave it out, or name a protocol.")
     from bgs_engine.output.evaluate import as_table, evaluate_run
 
     result = evaluate_run(arguments.run_folder, arguments.truth, reporter)

@@ -90,7 +90,7 @@ def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | Non
     folder = Path(folder)
     if not is_folder(folder):
         raise InputError(f"{short(folder)} is no folder.", "Give the dataset's folder.")
-    cameras, shared = _read_cameras(folder)
+    cameras, shared = read_cameras(folder)
     present = [camera for camera in cameras if camera.image is not None]
     if not present:
         raise InputError(
@@ -110,7 +110,14 @@ def open_dataset(folder: Path, ply: Path | None = None, reporter: Reporter | Non
     )
 
 
-def _read_cameras(folder: Path) -> tuple[list[Camera], dict[str, Any]]:
+def read_cameras(folder: Path) -> tuple[list[Camera], dict[str, Any]]:
+    """All cameras of a dataset, also those without an image, and further keys of its transforms.json.
+
+    A camera has the size that the camera file says; 0 where it says none and there is no image.
+
+    Raises:
+        InputError: there are no cameras, or a file is damaged.
+    """
     model = find_model(folder)
     if model is not None:
         return read_colmap(model, folder), {}

@@ -59,13 +59,25 @@ def evaluate_run(run_folder: Path, truth: Path, reporter: Reporter) -> dict[str,
     maps = _RunMaps(run, scene)
     labels = [run.layout.labels(run.codes, level) for level in range(1, run.layout.levels + 1)]
 
-    def in_scene(camera: Camera) -> Camera:
-        camera = camera.moved(gaussians.offset)
-        return run.frame_change.moved(camera) if run.frame_change else camera
-
+    in_scene = mover(run, gaussians.offset)
     result = score_classes(scene, gaussians.opacities, maps, labels, truth, reporter, in_scene)
     result["snapped"] = round(maps.strange / max(maps.covered, 1), 5)
     return result
+
+
+def mover(run: Run, offset: np.ndarray) -> Callable[[Camera], Camera]:
+    """A function that moves a camera of the run's dataset into the frame in which its Gaussians are computed.
+
+    Args:
+        run: says how its dataset was moved.
+        offset: float64 [3], of the Gaussians.
+    """
+
+    def in_scene(camera: Camera) -> Camera:
+        camera = camera.moved(offset)
+        return run.frame_change.moved(camera) if run.frame_change else camera
+
+    return in_scene
 
 
 def score_classes(

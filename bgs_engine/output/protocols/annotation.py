@@ -67,7 +67,7 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is no picture.
     """
-    grey: np.ndarray = np.einsum("hwc,c->hw", read_image(path).astype(np.float32), LUMINANCE)
+    grey: np.ndarray = read_image(path).astype(np.float32) @ LUMINANCE
     return grey > (WHITE if grey.max(initial=0) > 1.5 else 0.5)
 
 
@@ -77,7 +77,7 @@ def read_scribble(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is no picture, or it is all black.
     """
-    drawn = read_image(path).any(axis=-1)
+    drawn = read_image(path).max(axis=-1) > 0
     if not drawn.any():
         raise InputError(f"{path.parent.name}/{path.name} is all black: nothing is drawn.", "Copy the file again.")
     return drawn

@@ -23,7 +23,19 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     text = f"bits of each level, coarse to fine, at most 32 together, such as {bits} (default: what the scene needs)"
     parser.add_argument("--level-bits", metavar="BITS", help=text)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of a stopped run")
+    parser.add_argument(
+        "--keep-labels",
+        metavar="RUN",
+        type=Path,
+        nargs="?",
+        const=True,
+        help="fix the labels that were mended by hand in an earlier run of the splat (without RUN: in the one at -o)",
+    )
     add_config(parser, TrainConfig)
+
+
+def _kept_run(arguments: argparse.Namespace) -> Path | None:
+    return arguments.output if arguments.keep_labels is True else arguments.keep_labels
 
 
 def _add_masks_model(parser: argparse.ArgumentParser, flag: str) -> None:
@@ -68,6 +80,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.views,
         arguments.resume,
         arguments.trust_cameras,
+        _kept_run(arguments),
     )
 
 
@@ -148,6 +161,7 @@ def _train(arguments: argparse.Namespace, reporter: Reporter) -> None:
         arguments.ply,
         arguments.resume,
         arguments.trust_cameras,
+        _kept_run(arguments),
     )
 
 

@@ -5,6 +5,7 @@ the Gaussians.
 """
 
 import operator
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, write_json
 
 TABLE_FORMAT = 1
+_AUTOMATIC = re.compile(r"L\d+_\d+(_\d+)?")
 SOLID_OPACITY = 0.1  # fainter Gaussians count neither for a label's box nor for its score: haze would blow both up
 
 
@@ -95,6 +97,11 @@ def build_label_table(
             )
         levels.append(rows)
     return LabelTable(layout, levels)
+
+
+def is_automatic(name: str) -> bool:
+    """Whether a label's name has the automatic form `L<level>_<rank>`."""
+    return _AUTOMATIC.fullmatch(name) is not None
 
 
 def _describe(

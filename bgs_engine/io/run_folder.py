@@ -91,8 +91,8 @@ def open_run(folder: Path) -> Run:
             f"{folder.name} has run format {info['format']}; this version reads up to {RUN_FORMAT}.",
             "Update Binary Gaussian Segmentation.",
         )
-    codes = _load(folder / "codes.npy", np.int32)
-    opacities = _load(folder / "opacity.npy", np.float32)
+    codes = load_column(folder / "codes.npy", np.int32)
+    opacities = load_column(folder / "opacity.npy", np.float32)
     if len(codes) != len(opacities):
         raise InputError(f"{folder.name} has {len(codes):,} codes but {len(opacities):,} opacities.", again)
     try:
@@ -145,7 +145,7 @@ def read_confidence(folder: Path, count: int) -> np.ndarray | None:
     path = folder / "confidence.npy"
     if not os.path.lexists(path):
         return None
-    values = _load(path, np.float32)
+    values = load_column(path, np.float32)
     if len(values) != count:
         raise InputError(f"{path} has {len(values):,} values for {count:,} Gaussians.", "Run the segmentation again.")
     if not ((values >= 0) & (values <= 1)).all():
@@ -153,7 +153,12 @@ def read_confidence(folder: Path, count: int) -> np.ndarray | None:
     return values
 
 
-def _load(path: Path, dtype: type) -> np.ndarray:
+def load_column(path: Path, dtype: type) -> np.ndarray:
+    """A list of one number for each Gaussian.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
     stored = load_array(path, "Run the segmentation again.")
     if stored.dtype != dtype or stored.ndim != 1:
         raise InputError(f"{path} should be a list of {np.dtype(dtype).name}.", "Run the segmentation again.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core import disk
 from bgs_engine.core.codes import BitLayout
-from bgs_engine.core.errors import OutputError
+from bgs_engine.core.errors import OutputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import cannot_write, sha256
 from bgs_engine.core.view_counts import SEGMENT_VIEWS
@@ -25,6 +25,7 @@ from bgs_engine.io.output_place import checked_run_place
 from bgs_engine.io.run_folder import finish, run_id_of
 from bgs_engine.masks.output import announce
 from bgs_engine.masks.pipeline import MasksConfig, make_masks, open_mask_model
+from bgs_engine.pipeline.keeping import KeptLabels, labels_to_keep
 from bgs_engine.pipeline.rendered_views import VIEWS_FOLDER, render_views, useful_views
 from bgs_engine.pipeline.room import check_room, room_for_run, room_for_views
 from bgs_engine.pipeline.scene import Scene, load_scene
@@ -53,18 +54,20 @@ def train_run(
     ply: Path | None = None,
     resume: bool = False,
     trust_cameras: bool = False,
+    keep: Path | None = None,
 ) -> Path:
     """`bgs train`: make the run folder `out` from a dataset with masks; returns its path without links.
 
     Args:
         dataset_folder: images, poses and masks.
         out: the run folder to write.
-        layout: the bits of each level; None: what the masks need.
+        layout: the bits of each level; None: what the masks need, or those of `keep`.
         config: settings of the training.
         reporter: told of everything.
         ply: the splat, if it is not in the dataset folder.
         resume: go on from the checkpoint of a stopped run.
         trust_cameras: do not compare the photos with the splat.
+        keep: a run of the same splat whose mended labels are fixed in this one. It may be the one that is replaced.
 
     Raises:
         InputError: the data are wrong.
@@ -76,18 +79,22 @@ def train_run(
     """
     device = resolve(config.device)
     place = checked_run_place(out, [dataset_folder, *([ply] if ply else [])])
+    kept = labels_to_keep(keep, layout, reporter)
+    layout = kept.mended.layout if kept and layout is None else layout
     with only_writer(place):
         with work_folder(place, reporter, resume) as partial:
             complete_dataset(dataset_folder)
             reporter.plan(stages_of_training(compared=not trust_cameras))
             dataset = open_dataset(dataset_folder, ply, reporter)
             scene = load_scene(dataset.scene, reporter)
+            if kept:
+                kept.refuse_other_splat(scene.ply)
             dataset = dataset.moved(scene.gaussians.offset)
             check_room(partial, room_for_run(scene.ply, layout or BitLayout()))
             device = _ready(device, config, reporter)
             if not trust_cameras:
                 dataset = aligned(dataset, scene.raster, reporter)
-            _train_into(partial, scene, dataset, layout, config, device, reporter)
+            _train_into(partial, scene, dataset, layout, config, device, kept, reporter)
         return _deliver(place, reporter)
 
 
@@ -102,6 +109,7 @@ def segment_run(
     view_count: int = SEGMENT_VIEWS,
     resume: bool = False,
     trust_cameras: bool = False,
+    keep: Path | None = None,
 ) -> Path:
     """`bgs segment`: make the run folder `out` from a splat, with photos or without; returns its path.
 
@@ -110,7 +118,7 @@ def segment_run(
     Args:
         ply: the splat.
         out: the run folder to write.
-        layout: the bits of each level; None: what the masks need.
+        layout: the bits of each level; None: what the masks need, or those of `keep`.
         config: settings of the training.
         masks: settings of the masks, used only where masks are missing.
         reporter: told of everything.
@@ -118,12 +126,15 @@ def segment_run(
         view_count: the number of views to render.
         resume: go on from the checkpoint of a stopped run.
         trust_cameras: do not compare the photos with the splat.
+        keep: a run of the same splat whose mended labels are fixed in this one. It may be the one that is replaced.
 
     Raises:
         As `train_run`.
     """
     device = resolve(config.device)
     place = checked_run_place(out, [ply, *([dataset_folder] if dataset_folder else [])])
+    kept = labels_to_keep(keep, layout, reporter)
+    layout = kept.mended.layout if kept and layout is None else layout
     views = ViewsConfig(count=view_count, seed=config.seed)
     with only_writer(place):
         with work_folder(place, reporter, resume, lambda partial: useful_views(partial, ply, views)) as partial:
@@ -134,6 +145,8 @@ def segment_run(
             reporter.plan(stages_of_segment(photos=photos, compared=not trust_cameras, masked=masked))
             dataset = open_dataset(folder, ply, reporter) if dataset_folder else None
             scene = load_scene(ply, reporter)
+            if kept:
+                kept.refuse_other_splat(scene.ply)
             # What the job needs is checked before the views are rendered and the masks are made, which take minutes.
             device = _ready(device, config, reporter)
             settings = replace(masks, levels=layout.levels) if layout else masks
@@ -155,7 +168,7 @@ def segment_run(
                 if not folder.is_relative_to(partial):  # files inside the run are announced in their final place
                     announce(folder, reporter)
                 dataset = open_dataset(folder, ply).moved(scene.gaussians.offset).in_frame(dataset.frame_change)
-            _train_into(partial, scene, dataset, layout, config, device, reporter)
+            _train_into(partial, scene, dataset, layout, config, device, kept, reporter)
         return _deliver(place, reporter)
 
 
@@ -190,11 +203,12 @@ def _train_into(
     layout: BitLayout | None,
     config: TrainConfig,
     device: Device,
+    kept: KeptLabels | None,
     reporter: Reporter,
 ) -> None:
     """Associate, train and write: from a dataset with masks to the files of a run in `folder`."""
     views = _masked_views(scene, dataset, layout, reporter)
-    facts = RunFacts(scene, sha256(scene.ply.path), dataset, views, config, device)
+    facts = RunFacts(scene, sha256(scene.ply.path), dataset, views, config, device, kept)
 
     start = training_start(views, config, device, reporter)
     steps = make_steps(device, views, start, config, reporter)
@@ -205,7 +219,7 @@ def _train_into(
     reporter.stage("Writing")
     try:
         write_segmentation(folder, facts, segmentation_of(steps, start, views.layout), reporter)
-    except OutputError:
+    except (OutputError, UsageError):
         for name in RESULT_FILES:  # they are made again, and what they free may do for the checkpoint
             disk.discard(folder / name)
         with suppress(OutputError):

@@ -10,23 +10,27 @@ import numpy as np
 import bgs_engine
 from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.label_table import build_label_table
+from bgs_engine.core.label_table import LabelTable, build_label_table, write_labels
 from bgs_engine.devices.choice import Device
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.output_place import RUN_INFO
-from bgs_engine.io.run_folder import open_run, write_run
+from bgs_engine.io.run_folder import ENGINE_ANSWER, open_run, write_array, write_run
 from bgs_engine.output.previews import write_previews
+from bgs_engine.pipeline.keeping import KeptLabels
 from bgs_engine.pipeline.scene import Scene
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.result import Segmentation
 
 # What `write_segmentation` writes into the partial folder, in this order.
-RESULT_FILES = ("codes.npy", "opacity.npy", "confidence.npy", "scene.ply", "labels.json", RUN_INFO, "preview")
+RESULT_FILES = (
+    *(kept for _, kept in ENGINE_ANSWER),
+    "codes.npy", "opacity.npy", "confidence.npy", "scene.ply", "labels.json", RUN_INFO, "preview",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The inputs of a run, for its run.json. source_sha256: of the splat's file."""
+    """The inputs of a run, for its run.json. source_sha256: of the splat's file. kept: mended labels, None: none."""
 
     scene: Scene
     source_sha256: str
@@ -34,6 +38,7 @@ class RunFacts:
     views: MaskedViews
     config: TrainConfig
     device: Device
+    kept: KeptLabels | None = None
 
 
 def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, reporter: Reporter) -> None:
@@ -43,21 +48,23 @@ def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, repo
         folder: the partial folder of the run.
         facts: the inputs.
         result: codes, opacities and confidence in scene order.
-        reporter: told the number of labels of each level.
+        reporter: told the number of labels of each level, and how many mended ones were kept.
+
+    Raises:
+        UsageError: a mended label has no place in the codes. Nothing was written.
     """
     scene, views = facts.scene, facts.views
     codes, opacities, confidence = (
         scene.raster.to_file_order(values) for values in (result.codes, result.opacities, result.confidence)
     )
-    table = build_label_table(
-        views.layout,
-        codes,
-        scene.gaussians.means,
-        scene.gaussians.opacities,
-        scene.gaussians.base_colors,
-        confidence,
-        scene.gaussians.offset,
-    )
+    table = _table(facts, codes, confidence)
+    if facts.kept is not None:
+        laid = facts.kept.over(codes, views.layout)
+        write_array(folder / "codes_engine.npy", codes)
+        write_labels(folder / "labels_engine.json", table)
+        codes, table = laid.codes, _table(facts, laid.codes, confidence)
+        facts.kept.name(table, laid.keys)
+        reporter.metric("labels_kept", len(laid.keys))
     for level, labels in enumerate(table.levels, 1):
         reporter.metric(f"labels_level_{level}", len(labels))
     info = {
@@ -78,6 +85,12 @@ def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, repo
     }
     write_run(folder, scene.ply, codes, opacities, table, info, confidence)
     write_previews(open_run(folder), scene.raster, list(views.cameras), folder / "preview", reporter)
+
+
+def _table(facts: RunFacts, codes: np.ndarray, confidence: np.ndarray) -> LabelTable:
+    splat = facts.scene.gaussians
+    columns = (splat.means, splat.opacities, splat.base_colors)
+    return build_label_table(facts.views.layout, codes, *columns, confidence, splat.offset)
 
 
 def _dataset_place(dataset: Path, run: Path) -> str:

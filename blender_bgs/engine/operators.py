@@ -12,7 +12,7 @@ from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 from ..cloud.active_splat import need_splat
 from ..cloud.typed import Context
 from ..interface.operator_base import NeedsSplat, NoUndo
-from . import blocking, doctor, segmenting
+from . import blocking, doctor, keeping, segmenting
 from .installing import place
 from .job import Job
 from .locate import install_command
@@ -38,9 +38,12 @@ class BGS_OT_segment(NoUndo, NeedsSplat, bpy.types.Operator):
             raise UsageError("Segment needs a window.", "Without one use: blender --command bgs segment.")
         obj, settings = need_splat(context), settings_of(context.scene)
         run = Path(bpy.path.abspath(settings.output)) if settings.output else segmenting.default_run_folder(obj)
-        job, given = segmenting.start_segment(obj, run, settings.config(), log_path("segment"))
-        runner.start(SegmentTask(obj, run, given), job)
-        return f"The engine has started{segmenting.on_what(given)}"
+        mended = keeping.mended_labels(obj) if settings.keep_labels else None
+        config = keeping.config_for(settings.config(), mended)
+        job, given = segmenting.start_segment(obj, run, config, log_path("segment"))
+        runner.start(SegmentTask(obj, run, given, mended), job)
+        kept = f". {keeping.in_words(len(mended.keys))} will be kept" if mended else ""
+        return f"The engine has started{segmenting.on_what(given)}{kept}"
 
 
 class BGS_OT_cancel(NoUndo, bpy.types.Operator):

@@ -3,9 +3,10 @@
 import bpy
 from bgs_engine.core.view_counts import SEGMENT_VIEWS
 
+from ..cloud.active_splat import splat_of
 from ..cloud.typed import Context
 from ..interface.sidebar import SidebarPanel
-from . import status
+from . import keeping, status
 from .runner import runner
 from .settings import BGS_Settings, settings_of
 
@@ -24,6 +25,8 @@ class BGS_PT_segment(SidebarPanel, bpy.types.Panel):
         big = column.row()
         big.scale_y = 1.5
         big.operator("bgs.segment", text="Segment", icon="MOD_EXPLODE")
+        if keeping.shows_switch(splat_of(context)):
+            column.prop(settings_of(context.scene), "keep_labels")
         status.draw_missing_engine(column, context)
         status.draw_last_job(column, context)
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import cast
 
 import bpy
+from bgs_engine.core.mended_labels import MendedLabels
 
 from ..cloud import edit_mode
 from ..cloud.point_clouds import is_splat
 from ..cloud.typed import Context, SplatObject
 from . import segmenting
+from .keeping import in_words
 from .progress import Progress
 from .runner import undo_step
 
@@ -19,10 +21,12 @@ class SegmentTask:
 
     title = "Segment"
 
-    def __init__(self, obj: SplatObject, run: Path, given: segmenting.EngineInput) -> None:
+    def __init__(
+        self, obj: SplatObject, run: Path, given: segmenting.EngineInput, mended: MendedLabels | None = None
+    ) -> None:
         self.splat_uid: int | None = obj.session_uid
         self._name, self._run = obj.name, run
-        self._snapshot = segmenting.snapshot_of(obj, given.in_order, given.mark)
+        self._snapshot = segmenting.snapshot_of(obj, given.in_order, given.mark, mended)
         self._answer: segmenting.Answer | None = None
 
     def prepare(self, state: Progress) -> None:
@@ -55,6 +59,8 @@ class SegmentTask:
         levels = range(1, target.bgs.levels + 1)
         counts = [sum(row.level == level for row in target.bgs.labels) for level in levels]
         done = f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"
+        if self._answer and self._answer.kept:
+            done += f". {in_words(self._answer.kept)} kept. Save to Run Folder writes them there"
         return ". ".join([done, *(self._answer.notes if self._answer else ())])
 
     def close(self) -> None:

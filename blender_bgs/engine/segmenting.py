@@ -13,6 +13,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.files import check_writable
 from bgs_engine.core.input_files import is_file
+from bgs_engine.core.mended_labels import MendedLabels, lay_over
 from bgs_engine.core.printable import without_surrogates
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import open_run, positions_sha256, run_id_of
@@ -42,13 +43,14 @@ class CloudSnapshot:
 
     `rows` is `bgs_row` of every point, int32 [N]. `in_order` is true if the engine got an export of the points, sorted
     by these rows, and false if it got the source file. `old` is the code table of the cloud, or None. `mark` is that of
-    the positions in the file that the engine got.
+    the positions in the file that the engine got. `mended` are labels to keep, in the order of the points, or None.
     """
 
     rows: np.ndarray
     in_order: bool
     old: CodeTable | None
     mark: str = ""
+    mended: MendedLabels | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Answer:
 
     `codes` is int32 [N] and `table` their code table. `names` are the names in the run folder. `partners` maps the old
     labels to the new ones that they match. `confidence` is float32 [N] in 0..1, or None. `notes` are sentences about
-    files of the run that could not be used.
+    files of the run that could not be used. `kept` is the number of mended labels that the codes hold.
     """
 
     run: Path
@@ -83,6 +85,7 @@ class Answer:
     confidence: np.ndarray | None
     snapshot: CloudSnapshot
     notes: tuple[str, ...] = ()
+    kept: int = 0
 
 
 def default_run_folder(obj: SplatObject) -> Path:
@@ -167,15 +170,15 @@ def on_what(given: EngineInput) -> str:
     return f" on the Gaussians as they are in Blender, because {given.reason}" if given.reason else ""
 
 
-def snapshot_of(obj: SplatObject, in_order: bool, mark: str = "") -> CloudSnapshot:
+def snapshot_of(obj: SplatObject, in_order: bool, mark: str = "", mended: MendedLabels | None = None) -> CloudSnapshot:
     """The present state of the cloud. It is quick and must be called on the main thread.
 
-    `in_order` and `mark` are those of the `EngineInput`; an empty mark fits every run.
+    `in_order` and `mark` are those of the `EngineInput`; an empty mark fits every run. `mended` are labels to keep.
     """
     rows = point_clouds.get_column(obj.data, ROW)
     old = code_tables.table_of(obj) if obj.bgs.level_bits and obj.data.attributes.get(CODE) else None
     count = len(obj.data.points)
-    return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old, mark)
+    return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old, mark, mended)
 
 
 def delivered_identity(state: Progress, run: Path) -> str:
@@ -209,6 +212,7 @@ def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answe
     Raises:
         InputError: the run folder is not valid, holds another run, or has other Gaussians than the file that the
             engine got.
+        UsageError: a mended label has no place in the new codes.
     """
     opened = open_run(run)
     if identity and not run_id_of(run) == opened.info.get("id") == identity:  # before and after its files were read
@@ -231,12 +235,14 @@ def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answe
             "Press Segment again.",
         )
     extras = read_extras(opened)
-    codes, confidence = opened.codes[rows], extras.confidence
+    codes, confidence, kept = opened.codes[rows], extras.confidence, 0
+    if snapshot.mended is not None:
+        codes, kept = lay_over(codes, opened.layout, snapshot.mended).codes, len(snapshot.mended.keys)
     table = CodeTable.of(codes, opened.layout)
     partners = carry_over.partners(snapshot.old, table) if snapshot.old is not None else {}
     confidence = None if confidence is None else confidence[rows]
     return Answer(
-        opened.folder, opened.layout, codes, table, extras.names, partners, confidence, snapshot, extras.notes
+        opened.folder, opened.layout, codes, table, extras.names, partners, confidence, snapshot, extras.notes, kept
     )
 
 
@@ -260,6 +266,7 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
         code_tables.remember(obj, answer.codes, answer.table)
         labels.set_codes(obj, answer.codes, answer.layout, answer.run)
         obj.bgs.run_in_order = answer.snapshot.in_order
+        obj.bgs.run_changed = bool(answer.kept)  # then the run folder has the engine's own answer
         if answer.confidence is not None:
             point_clouds.set_column(obj.data, Column(CONFIDENCE, "FLOAT", answer.confidence))
         elif obj.data.attributes.get(CONFIDENCE):

@@ -76,6 +76,12 @@ class BGS_Settings(bpy.types.PropertyGroup):
         options=BLEND_RELATIVE,
     )
 
+    keep_labels: bpy.props.BoolProperty(
+        name="Keep Mended Labels",
+        description="Labels whose Gaussians you changed keep them. All other labels are new",
+        default=True,
+    )
+
     @property
     def default_steps(self) -> int:
         """The engine's number of training steps with these settings. Photos are taken to be many."""

@@ -54,7 +54,7 @@ def save(obj: SplatObject) -> bool:
         finish_update(folder)
         _refuse_another_run(obj, folder)
         run = open_run(folder)
-        rows = _rows_in(obj, run)
+        rows = rows_in(obj, run)
         codes = run.codes.copy()
         codes[rows] = code_tables.codes_of(obj)
         written = _try_names(folder, names, colors) if np.array_equal(codes, run.codes) else None
@@ -196,7 +196,7 @@ def _name(table: LabelTable, names: Names, colors: Colors | None) -> bool:
     return changed
 
 
-def _rows_in(obj: SplatObject, run: Run) -> np.ndarray:
+def rows_in(obj: SplatObject, run: Run) -> np.ndarray:
     """The row of each point in the run folder's scene.ply, int [N]."""
     rows = point_clouds.get_column(obj.data, at.ROW)
     same_bits = obj.bgs.level_bits == ",".join(map(str, run.layout.level_bits))

@@ -4,15 +4,14 @@ The label numbers of two runs are unrelated, so labels are matched by their Gaus
 intersection over union is above 0.5. At this threshold a label matches at most one other label of a level.
 """
 
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
+from bgs_engine.core.label_table import is_automatic
 
 from .label_tree import CodeTable, Key
 
 LEAST_IOU = 0.5  # two labels match above this intersection over union; from 0.5 on, the match is unique
-_AUTOMATIC = re.compile(r"L\d+_\d+(_\d+)?")
 
 
 @dataclass
@@ -40,11 +39,6 @@ class LabelSettings:
         colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
         light = {partners[key]: values for key, values in self.light.items() if key in partners}
         return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners}, light)
-
-
-def is_automatic(name: str) -> bool:
-    """Whether a label's name has the automatic form `L<level>_<rank>`."""
-    return _AUTOMATIC.fullmatch(name) is not None
 
 
 def partners(old: CodeTable, new: CodeTable) -> dict[Key, Key]:

@@ -14,7 +14,8 @@ from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, open_run, partial_folder, write_run
 from blender_bgs.cloud import code_tables, label_selection, labels, point_clouds
 from blender_bgs.cloud.typed import SplatObject
-from blender_bgs.engine import segmenting
+from blender_bgs.engine import keeping, segmenting
+from blender_bgs.engine.segment_config import SegmentConfig
 from blender_bgs.files import save_to_run
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
@@ -256,3 +257,66 @@ def test_colours_come_back_with_the_run(run_import) -> None:
     for one, color in before.items():
         if one[0] == 1 or (one[1] & 0xFFFFFFFF) >> shift[one[0]] != key[1] & 0xFFFFFFFF:
             assert np.allclose(after[one], color), one
+
+
+def segment_keeping(obj, run: Path, codes: np.ndarray) -> segmenting.Answer:
+    """As the Segment button does it, with the engine's answer given."""
+    mended = keeping.mended_labels(obj)
+    given = segmenting.snapshot_of(obj, in_order=False, mended=mended)
+    write_answer(run.parent / "made.ply", run, codes)
+    answer = segmenting.read_answer(run, given)
+    segmenting.apply_answer(obj, answer)
+    return answer
+
+
+def test_a_mended_label_outlives_a_second_and_a_third_segmentation(run_import) -> None:
+    obj, run, _ = run_import
+    assert not keeping.may_be_mended(obj) and keeping.mended_labels(obj) is None
+    label_selection.select(obj, (np.arange(6000) >= 1000) & (np.arange(6000) < 2000))
+    bpy.ops.bgs.reassign(target="NEW", name="Chair")  # a third of the first two balls
+    chair = next(row for row in obj.bgs.labels if row.name == "Chair")
+    chair.color = (0.25, 0.5, 0.75)
+    mine = np.flatnonzero(code_tables.table_of(obj).rows(1, chair.label))
+    assert mine.tolist() == list(range(1000, 2000))
+    for number in (0x5A5, 0x3C3):
+        layout = BitLayout()
+        new = layout.pack([np.repeat([1, 2, 3, 4], 1500) ^ number, np.repeat([5], 6000), np.arange(6000) % 2])
+        answer = segment_keeping(obj, run, new)
+        assert answer.kept == 3 and obj.bgs.run_changed  # the chair and the two labels that it was taken from
+        chair = next(row for row in obj.bgs.labels if row.name == "Chair")
+        rows = code_tables.table_of(obj).rows(1, chair.label)
+        assert np.flatnonzero(rows).tolist() == list(range(1000, 2000))
+        assert np.allclose(chair.color, (0.25, 0.5, 0.75))
+        codes = code_tables.codes_of(obj)
+        assert np.array_equal(codes[3000:], new[3000:])  # nobody touched the other balls
+        assert len(np.unique(codes[rows])) == 4  # two children, from two balls of the new run, each with its two
+    assert np.array_equal(open_run(run).codes, new)  # the folder has the engine's answer until it is saved
+    assert bpy.ops.bgs.save_run() == {"FINISHED"}
+    assert np.array_equal(open_run(run).codes, codes) and np.array_equal(np.load(run / "codes_engine.npy"), new)
+    assert keeping.may_be_mended(obj)
+
+
+def test_the_run_gets_the_levels_that_mended_labels_need(run_import) -> None:
+    obj, _, _ = run_import
+    reassign_first_ball(obj)
+    assert keeping.mended_labels(obj) is None  # the whole ball got another number: nothing to keep
+    label_selection.select(obj, np.arange(6000) < 100)
+    bpy.ops.bgs.reassign(target="NEW")
+    mended = keeping.mended_labels(obj)
+    assert mended is not None and {level for level, _ in mended.keys} == {1}
+    assert keeping.config_for(SegmentConfig(), mended).level_bits == "12,10,10"
+    assert keeping.config_for(SegmentConfig(level_bits="8"), mended).level_bits == "8"
+    obj.bgs.level = 2
+    label_selection.select(obj, np.arange(6000) < 50)
+    bpy.ops.bgs.reassign(target="NEW")
+    with pytest.raises(segmenting.UsageError, match="finer than level 1"):
+        keeping.config_for(SegmentConfig(level_bits="8"), keeping.mended_labels(obj))
+
+
+def test_mended_labels_of_a_lost_run_folder_are_not_replaced_unasked(run_import) -> None:
+    obj, run, _ = run_import
+    label_selection.select(obj, np.arange(6000) < 100)
+    bpy.ops.bgs.reassign(target="NEW")
+    run.rename(run.with_name("elsewhere"))
+    with pytest.raises(segmenting.UsageError, match=r"not in .*any more.*switch off Keep Mended Labels"):
+        keeping.mended_labels(obj)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from bgs_engine.core.codes import BitLayout
-from blender_bgs.logic.carry_over import LabelSettings, is_automatic, partners
+from bgs_engine.core.label_table import is_automatic
+from blender_bgs.logic.carry_over import LabelSettings, partners
 from blender_bgs.logic.label_tree import CodeTable
 
 

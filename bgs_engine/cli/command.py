@@ -12,12 +12,13 @@ from bgs_engine.core.printable import printable
 
 @dataclass(frozen=True)
 class Command:
-    """One sub-command of `bgs`."""
+    """One sub-command of `bgs`. talks: it reads standard input itself, and always writes events to standard output."""
 
     name: str
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Reporter], None]
+    talks: bool = False
 
 
 def print_answer(text: str, arguments: argparse.Namespace) -> None:

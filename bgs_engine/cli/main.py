@@ -103,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=_HelpFormatter,
         )
         command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
+        sub.set_defaults(run=command.run, talks=command.talks)
     return parser
 
 
@@ -123,10 +123,11 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 @contextlib.contextmanager
 def _reporter(arguments: argparse.Namespace) -> Iterator[Reporter]:
-    if arguments.events:
+    if arguments.events or arguments.talks:
         reporter = Reporter([json_sink(sys.stdout)])
         reporter.send("hello", protocol=PROTOCOL, version=bgs_engine.__version__, command=arguments.command)
-        watch_stdin(reporter)
+        if not arguments.talks:
+            watch_stdin(reporter)
         yield reporter
         return
     from bgs_engine.cli.terminal import terminal_sink

@@ -1,11 +1,11 @@
-"""The commands that work on a run folder: render, frames, export, crumbs, eval."""
+"""The commands that work on a run folder: render, frames, export, crumbs, eval, serve."""
 
 import argparse
 import json
 from pathlib import Path
 
 from bgs_engine.cli.command import Command, print_answer
-from bgs_engine.core.errors import UsageError
+from bgs_engine.core.errors import CancelledError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import CHOICES
 
@@ -119,10 +119,41 @@ def _eval(arguments: argparse.Namespace, reporter: Reporter) -> None:
     print_answer(json.dumps(result) if arguments.json else as_table(result), arguments)
 
 
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    from bgs_engine.masks.sources.table import DEFAULT_SOURCE, SOURCES_HELP
+
+    parser.add_argument("source", metavar="RUN|SCENE.ply", type=Path, help="run folder, or a splat")
+    parser.add_argument("--masks-model", dest="model", default=DEFAULT_SOURCE, help=SOURCES_HELP)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="of transformers models")
+    parser.add_argument(
+        "--fetch", action=argparse.BooleanOptionalAction, default=True, help="download a model that is not here"
+    )
+
+
+def _serve(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.clicks.serving import Asks
+
+    asks = Asks(reporter)  # before anything heavy: the input may end at any time
+    from bgs_engine.masks.config import MasksConfig
+    from bgs_engine.pipeline.opening import open_session
+
+    masks = MasksConfig(model=arguments.model, device=arguments.device, fetch=arguments.fetch)
+    try:
+        session = open_session(arguments.source, masks, reporter)
+        try:
+            asks.serve(session)
+        finally:
+            session.close()
+    except CancelledError:
+        if not asks.ended:
+            raise  # a signal; the end of the input is the usual end
+
+
 RUN_COMMANDS = (
     Command("render", "label maps, overlays and turntables of a run", _render_arguments, _render),
     Command("frames", "splat pictures of a moving camera, for compositing", _frames_arguments, _frames),
     Command("export", "one PLY for each label of a run", _export_arguments, _export),
     Command("crumbs", "find floaters, crumbs, strays and haze of a run", _crumbs_arguments, _crumbs),
     Command("eval", "measure a run against true labels", _eval_arguments, _eval),
+    Command("serve", "answer clicks: prompts in, suggestions out, as JSON lines", _serve_arguments, _serve, talks=True),
 )

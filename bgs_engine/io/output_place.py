@@ -6,6 +6,7 @@ there.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ KNOWN_FILES = frozenset(
         "engine.log", "checkpoint.npz", "codes_engine.npy", "labels_engine.json",
     }
 )  # fmt: skip
+EMBEDDINGS_FOLDER = "embeddings"  # features of the run's views, which sessions of clicks keep and no list names
+_EMBEDDING = re.compile(rf"{EMBEDDINGS_FOLDER}/\.?[0-9a-f]{{32}}\.npz({re.escape(PARTIAL_SUFFIX)})?")
 KNOWN_FOLDERS = ("preview", "dataset/images", "dataset/masks", "dataset/preview")
 KNOWN_IN_DATASET = frozenset({"dataset/transforms.json"})
 ELSEWHERE = "Choose a new or empty folder with -o."
@@ -40,7 +43,7 @@ class FolderKind:
 
     name: with its article. marker: the JSON file that tells it and lists its `files`. needed: further files that it
     always has. known: whether a folder without a list has written a file of this name. always: files that are its own
-    even if the list does not name them.
+    even if the list does not name them. later: whether a file of this name is written after the list was.
     """
 
     name: str
@@ -48,6 +51,7 @@ class FolderKind:
     needed: tuple[str, ...]
     known: Callable[[str], bool]
     always: frozenset[str] = frozenset()
+    later: Callable[[str], bool] = lambda name: False
 
     def is_at(self, folder: Path) -> bool:
         """Whether a folder is of this kind."""
@@ -63,7 +67,9 @@ class FolderKind:
         always = {self.marker, *self.always}
         always |= {PROBE, *(f".{name}{PARTIAL_SUFFIX}" for name in always)}  # unfinished ones, of jobs that were killed
         return {
-            name for name in files_below(folder) if name in named or (not named and self.known(name)) or name in always
+            name
+            for name in files_below(folder)
+            if name in named or (not named and self.known(name)) or name in always or self.later(name)
         }
 
 
@@ -74,7 +80,11 @@ def _known_in_runs(name: str) -> bool:
     return name in KNOWN_FILES or name in KNOWN_IN_DATASET or (picture and below)
 
 
-RUN = FolderKind("run", RUN_INFO, ("codes.npy",), _known_in_runs, KNOWN_FILES)
+def _is_embedding(name: str) -> bool:
+    return _EMBEDDING.fullmatch(name) is not None
+
+
+RUN = FolderKind("run", RUN_INFO, ("codes.npy",), _known_in_runs, KNOWN_FILES, _is_embedding)
 
 
 def partial_folder(folder: Path) -> Path:

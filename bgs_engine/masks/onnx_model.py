@@ -121,6 +121,45 @@ class OnnxSam:
         features = dict(zip(self._features, values, strict=True))
         return Encoded(features, (columns / width, rows / height), (columns, rows))
 
+    def packed(self, encoded: Encoded) -> dict[str, np.ndarray] | None:
+        """Features as named arrays in half precision, to keep them; None if they have no place in it."""
+        with np.errstate(over="ignore"):
+            halves = {f"feature_{name}": values.astype(np.float16) for name, values in encoded.features.items()}
+        if not all(np.isfinite(values).all() for values in halves.values()):
+            return None
+        return {**halves, "to_input": np.array(encoded.to_input), "used": np.array(encoded.used, np.int64)}
+
+    def unpacked(self, arrays: dict[str, np.ndarray]) -> Encoded:
+        """The features that `packed` packed.
+
+        Raises:
+            ValueError: they are not of this model.
+        """
+        shapes = {i.name: i.shape for i in self._decoder.get_inputs() if i.name in self._features}
+        if set(arrays) != {"to_input", "used", *(f"feature_{name}" for name in shapes)}:
+            raise ValueError("other arrays")
+        features = {name: arrays[f"feature_{name}"] for name in shapes}
+        for name, shape in shapes.items():
+            found = features[name]
+            pairs = zip(shape, found.shape, strict=True)
+            if found.dtype != np.float16 or any(isinstance(want, int) and want != has for want, has in pairs):
+                raise ValueError(f"{name} has another shape")
+        to_input, used = arrays["to_input"], arrays["used"]
+        if (
+            to_input.shape != (2,)
+            or used.shape != (2,)
+            or not np.isfinite(to_input).all()
+            or (to_input <= 0).any()
+            or (used <= 0).any()
+        ):
+            raise ValueError("sizes that no picture has")
+        columns, rows = (min(int(side), self._input_size) for side in used)
+        return Encoded(
+            {name: values.astype(np.float32) for name, values in features.items()},
+            (float(to_input[0]), float(to_input[1])),
+            (columns, rows),
+        )
+
     def decode(self, encoded: Encoded, points: np.ndarray) -> Answers:
         """Masks at points [B, 2], (x, y) in image pixels."""
         feed = self._prompt(encoded, points)

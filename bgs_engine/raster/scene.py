@@ -1,6 +1,6 @@
 """A splat prepared for rasterising: Morton-ordered, covariances built once. Geometry never changes in training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,21 @@ class RasterScene:
     def from_file_order(self, values: np.ndarray) -> np.ndarray:
         """Values given per file row, in this scene's order."""
         return np.ascontiguousarray(values[self.rows])
+
+    def largest(self, count: int) -> "RasterScene":
+        """The scene of the `count` Gaussians with the most opaque area, in their order: enough for small pictures."""
+        if len(self) <= count:
+            return self
+        area = self.covs[:, [0, 3, 5]].sum(1) * self.opacities
+        keep = np.sort(np.argpartition(area, -count)[-count:])
+        return replace(
+            self,
+            means=self.means[keep],
+            covs=self.covs[keep],
+            opacities=self.opacities[keep],
+            sh=None if self.sh is None else self.sh[keep],
+            rows=self.rows[keep],
+        )
 
 
 def morton_order(means: np.ndarray) -> np.ndarray:

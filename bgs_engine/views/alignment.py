@@ -4,8 +4,6 @@ Cameras of another frame give no error anywhere, only labels that mean nothing. 
 splat, rendered from their cameras, before any mask is asked for.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from bgs_engine.core.errors import InputError
@@ -71,7 +69,7 @@ def _explanation(dataset: Dataset, scene: RasterScene, reporter: Reporter) -> Fr
     photos = small_photos(dataset.cameras, TRIAL_PHOTOS, TRIAL_SIDE)
     if not photos:
         return None
-    coarse = _largest(scene, TRIAL_GAUSSIANS)
+    coarse = scene.largest(TRIAL_GAUSSIANS)
     tried = conventions(dataset.cameras, dataset.ply, dataset.folder)
     found = [_trial(coarse, photos, convention) for convention in reporter.track(tried, len(tried))]
     return tried[int(np.argmax(found))]
@@ -79,20 +77,3 @@ def _explanation(dataset: Dataset, scene: RasterScene, reporter: Reporter) -> Fr
 
 def _trial(scene: RasterScene, photos: list[Photo], convention: FrameConvention) -> float:
     return likeness(scene, photos, [convention.change.moved(photo.camera) for photo in photos])
-
-
-def _largest(scene: RasterScene, count: int) -> RasterScene:
-    """The `count` Gaussians of a scene with the most opaque area."""
-    if len(scene) <= count:
-        return scene
-    area = scene.covs[:, [0, 3, 5]].sum(1) * scene.opacities
-    keep = np.sort(np.argpartition(area, -count)[-count:])
-    sh = None if scene.sh is None else scene.sh[keep]
-    return replace(
-        scene,
-        means=scene.means[keep],
-        covs=scene.covs[keep],
-        opacities=scene.opacities[keep],
-        sh=sh,
-        rows=scene.rows[keep],
-    )

@@ -179,7 +179,7 @@ def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, re
     bulk = find_bulk(gaussians, config.seed)
     up = given_up(config.up) if config.up else guess_up(bulk, config.seed)
     lens = Lens(*config.size)
-    targets = _targets(gaussians, config.seed)
+    targets = matter_rows(gaussians, config.seed)
     solid = gaussians.means[targets].astype(np.float64)
     probes = inside_cameras(bulk, up, lens, solid, PROBE_PLACES)
     trials = try_cameras(scene, probes, targets, bulk.radius, reporter)
@@ -214,7 +214,7 @@ def plan_views(gaussians: Gaussians, scene: RasterScene, config: ViewsConfig, re
     return ViewsResult(named, up.direction, inside, covered, covered_all)
 
 
-def _targets(gaussians: Gaussians, seed: int) -> np.ndarray:
+def matter_rows(gaussians: Gaussians, seed: int) -> np.ndarray:
     """File rows of opaque Gaussians, at most TARGETS of them, drawn at random."""
     solid = np.flatnonzero(gaussians.opacities >= MATTER_OPACITY)
     if not len(solid):

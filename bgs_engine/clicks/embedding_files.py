@@ -1,0 +1,97 @@
+"""Features of views on disk, so that the next session need not encode the same pictures again.
+
+Each view has one file in the folder `embeddings` of its run, in half precision. Its name is a hash of the picture and
+of the model, so no file ever becomes invalid. The folder has a limit in bytes.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from bgs_engine.core import disk
+from bgs_engine.core.errors import BgsError, InputError
+from bgs_engine.core.files import writing
+from bgs_engine.io.arrays import open_arrays
+from bgs_engine.io.job_lock import only_writer
+from bgs_engine.io.output_place import EMBEDDINGS_FOLDER, remove_leftovers
+
+MOST_BYTES = 256_000_000  # on the disk; 64 views of a model of SAM's size have 134 million
+MOST_OF_ONE = 64_000_000  # bytes of one array of a file
+_FILE = re.compile(r"[0-9a-f]{32}\.npz")
+
+
+class EmbeddingFiles:
+    """The kept features of a run. What cannot be read is absent, and what cannot be written is not kept."""
+
+    def __init__(self, run: Path, is_ours: Callable[[], bool], most_bytes: int = MOST_BYTES) -> None:
+        """Nothing is read yet.
+
+        Args:
+            run: the run folder.
+            is_ours: whether that folder still holds the run that was opened: a job may replace it.
+            most_bytes: all files together have at most so many.
+        """
+        self.folder = run / EMBEDDINGS_FOLDER
+        self._is_ours = is_ours
+        self._most_bytes = most_bytes
+        self._tidied = False
+        self.problem: BgsError | None = None  # why nothing is kept
+
+    def load(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays that `keep` kept under this key; None if there are none or the file is damaged."""
+        try:
+            with open_arrays(self.folder / f"{key}.npz", "It is made again.") as archive:
+                return {name: archive.read(name, MOST_OF_ONE) for name in archive.names}
+        except InputError:
+            return None
+
+    def keep(self, key: str, arrays: Mapping[str, np.ndarray], needed: Collection[str]) -> bool:
+        """Write arrays under a key, and remove files that are needed less if the folder becomes too large.
+
+        Args:
+            key: 32 hexadecimal digits.
+            arrays: what to keep.
+            needed: keys of the views of this session. Their files are not removed for another one.
+
+        Returns:
+            Whether they are kept now. They are not where the folder is full of files that are needed as much, where it
+            cannot be written, where another process writes there, and where the run is another one by now.
+        """
+        if self.problem is not None or not self._is_ours():
+            return False
+        size = sum(values.nbytes for values in arrays.values())
+        try:
+            with only_writer(self.folder):
+                if not self._tidied and self.folder.is_dir():
+                    remove_leftovers(self.folder)
+                    self._tidied = True
+                if not self._has_room(size, {key, *needed}):
+                    return False
+                with writing(self.folder / f"{key}.npz") as stream:
+                    np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+        except InputError as error:  # read-only or full: it is so for the next file too
+            self.problem = error
+            return False
+        except (BgsError, OSError):  # another session writes at this moment, or a file could not be removed
+            return False
+        return True
+
+    def _has_room(self, size: int, needed: Collection[str]) -> bool:
+        """Remove the oldest files that are not needed until `size` more bytes have room; whether they have."""
+        there = []
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                with suppress(OSError):
+                    if _FILE.fullmatch(path.name):
+                        there.append((path.stat().st_mtime, path.stat().st_size, path))
+        used = sum(bytes_ for _, bytes_, _ in there)
+        for _, bytes_, path in sorted(there):
+            if used + size <= self._most_bytes:
+                break
+            if path.stem not in needed:
+                disk.remove_file(path)
+                used -= bytes_
+        return used + size <= self._most_bytes

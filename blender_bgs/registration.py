@@ -5,6 +5,9 @@ from typing import Any
 import bpy
 
 from . import guide, preferences
+from .clicking import asking, markers
+from .clicking import operators as click_operators
+from .clicking import tool as click_tool
 from .cloud import appearance, code_tables, label_selection, labels, properties, shown
 from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
@@ -53,6 +56,7 @@ CLASSES = (
     *edit_operators.CLASSES,
     *pick.CLASSES,
     *area_operators.CLASSES,
+    *click_operators.CLASSES,
     *select_operators.CLASSES,
     *frame_operators.CLASSES,
     *menu.CLASSES,
@@ -97,6 +101,9 @@ def register() -> None:
     arriving.start()
     select_keys.start()
     area_operators.add_tools()
+    click_tool.add_tools()
+    asking.start()
+    markers.start()
     save_to_run.start()
     command_line.extra_commands[:] = [frame_command.add_command]
     command_line.add_command()
@@ -107,6 +114,9 @@ def unregister() -> None:
     engine_runner.runner.stop_now()
     command_line.remove_command()
     save_to_run.stop()
+    markers.stop()
+    asking.stop()
+    click_tool.remove_tools()
     area_operators.remove_tools()
     select_keys.stop()
     arriving.stop()

@@ -1,5 +1,7 @@
 """Reads the selected Gaussians, and maps the points of a label object to those of its whole cloud."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..logic import attributes as at
@@ -18,7 +20,11 @@ def selected(obj: SplatObject) -> np.ndarray:
 class SelectionReader:
     """Reads which Gaussians to show as selected. It reads each whole cloud once, for all of its label objects."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: Mapping[int, np.ndarray] | None = None) -> None:
+        """Args:
+        instead: what to show in place of all selections: bool [N] by the session_uid of the whole cloud; None: nothing.
+        """
+        self._instead = instead
         self._wholes: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def of(self, obj: SplatObject) -> np.ndarray:
@@ -27,13 +33,20 @@ class SelectionReader:
         Its own selection is kept for the next time in Edit Mode, as that of a mesh is.
         """
         whole = obj.bgs.whole
-        if whole is None or obj.mode == "EDIT":
-            return selected(obj)
+        if whole is None or (obj.mode == "EDIT" and self._instead is None):
+            return self._shown(obj)
         if whole.session_uid not in self._wholes:
-            self._wholes[whole.session_uid] = (selected(whole), point_clouds.get_column(whole.data, at.ROW))
+            self._wholes[whole.session_uid] = (self._shown(whole), point_clouds.get_column(whole.data, at.ROW))
         chosen, rows = self._wholes[whole.session_uid]
         points = points_in_whole(rows, obj) if chosen.any() else None
         return np.zeros(len(obj.data.points), bool) if points is None else chosen[points] & (points >= 0)
+
+    def _shown(self, whole: SplatObject) -> np.ndarray:
+        """What to show of a whole cloud, bool [N]."""
+        if self._instead is None:
+            return selected(whole)
+        mine, count = self._instead.get(whole.session_uid), len(whole.data.points)
+        return mine if mine is not None and len(mine) == count else np.zeros(count, bool)
 
 
 def points_in_whole(rows: np.ndarray | None, part: SplatObject) -> np.ndarray | None:

@@ -26,6 +26,7 @@ from ..files.run_extras import read_extras
 from ..logic import carry_over
 from ..logic.attributes import CODE, CONFIDENCE, ROW, Column
 from ..logic.label_tree import CodeTable, Key
+from ..logic.row_order import engine_rows
 from ..parts import label_objects
 from .job import Job
 from .locate import command, find_engine
@@ -220,10 +221,7 @@ def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answe
             f"{run.name} does not hold the run that the engine has made: another job has written there.",
             "Import the run folder, or segment again.",
         )
-    rows = snapshot.rows  # the row of each point in the file that the engine got
-    if snapshot.in_order:  # exports are written in the source's row order
-        rows = np.empty_like(rows)
-        rows[np.argsort(snapshot.rows, kind="stable")] = np.arange(len(rows), dtype=rows.dtype)
+    rows = engine_rows(snapshot.rows, snapshot.in_order)
     if (snapshot.in_order and len(opened.codes) != len(rows)) or rows.max(initial=-1) >= len(opened.codes):
         raise InputError(
             f"{run.name} has {len(opened.codes):,} Gaussians, but the splat has {len(rows):,}.",

@@ -26,6 +26,7 @@ from ..cloud.active_splat import ALONE
 from ..cloud.properties import BGS_Label, without_updates
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
+from ..logic.row_order import engine_rows
 from . import source
 from .run_extras import read_extras
 
@@ -203,9 +204,7 @@ def rows_in(obj: SplatObject, run: Run) -> np.ndarray:
     fits = rows is not None and same_bits
     if rows is not None and obj.bgs.run_in_order:  # the engine got the points, sorted by their rows
         fits = fits and len(rows) == len(run.codes)
-        rank = np.empty(len(rows), np.int64)
-        rank[np.argsort(rows, kind="stable")] = np.arange(len(rows))
-        rows = rank
+        rows = engine_rows(rows, in_order=True)
     if rows is None or not fits or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(run.codes):
         raise InputError(
             f"{run.folder.name} does not fit {obj.name} any more: it has {len(run.codes):,} Gaussians.",

@@ -52,7 +52,11 @@ def move(scene: SplatScene, obj: SplatObject, rows: np.ndarray, level: int, targ
         UsageError: the target has no free child number.
     """
     layout = code_tables.bit_layout_of(obj)
-    codes = reassign(code_tables.codes_of(obj), rows, layout, level, target)
+    return give(scene, obj, reassign(code_tables.codes_of(obj), rows, layout, level, target), level, target)
+
+
+def give(scene: SplatScene, obj: SplatObject, codes: np.ndarray, level: int, target: int) -> str:
+    """Write codes, int32 [N], in which label `target` of `level` may be new. Returns a note for the user, or ""."""
     return change(scene, obj, codes, {target} if obj.get(label_objects.LEVEL) == level else ())
 
 

@@ -22,6 +22,7 @@ from .views import KEPT_SECONDS, MOVING_SECONDS, Pictures, View, background_colo
 
 MOVING_LIMIT = 1_500_000  # largest number of Gaussians drawn while the view moves; the others follow when it rests
 HOVER_TINT, PICK_TINT = (1.0, 1.0, 1.0), (1.0, 0.35, 0.0)  # linear; the second is Blender's orange for selections
+PREVIEW_TINT, PREVIEW_SHARE = (0.0, 0.45, 1.0), 0.4  # a suggestion is not selected yet, and one must see its inside
 SOLID = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "VOLUME", "GPENCIL", "GREASEPENCIL", "ARMATURE")
 POLL_SECONDS = 0.01  # between two checks of the sorting thread
 
@@ -36,6 +37,7 @@ class Display:
     look_number: int = 0
     look_key: tuple[object, ...] = ()
     hover: looks.Hover | None = None
+    preview: dict[int, np.ndarray] | None = None  # shown in place of selections, see `SelectionReader`
     scene_number: int = 0  # grows with every change in the file
     alive_number: int = -1  # scene_number at the last check whether all members still exist
     changed: set[int] = field(default_factory=set)  # session_uid of clouds whose attributes may have changed
@@ -50,7 +52,7 @@ class Display:
         """Free everything, because another file is opened or the extension is disabled."""
         self.sorter.stop()
         self.views.clear()
-        self.atlas = self.look = self.hover = None
+        self.atlas = self.look = self.hover = self.preview = None
         self.atlas_number += 1
         self.look_key = ()
         places.forget()
@@ -105,7 +107,7 @@ def _prepare(objects: list[SplatObject]) -> bool:
     key = (display.atlas_number, display.hover)
     if display.look is None or display.look_key != key or display.changed:
         by_uid = {o.session_uid: o for o in bpy.data.objects if o.type == "POINTCLOUD" and point_clouds.is_splat(o)}
-        display.look = looks.build(display.atlas, by_uid, display.hover)
+        display.look = looks.build(display.atlas, by_uid, display.hover, display.preview)
         display.look_key = key
         display.look_number += 1
     display.changed.clear()
@@ -180,8 +182,8 @@ def _draw_view(context: Context, shown: list[places.Place]) -> None:
         depth = _scene_depth(left, bottom, width, height) if solid else None
         _draw_splats(view, view.pictures, atlas, look, table, projection, depth, stride)
         view.drawn = drawn
-    marked = look.any_picked or display.hover is not None
-    _composite(context, view.pictures, marked=marked and context.space_data.overlay.show_overlays)
+    marked = (look.any_picked or display.hover is not None) and context.space_data.overlay.show_overlays
+    _composite(context, view.pictures, marked=marked or (look.any_picked and display.preview is not None))
 
 
 def _anything_solid(context: Context) -> bool:
@@ -247,7 +249,8 @@ def _composite(context: Context, pictures: Pictures, marked: bool) -> None:
     shader.uniform_sampler("marks_texture", pictures.marks)
     shader.uniform_float("background", background_color(context))
     shader.uniform_float("hover_tint", (*HOVER_TINT, float(marked)))
-    shader.uniform_float("pick_tint", (*PICK_TINT, 1.0))
+    tint = (*PICK_TINT, shaders.PICK_SHARE) if display.preview is None else (*PREVIEW_TINT, PREVIEW_SHARE)
+    shader.uniform_float("pick_tint", tint)
     with in_driver():
         program.corners.draw(shader)
     gpu.state.blend_set("NONE")

@@ -41,12 +41,20 @@ class _Part:
     picked: np.ndarray
 
 
-def build(atlas: Atlas, objects: Mapping[int, SplatObject], hover: Hover | None) -> Look:
-    """The look of all members. `objects` are keyed by session_uid; a member without an object is hidden."""
+def build(
+    atlas: Atlas,
+    objects: Mapping[int, SplatObject],
+    hover: Hover | None,
+    instead: Mapping[int, np.ndarray] | None = None,
+) -> Look:
+    """The look of all members. `objects` are keyed by session_uid; a member without an object is hidden.
+
+    `instead` is marked in place of what is selected, see `SelectionReader`.
+    """
     state = np.zeros((-(-len(atlas) // atlas.width) * atlas.width, 2), np.float32)
     hidden = np.zeros(len(atlas), bool)
     entries = []
-    marks = selection.SelectionReader()
+    marks = selection.SelectionReader(instead)
     first, any_picked = 0, False
     for member in atlas.members:
         obj = objects.get(member.object_uid)

@@ -184,7 +184,7 @@ void main() {
     color = mix(color, alpha * hover_tint.rgb, HOVER_SHARE);
   }
   if (here.g >= 0.5) {
-    color = mix(color, alpha * pick_tint.rgb, PICK_SHARE);
+    color = mix(color, alpha * pick_tint.rgb, pick_tint.a);
   }
   if (hovered_edge || picked_edge) {
     color = hovered_edge ? hover_tint.rgb : pick_tint.rgb;
@@ -246,11 +246,11 @@ def splat_program(width: int) -> Program:
 def composite_program() -> Program:
     """The shader that draws the picture over the viewport, with outlines of hovered and selected Gaussians."""
     info = gpu.types.GPUShaderCreateInfo()
-    for name, number in (("DISPLAY_GAMMA", DISPLAY_GAMMA), ("HOVER_SHARE", HOVER_SHARE), ("PICK_SHARE", PICK_SHARE)):
+    for name, number in (("DISPLAY_GAMMA", DISPLAY_GAMMA), ("HOVER_SHARE", HOVER_SHARE)):
         info.define(name, str(number))
     info.push_constant("VEC4", "background")  # display values; alpha is 1 if the colour is known
     info.push_constant("VEC4", "hover_tint")  # linear; alpha is 1 if anything has to be outlined
-    info.push_constant("VEC4", "pick_tint")
+    info.push_constant("VEC4", "pick_tint")  # linear; alpha is its share inside an outline
     info.sampler(0, "FLOAT_2D", "picture_texture")
     info.sampler(1, "FLOAT_2D", "marks_texture")
     info.vertex_in(0, "VEC2", "corner")

@@ -1,0 +1,87 @@
+"""What becomes of a suggestion: a new label, Gaussians for the active label, or Gaussians taken from it."""
+
+import numpy as np
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import UsageError
+
+from ..cloud import agreement, code_tables, label_selection, labels
+from ..cloud.properties import BGS_Label
+from ..cloud.typed import SplatObject, SplatScene
+from ..labelling import editing
+from ..logic.clicks import as_new_label, check_taken, first_codes, label_with_just
+
+NEW, ADD, TAKE = "NEW", "ADD", "TAKE"
+
+
+def accept(scene: SplatScene, whole: SplatObject, points: np.ndarray, how: str) -> str:
+    """Write a suggestion to the codes at the shown level. Returns a message for the user.
+
+    Args:
+        scene: the scene with the collections of the label objects.
+        whole: the splat.
+        points: the Gaussians, bool [P].
+        how: NEW: they get a label of their own, beside the label that has most of them. ADD: they get the active label.
+            TAKE: those of the active label get a label of their own beside it. A splat without labels gets some.
+
+    Raises:
+        UsageError: there are no Gaussians, there is no active label, or no child number is free.
+    """
+    if not points.any():
+        raise UsageError("The suggestion is empty.", "Click at another place.")
+    if not whole.bgs.level_bits:
+        return _first_label(whole, points, how)
+    agreement.follow(whole)
+    level = whole.bgs.shown_level
+    if how == ADD:
+        active = need_active(whole)
+        target, name = active.label, active.name
+        note = editing.move(scene, whole, points, level, target)
+        said = f"{int(points.sum()):,} Gaussians belong to {name} now"
+    else:
+        taken_from = ""
+        if how == TAKE:
+            active = need_active(whole)
+            taken_from = f", taken from {active.name}"
+            mine = code_tables.table_of(whole).rows(level, active.label)
+            check_taken(mine, points, active.name)
+            points = points & mine
+        same = label_with_just(code_tables.table_of(whole), points, level)
+        target, note = (same, "") if same is not None else _make(scene, whole, points, level)
+        entry = labels.find(whole, level, target)
+        name = entry.name if entry is not None else str(target)
+        said = f"{name}: {int(points.sum()):,} Gaussians{taken_from}"
+        if same is not None:
+            said = f"The suggestion is just the label {name}"
+    label_selection.select_labels(whole, [(level, target)])
+    labels.activate(whole, (level, target))
+    return said + note
+
+
+def need_active(whole: SplatObject) -> BGS_Label:
+    """The active label of the shown level.
+
+    Raises:
+        UsageError: none is active.
+    """
+    active = whole.bgs.active_label()
+    if active is None:
+        raise UsageError("No label of this level is active.", "Click one in the list, and press the button again.")
+    return active
+
+
+def _make(scene: SplatScene, whole: SplatObject, points: np.ndarray, level: int) -> tuple[int, str]:
+    layout = code_tables.bit_layout_of(whole)
+    codes, target = as_new_label(code_tables.codes_of(whole), points, layout, level)
+    return target, editing.give(scene, whole, codes, level, target)
+
+
+def _first_label(whole: SplatObject, points: np.ndarray, how: str) -> str:
+    if how != NEW:
+        raise UsageError(f"{whole.name} has no labels yet.", "Press New Label.")
+    layout = BitLayout()
+    codes, names = first_codes(points, layout)
+    labels.attach(whole, codes, layout, names=names)
+    label_selection.select_labels(whole, [(1, 1)])
+    labels.activate(whole, (1, 1))
+    entry = labels.find(whole, 1, 1)
+    return f"{entry.name if entry else 1}: {int(points.sum()):,} Gaussians. The others have the label Rest"

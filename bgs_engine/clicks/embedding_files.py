@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bgs_engine.core import disk
-from bgs_engine.core.errors import BgsError, InputError
-from bgs_engine.core.files import writing
+from bgs_engine.core.errors import BgsError, InputError, UsageError
+from bgs_engine.core.files import cannot_write, writing
 from bgs_engine.io.arrays import open_arrays
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.output_place import EMBEDDINGS_FOLDER, remove_leftovers
@@ -68,30 +68,34 @@ class EmbeddingFiles:
                 if not self._tidied and self.folder.is_dir():
                     remove_leftovers(self.folder)
                     self._tidied = True
-                if not self._has_room(size, {key, *needed}):
+                gone = self._to_remove(key, size, needed)
+                if gone is None:
                     return False
                 with writing(self.folder / f"{key}.npz") as stream:
                     np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+                for path in gone:  # now that the new one is there
+                    disk.remove_file(path)
         except InputError as error:  # read-only or full: it is so for the next file too
             self.problem = error
             return False
-        except (BgsError, OSError):  # another session writes at this moment, or a file could not be removed
+        except OSError as error:
+            self.problem = cannot_write(self.folder, error)
+            return False
+        except UsageError:  # another session writes at this moment
             return False
         return True
 
-    def _has_room(self, size: int, needed: Collection[str]) -> bool:
-        """Remove the oldest files that are not needed until `size` more bytes have room; whether they have."""
+    def _to_remove(self, key: str, size: int, needed: Collection[str]) -> list[Path] | None:
+        """The oldest files that are not needed, as many as make room for one of `size` bytes; None: there is none."""
         there = []
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 with suppress(OSError):
-                    if _FILE.fullmatch(path.name):
+                    if _FILE.fullmatch(path.name) and path.stem != key:  # that one is replaced
                         there.append((path.stat().st_mtime, path.stat().st_size, path))
-        used = sum(bytes_ for _, bytes_, _ in there)
+        used, gone = size + sum(bytes_ for _, bytes_, _ in there), []
         for _, bytes_, path in sorted(there):
-            if used + size <= self._most_bytes:
-                break
-            if path.stem not in needed:
-                disk.remove_file(path)
+            if used > self._most_bytes and path.stem not in needed:
+                gone.append(path)
                 used -= bytes_
-        return used + size <= self._most_bytes
+        return gone if used <= self._most_bytes else None

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from bgs_engine.cli.main import main
+from bgs_engine.clicks.embedding_files import EmbeddingFiles
 from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.errors import OutputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import read_labels, write_labels
 from bgs_engine.io.images import read_label_png
@@ -68,6 +70,7 @@ def jobs(material: Path) -> dict[str, Job]:
         _scene(),
         _run(material),
         _names(material),
+        _embeddings(material),
         _train(material),
         _segment(material),
     ]
@@ -183,6 +186,25 @@ def _names(material: Path) -> Job:
         return library(call)
 
     return Job("names", _needs(material, "run"), save, ("run",))
+
+
+def _embeddings(material: Path) -> Job:
+    """What a session keeps of a view. A session goes on if it cannot; here the failure is the result."""
+
+    def keep(folder: Path, number: int) -> int:
+        def call() -> None:
+            files = EmbeddingFiles(folder / "run", lambda: True, 2500)  # of three, the oldest has to go
+            values = np.full(500, number, np.float16)
+            if not files.keep(f"{number:032x}", {"feature": values}, []):
+                raise files.problem or OutputError("It was not kept.")
+
+        return library(call)
+
+    def prepare(folder: Path) -> None:
+        _needs(material, "run")(folder)
+        assert keep(folder, 1) == keep(folder, 2) == 0
+
+    return Job("embeddings", prepare, lambda folder: keep(folder, 3), ("run",), whole=False)
 
 
 def _train(material: Path) -> Job:

@@ -106,15 +106,12 @@ class Asking:
         self.session, self._scene = None, None
         self.show()
 
-    def change_size(self, by: int) -> None:
-        """Show a larger or a smaller suggestion.
-
-        Raises:
-            UsageError: there is none.
-        """
-        assert self.pointing is not None
-        self.pointing.change_size(by)
-        self.show()
+    def change_size(self, by: int) -> bool:
+        """Show a larger or a smaller suggestion. Returns whether there is one."""
+        changed = self.pointing is not None and self.pointing.change_size(by)
+        if changed:
+            self.show()
+        return changed
 
     def check(self) -> float | None:
         """Look at the session. Returns the seconds until the next look, or None to stop looking."""

@@ -165,8 +165,9 @@ class BGS_OT_change_size(NeedsSuggestion, bpy.types.Operator):
     bl_label = "Change Size of Suggestion"
     by: bpy.props.IntProperty(name="By", description="1 is larger, -1 is smaller", default=1, min=-1, max=1)
 
-    def work(self, _context: Context) -> None:
-        asking.change_size(self.by)
+    def work(self, _context: Context) -> str:
+        found = asking.change_size(self.by)
+        return "" if found else f"There is no {'larger' if self.by > 0 else 'smaller'} suggestion"
 
 
 class BGS_OT_take_back_place(NeedsPointing, bpy.types.Operator):

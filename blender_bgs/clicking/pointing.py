@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from bgs_engine.clicks.prompt import Answer, Prompt, Suggestion
 from bgs_engine.core.cameras import Camera
-from bgs_engine.core.errors import UsageError
 
 from ..cloud import point_clouds
 from ..cloud.typed import SplatObject
@@ -85,16 +84,13 @@ class Pointing:
         self.answer, self.problem = answer, ""
         self.size = min(self.size, len(answer.suggestions) - 1) if self.size_chosen else answer.likeliest
 
-    def change_size(self, by: int) -> None:
-        """Show a larger or a smaller suggestion, if there is one.
-
-        Raises:
-            UsageError: there is no other one.
-        """
+    def change_size(self, by: int) -> bool:
+        """Show a larger or a smaller suggestion. Returns whether there is one."""
         count = len(self.answer.suggestions) if self.answer else 0
         if not 0 <= self.size + by < count:
-            raise UsageError(f"There is no {'larger' if by > 0 else 'smaller'} suggestion.")
+            return False
         self.size, self.size_chosen = self.size + by, True
+        return True
 
     @property
     def suggestion(self) -> Suggestion | None:

@@ -6,7 +6,6 @@ import bpy
 
 from ..cloud.typed import Context
 from ..engine import segmenting
-from ..labelling.area_operators import BrushLabels
 from .asking import TITLE, TOOL, asking
 from .operators import WAYS
 from .pointing import Pointing
@@ -105,8 +104,8 @@ def _sentence(layout: bpy.types.UILayout, context: Context, text: str, alert: bo
 
 
 def add_tools() -> None:
-    """Add the tool to the toolbar, below the tools for labels."""
-    bpy.utils.register_tool(ClickThing, after={BrushLabels.bl_idname}, separator=True)
+    """Add the tool to the toolbar, with a button of its own beside the tools that select."""
+    bpy.utils.register_tool(ClickThing, after={"builtin.cursor"})
 
 
 def remove_tools() -> None:

@@ -40,10 +40,21 @@ def installed() -> str:
 @pytest.fixture(scope="session")
 def engine() -> Path:
     """An executable that answers like a Python with the engine in it."""
+    return _stand_in("fake-engine", "fake_engine.py")
+
+
+@pytest.fixture(scope="session")
+def serving() -> Path:
+    """An executable that answers clicks like a Python with the engine in it."""
+    return _stand_in("fake-serve", "fake_serve.py")
+
+
+def _stand_in(name: str, helper: str) -> Path:
+    """An executable that runs a helper of the tests with the engine's wheels."""
     wheels = sorted(Path("/mnt/repo/dist/wheels").glob("*.whl"))
-    script = OUT / "fake-engine"
     path = f"import sys; sys.path[:0] = {[str(w) for w in wheels]!r}\n"
-    script.write_text("#!/usr/bin/python3\n" + path + Path("/mnt/repo/tests/helpers/fake_engine.py").read_text())
+    script = OUT / name
+    script.write_text("#!/usr/bin/python3\n" + path + (Path("/mnt/repo/tests/helpers") / helper).read_text())
     script.chmod(0o755)
     return script
 

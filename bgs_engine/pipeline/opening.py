@@ -24,7 +24,7 @@ from bgs_engine.masks.prompting import Check, PromptableModel
 from bgs_engine.masks.sources.table import DEFAULT_SOURCE, model_from_text
 from bgs_engine.masks.where import SceneDepth
 from bgs_engine.pipeline.scene import Scene, load_scene
-from bgs_engine.raster.color_frames import render_frame
+from bgs_engine.raster.color_frames import render_frame, seen_weights
 from bgs_engine.train.tiny_scene import tiny_scene
 from bgs_engine.views.quick import quick_views
 
@@ -69,18 +69,19 @@ def open_session(source: Path, masks: MasksConfig, reporter: Reporter) -> OpenSe
         EnvironmentLacksError: a package or the model is missing.
     """
     reporter.plan(
-        (("Reading scene", 3.0), ("Preparing kernels", 4.0), ("place cameras", 3.0), ("Load mask model", 2.0))
+        (("Reading scene", 2.0), ("Load mask model", 2.0), ("Preparing kernels", 1.0), ("place cameras", 1.0))
     )
     run = open_run(source) if is_folder(source) else None
     with ThreadPoolExecutor(1, thread_name_prefix="bgs-model") as pool:  # it is read while the scene is
         loading = pool.submit(promptable_model, masks)
         scene = load_scene(source if run is None else run.folder / "scene.ply", reporter)
-        reporter.stage("Preparing kernels")
-        render_frame(*tiny_scene())
-        reporter.check()
-        cameras, pictures = _views(scene, run, reporter)
         reporter.stage("Load mask model")
-        model = loading.result()
+        model = loading.result()  # kernels wait for processors that the model uses, so they come after it
+    reporter.stage("Preparing kernels")
+    tiny, camera = tiny_scene()
+    render_frame(tiny, camera)
+    seen_weights(tiny, camera)
+    cameras, pictures = _views(scene, run, reporter)
     files = None if run is None else EmbeddingFiles(run.folder, _same_run(run))
     embeddings = Embeddings(pictures, model, files)
     labels = None if run is None else _labels(run, scene)

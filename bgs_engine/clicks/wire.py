@@ -19,6 +19,7 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 
 FAST = 1  # zlib's level: a set of a million Gaussians takes milliseconds, and a pipe does not need it smaller
+SETS = ("marked", "excluded", "among", "so_far")  # of a prompt
 MOST_PLACES = 1000  # of a prompt
 MOST_PIXELS = 1 << 14  # a side of the camera's picture
 MOST_SUGGESTIONS = 16  # of an answer
@@ -82,7 +83,7 @@ def ask_message(number: int, prompt: Prompt) -> dict[str, Any]:
         "places": np.asarray(prompt.places, np.float64).reshape(-1, 3).tolist(),
         "inside": np.asarray(prompt.inside, bool).tolist(),
     }
-    for name in ("marked", "excluded", "among"):
+    for name in SETS:
         members = getattr(prompt, name)
         if members is not None:
             message[name] = encode_set(members)
@@ -126,11 +127,7 @@ def prompt_from(message: Mapping[str, Any], count: int) -> Prompt:
         raise _wrong("'inside' is no list of true and false")
     if len(inside) != len(places):
         raise _wrong(f"'inside' has {len(inside)} values for {len(places)} places")
-    sets = {
-        name: decode_set(message[name], count, f"'{name}'")
-        for name in ("marked", "excluded", "among")
-        if message.get(name) is not None
-    }
+    sets = {name: decode_set(message[name], count, f"'{name}'") for name in SETS if message.get(name) is not None}
     if not len(places) and not any(sets[name].any() for name in ("marked", "excluded") if name in sets):
         raise InputError("The prompt points at nothing.", "Click on a thing, or mark Gaussians of it.")
     given = message.get("camera")

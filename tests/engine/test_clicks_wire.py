@@ -11,6 +11,7 @@ import pytest
 
 from bgs_engine.clicks.prompt import Answer, Prompt, Suggestion
 from bgs_engine.clicks.wire import (
+    SETS,
     answer_from,
     answer_message,
     ask_message,
@@ -36,7 +37,7 @@ def members(seed: int, share: float = 0.3) -> np.ndarray:
 
 def whole_prompt() -> Prompt:
     places = np.array([[0.1, -2.5, 3e6], [1 / 3, 0.0, -1e-9]])
-    return Prompt(places, np.array([True, False]), members(1), members(2), members(3), CAMERA)
+    return Prompt(places, np.array([True, False]), members(1), members(2), members(3), members(4), CAMERA)
 
 
 def sent(message: dict[str, Any]) -> Any:
@@ -51,7 +52,7 @@ def test_a_prompt_comes_back_as_it_was() -> None:
     back = prompt_from(message, COUNT)
     assert np.array_equal(back.places, prompt.places)  # JSON keeps every float64
     assert back.inside.tolist() == [True, False]
-    for name in ("marked", "excluded", "among"):
+    for name in SETS:
         assert np.array_equal(getattr(back, name), getattr(prompt, name))
     assert back.camera is not None
     assert np.array_equal(back.camera.viewmat, CAMERA.viewmat)

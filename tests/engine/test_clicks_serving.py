@@ -48,6 +48,8 @@ class Stand:
     def work_ahead(self) -> bool:
         self.ahead += 1
         time.sleep(0.001)
+        if self.ahead == 100:
+            raise ZeroDivisionError
         return self.ahead < 5
 
 
@@ -211,3 +213,11 @@ def test_it_works_ahead_only_while_there_is_something_to_do(talk: Talk) -> None:
     assert talk.stand.ahead == 5
     talk.ask(1, 5)  # an ask may leave something to do
     talk.until(lambda: talk.stand.ahead == 6)
+
+
+def test_what_goes_wrong_ahead_of_asks_ends_nothing(talk: Talk) -> None:
+    talk.stand.ahead = 99
+    talk.start()
+    talk.until(lambda: talk.stand.ahead == 100)
+    talk.ask(1, 5)
+    talk.heard("answer", 1)

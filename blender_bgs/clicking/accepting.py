@@ -3,12 +3,14 @@
 import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
+from mathutils import Matrix
 
-from ..cloud import agreement, code_tables, label_selection, labels
+from ..cloud import agreement, code_tables, label_selection, labels, pivot, shapes
 from ..cloud.properties import BGS_Label
 from ..cloud.typed import SplatObject, SplatScene
 from ..labelling import editing
-from ..logic.clicks import as_new_label, check_taken, first_codes, label_with_just
+from ..logic.clicks import as_new_label, check_taken, first_codes, home_of, label_with_just
+from ..logic.transforms import change_since_import
 
 NEW, ADD, TAKE = "NEW", "ADD", "TAKE"
 
@@ -70,9 +72,33 @@ def need_active(whole: SplatObject) -> BGS_Label:
 
 
 def _make(scene: SplatScene, whole: SplatObject, points: np.ndarray, level: int) -> tuple[int, str]:
-    layout = code_tables.bit_layout_of(whole)
-    codes, target = as_new_label(code_tables.codes_of(whole), points, layout, level)
-    return target, editing.give(scene, whole, codes, level, target)
+    layout, before = code_tables.bit_layout_of(whole), code_tables.codes_of(whole)
+    seen_at = _place_of(whole, home_of(before, points, layout, level), level)
+    codes, target = as_new_label(before, points, layout, level)
+    note = editing.give(scene, whole, codes, level, target)
+    if seen_at is not None:
+        for part in _objects_of(whole, target, level):
+            world = seen_at @ pivot.shift_of(part)
+            part.matrix_world = Matrix(world.tolist())
+            shapes.note_world(part, world)
+    return target, note
+
+
+def _place_of(whole: SplatObject, label: int, level: int) -> np.ndarray | None:
+    """The matrix [4, 4] from the splat space to the world, where a label's object was moved to; None if it was not.
+
+    Gaussians that leave an object stay where one saw them.
+    """
+    part = next(iter(_objects_of(whole, label, level)), None)
+    if part is None:
+        return None
+    applied = shapes.local_of(part) @ np.linalg.inv(shapes.local_of(whole))
+    world, home = pivot.splat_world_of(part) @ applied, pivot.splat_world_of(whole)
+    return None if change_since_import(world, home, float(np.abs(pivot.pivot_of(part)).max())) is None else world
+
+
+def _objects_of(whole: SplatObject, label: int, level: int) -> list[SplatObject]:
+    return [o for o in code_tables.parts_of(whole) if (o.bgs.part_level, o.bgs.part_key & 0xFFFFFFFF) == (level, label)]
 
 
 def _first_label(whole: SplatObject, points: np.ndarray, how: str) -> str:

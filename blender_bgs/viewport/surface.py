@@ -1,5 +1,6 @@
 """Computes in NumPy where the surface is that one sees at a pixel, and which Gaussians of an area are on it."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,14 +69,16 @@ def front_rows(targets: Sequence[Target], projection: np.ndarray, area: np.ndarr
     cell = max(1.0, float(max(x.max() - left, y.max() - bottom)) / CELLS)
     column, line = ((x - left) / cell).astype(int), ((y - bottom) / cell).astype(int)
     front = np.full((line.max() + 1 + 2 * WIDEST, column.max() + 1 + 2 * WIDEST), np.inf)
-    covered = np.minimum(radius / cell, WIDEST)
-    for down in range(-WIDEST, WIDEST + 1):
-        for across in range(-WIDEST, WIDEST + 1):
-            wide = covered >= np.hypot(down, across)
-            np.minimum.at(front, (line[wide] + down + WIDEST, column[wide] + across + WIDEST), depth[wide])
+    line, column = line + WIDEST, column + WIDEST
+    np.minimum.at(front, (line, column), depth)
+    wide = np.flatnonzero(radius >= cell)  # the others reach no other cell
+    lines, columns, depths, covered = line[wide], column[wide], depth[wide], radius[wide] / cell
+    for down, across in itertools.product(range(-WIDEST, WIDEST + 1), repeat=2):
+        reached = covered >= np.hypot(down, across)
+        np.minimum.at(front, (lines[reached] + down, columns[reached] + across), depths[reached])
     away = depth if projection[3, 2] != 0 else np.ones_like(depth)
     width = cell * np.abs(away) / (projection[1, 1] * area.shape[0] / 2)  # of a cell, in scene units
-    kept = depth <= front[line + WIDEST, column + WIDEST] + BEHIND * np.maximum(reach, width)
+    kept = depth <= front[line, column] + BEHIND * np.maximum(reach, width)
     out, start = [], 0
     for rows in inside:
         mine = rows.copy()
@@ -96,11 +99,17 @@ def _seen(target: Target, rows: np.ndarray, projection: np.ndarray, area: np.nda
     x = (projection[0, 0] * view[:, 0] + projection[0, 2] * view[:, 2] + projection[0, 3]) / away
     y = (projection[1, 1] * view[:, 1] + projection[1, 2] * view[:, 2] + projection[1, 3]) / away
     across, up = linear[0] * (projection[0, 0] * width / 2), linear[1] * (projection[1, 1] * height / 2)
-    covs = target.arrays.covs[rows][:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3).astype(np.float64)
     squared = away * away  # a Gaussian is small, so that perspective bends it little
-    xx, xy, yy = (np.einsum("i,nij,j->n", a, covs, b) / squared for a, b in ((across, across), (across, up), (up, up)))
+    factors = [_products(a, b) for a, b in ((across, across), (across, up), (up, up))]
+    xx, xy, yy = (target.arrays.covs[rows] @ np.stack(factors, 1).astype(np.float32)).T / squared
     xx, yy = xx + BLUR, yy + BLUR
     narrow = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
     scale = abs(float(np.linalg.det(linear))) ** (1 / 3)
     reach = target.arrays.reach[rows] * scale
     return (x + 1) * (width / 2), (y + 1) * (height / 2), depth, np.sqrt(np.maximum(narrow, 0)), reach
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Factors [6] of a covariance's (xx, xy, xz, yy, yz, zz) in the product aᵀ C b. a and b are [3]."""
+    full = np.outer(a, b) + np.outer(b, a)
+    return np.array([full[0, 0] / 2, full[0, 1], full[0, 2], full[1, 1] / 2, full[1, 2], full[2, 2] / 2])

@@ -194,6 +194,30 @@ def test_label_objects_get_the_new_label(coded) -> None:
     assert sum(len(part.data.points) for part in code_tables.parts_of(obj)) == 4 * BALL
 
 
+def test_gaussians_of_a_moved_object_stay_where_one_sees_them(coded) -> None:
+    obj, _, _ = coded
+    label_objects.make_tree(bpy.context.scene, obj, 1)
+    part = next(p for p in code_tables.parts_of(obj) if point_clouds.need_column(p.data, at.ROW).min() == 0)
+    part.location, part.rotation_euler = (0.5, 2.0, 3.0), (0.4, 0.2, 1.0)
+    bpy.context.view_layer.update()
+    rows = point_clouds.need_column(part.data, at.ROW)
+    before = world_positions(part)
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    bpy.ops.bgs.change_size(by=-1)
+    points = np.flatnonzero(suggested())
+    bpy.ops.bgs.accept_suggestion(how="NEW")
+    bpy.context.view_layer.update()
+    label = obj.bgs.active_label().label
+    made = next(p for p in code_tables.parts_of(obj) if p.bgs.part_key & 0xFFFFFFFF == label)
+    assert np.array_equal(point_clouds.need_column(made.data, at.ROW), points)
+    assert np.allclose(world_positions(made), before[np.searchsorted(rows, points)], atol=1e-5)
+
+
+def world_positions(obj) -> np.ndarray:
+    matrix = np.array(obj.matrix_world)
+    return point_clouds.need_column(obj.data, at.POSITION) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
 def test_deleted_and_reordered_points_are_found_in_the_file(coded, serving) -> None:
     """Blender's points are in another order and fewer; the rows of the file are in bgs_row."""
     obj, _, _ = coded

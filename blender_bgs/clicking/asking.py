@@ -74,7 +74,7 @@ class Asking:
     def add(self, pointing: Pointing, step: Step) -> None:
         """Point at one more place or area, and ask."""
         self.pointing = pointing
-        pointing.steps.append(step)
+        pointing.add(step)
         self._ask()
 
     def take_back(self) -> None:

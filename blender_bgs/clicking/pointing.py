@@ -1,6 +1,6 @@
 """What a person has pointed at so far, and what the engine suggests for it. Nothing of it is in the file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from bgs_engine.clicks.prompt import Answer, Prompt, Suggestion
@@ -19,6 +19,7 @@ class Step:
 
     place: float64 [3] in the coordinates of the file, or None for an area. marked: bool [N], or None for a click.
     seen_on, seen_at: the session_uid of the clicked object, and the place in its space.
+    so_far: bool [N], the suggestion that was shown then, or None.
     """
 
     inside: bool
@@ -26,6 +27,7 @@ class Step:
     marked: np.ndarray | None = None
     seen_on: int = 0
     seen_at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    so_far: np.ndarray | None = None
 
 
 @dataclass
@@ -48,7 +50,6 @@ class Pointing:
     asked: int = 0
     answer: Answer | None = None
     size: int = 0
-    size_chosen: bool = False
     problem: str = ""
 
     @classmethod
@@ -74,22 +75,26 @@ class Pointing:
             marked=with_all([step.marked for step in areas if step.inside and step.marked is not None]),
             excluded=with_all([step.marked for step in areas if not step.inside and step.marked is not None]),
             among=self.among,
+            so_far=self.steps[-1].so_far,
             camera=self.camera,
         )
 
+    def add(self, step: Step) -> None:
+        """Point at one more place or area, which corrects what is shown."""
+        seen = self.suggestion
+        self.steps.append(step if seen is None else replace(step, so_far=seen.gaussians))
+
     def take(self, answer: Answer) -> None:
-        """Show an answer: at the size that the person chose before, else at the most likely one."""
-        if self.answer is answer:
-            return
-        self.answer, self.problem = answer, ""
-        self.size = min(self.size, len(answer.suggestions) - 1) if self.size_chosen else answer.likeliest
+        """Show an answer at its most likely size. The engine knows which size was corrected."""
+        if self.answer is not answer:
+            self.answer, self.size, self.problem = answer, answer.likeliest, ""
 
     def change_size(self, by: int) -> bool:
         """Show a larger or a smaller suggestion. Returns whether there is one."""
         count = len(self.answer.suggestions) if self.answer else 0
         if not 0 <= self.size + by < count:
             return False
-        self.size, self.size_chosen = self.size + by, True
+        self.size += by
         return True
 
     @property

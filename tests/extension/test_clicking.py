@@ -101,11 +101,14 @@ def test_sizes_places_beside_and_taking_back(coded, serving) -> None:
     assert np.array_equal(suggested(), smallest)
     bpy.ops.bgs.change_size(by=1)
     bpy.ops.bgs.change_size(by=1)
-    assert suggested().sum() > 2 * BALL
+    large = suggested().sum()
+    assert large > 2 * BALL
     bpy.ops.bgs.add_place(point=middle_of(obj, ball=1), beside=True)
     assert BALL <= suggested().sum() < 4 * BALL and not suggested()[BALL : 2 * BALL].any()  # still the large size
+    assert [one["so_far"] for one in serving()] == [None, large]
     bpy.ops.bgs.take_back_place()
-    assert suggested()[BALL : 2 * BALL].any()
+    bpy.ops.bgs.change_size(by=1)
+    assert suggested().sum() == large
     bpy.ops.bgs.take_back_place()
     assert asking.pointing is None and asking.session is not None  # it stays open for the next click
     assert [one["inside"] for one in serving()] == [[True], [True, False], [True]]

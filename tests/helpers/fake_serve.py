@@ -1,7 +1,8 @@
 """Stands in for an engine that answers clicks: `bgs serve SCENE`, as a real process with the real protocol.
 
 It suggests the Gaussians around the first place that is on the thing, within three radii, without those that are nearer
-to a place beside it, and only among those that are shown. Marked Gaussians are added, excluded ones are left out.
+to a place beside it, and only among those that are shown. Marked Gaussians are added, excluded ones are left out. The
+likeliest size is the middle one, or the one most like the suggestion that is corrected.
 BGS_FAKE_SERVE chooses what it does: `good` (the default), `slow` (opens for seconds), `failing` (does not open),
 `refusing` (each ask). BGS_FAKE_SERVE_LOG names a file that gets a line of JSON for each prompt.
 """
@@ -42,15 +43,18 @@ def answer(prompt: Prompt, positions: np.ndarray) -> Answer:
         chosen = chosen if prompt.marked is None else chosen | prompt.marked
         chosen = chosen if prompt.excluded is None else chosen & ~prompt.excluded
         sets.append(chosen if prompt.among is None else chosen & prompt.among)
-    confidence = np.ones(len(positions), np.float32)
-    return Answer(tuple(Suggestion(chosen, confidence, 3) for chosen in sets), 1)
+    confidence, likeliest = np.ones(len(positions), np.float32), 1
+    if prompt.so_far is not None:
+        seen = prompt.so_far
+        likeliest = int(np.argmax([(chosen & seen).sum() / max(1, (chosen | seen).sum()) for chosen in sets]))
+    return Answer(tuple(Suggestion(chosen, confidence, 3) for chosen in sets), likeliest)
 
 
 def note(prompt: Prompt) -> None:
     """Write down what was asked."""
     path = os.environ.get("BGS_FAKE_SERVE_LOG")
     if path:
-        sets = {"marked": prompt.marked, "excluded": prompt.excluded, "among": prompt.among}
+        sets = {"marked": prompt.marked, "excluded": prompt.excluded, "among": prompt.among, "so_far": prompt.so_far}
         sizes = {name: None if members is None else int(members.sum()) for name, members in sets.items()}
         view = None
         if prompt.camera is not None:

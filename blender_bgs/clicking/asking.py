@@ -4,7 +4,7 @@ There is one session at a time, for the splat that was clicked last. It opens wi
 ends with its splat, when another file is opened, and when the extension is disabled.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import bpy
 from bgs_engine.core.errors import EnvironmentLacksError
@@ -225,10 +225,10 @@ def find(uid: int) -> SplatObject | None:
 
 
 def tool_is_active(context: Context) -> bool:
-    """Whether the tool of clicks is chosen in the 3D views."""
-    tools = getattr(context.workspace, "tools", None)
-    tool = tools.from_space_view3d_mode("OBJECT", create=False) if tools is not None else None
-    return tool is not None and tool.idname == TOOL
+    """Whether the tool of clicks is chosen in a window."""
+    workspaces = [window.workspace for window in context.window_manager.windows]
+    tools: list[Any] = [space.tools.from_space_view3d_mode("OBJECT", create=False) for space in workspaces]
+    return any(tool is not None and tool.idname == TOOL for tool in tools)
 
 
 KEYS = (

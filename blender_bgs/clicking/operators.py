@@ -92,7 +92,10 @@ class BGS_OT_add_place(Pointer, bpy.types.Operator):
     def work(self, context: Context) -> str | None:
         touched = self._touched(context)
         if touched is None:
-            return "There is no Gaussian under the mouse"
+            whole = asking.whole()
+            if whole is None:
+                return "There is no Gaussian under the mouse"
+            return f"There is no Gaussian of {whole.name} under the mouse. Esc cancels, for another splat"
         pointing = asking.begin(touched.whole, self._mouse is not None and tool_is_active(context))
         row = int(pointing.rows[touched.point])
         place = pointing.scene.place_of(touched.obj, row, touched.place, touched.mean)

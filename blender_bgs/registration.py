@@ -11,6 +11,7 @@ from .clicking import tool as click_tool
 from .cloud import appearance, code_tables, label_selection, labels, properties, shown
 from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
+from .engine import model_operators
 from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import runner as engine_runner
@@ -44,6 +45,7 @@ CLASSES = (
     *segment_settings.CLASSES,
     *frame_settings.CLASSES,
     *engine_operators.CLASSES,
+    *model_operators.CLASSES,
     *file_operators.CLASSES,
     *label_file_operators.CLASSES,
     *label_operators.CLASSES,

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,21 @@ from .locate import command
 DOCTOR_SECONDS = 120  # a first import of torch from a cold disk can take a minute
 
 
+@dataclass(frozen=True)
+class OfferedModel:
+    """A better mask model that the panel offers. here: it was fetched already."""
+
+    name: str
+    words: str
+    here: bool
+
+
 @dataclass
 class Shown:
-    """The lines that the panel shows. Check Engine sets them."""
+    """What the panel shows. Check Engine sets it. models: best first; empty if the engine could not run them."""
 
     lines: tuple[str, ...] = ()
+    models: tuple[OfferedModel, ...] = ()
 
 
 shown = Shown()
@@ -50,10 +60,26 @@ def ask_doctor(python: Path) -> dict[str, Any]:
 
 def ask_and_show(python: Path, device: str) -> None:
     """Run `bgs doctor` and keep its report, or the error, for the panel."""
+    shown.models = ()
     try:
-        shown.lines = (f"Engine: {python}", *in_words(ask_doctor(python), device))
+        report = ask_doctor(python)
     except BgsError as error:
         shown.lines = (str(error),)
+        return
+    shown.lines, shown.models = (f"Engine: {python}", *in_words(report, device)), offered_models(report)
+
+
+def offered_models(report: dict[str, Any]) -> tuple[OfferedModel, ...]:
+    """The better mask models of a report; none if the engine lacks a package that runs them, or is older."""
+    facts = report.get("mask_models") or {}
+    if facts.get("missing_packages"):
+        return ()
+    return tuple(OfferedModel(m["name"], m["words"], bool(m["here"])) for m in facts.get("better", []))
+
+
+def note_fetched(name: str) -> None:
+    """Show that a model is here now."""
+    shown.models = tuple(replace(model, here=True) if model.name == name else model for model in shown.models)
 
 
 def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
@@ -75,7 +101,19 @@ def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
             sentence = f"{detail.removesuffix('.')}."
             lines.append(" ".join(part for part in (f"{name} {state}:", sentence, check.get("hint", "")) if part))
     ready = "Everything that segmenting needs is here." if report.get("ok") else "Segmenting does not work yet."
-    return [ready, *_device_in_words(report.get("auto_device"), report.get("cuda") or {}, device), *lines]
+    device_lines = _device_in_words(report.get("auto_device"), report.get("cuda") or {}, device)
+    return [ready, *device_lines, *_models_in_words(report.get("mask_models")), *lines]
+
+
+def _models_in_words(facts: dict[str, Any] | None) -> list[str]:
+    """Sentences about the mask models: the one that Segment uses, and what better ones need."""
+    if facts is None:  # an older engine does not report it
+        return []
+    lines = [f"Segment uses the mask model {facts['auto']}, unless Settings > Mask Model names another."]
+    if facts["missing_packages"]:
+        missing = ", ".join(facts["missing_packages"])
+        lines.append(f"Better mask models need {missing}, which this engine lacks: press Install Engine again.")
+    return [*lines, *facts.get("by_hand", [])]
 
 
 def _device_in_words(auto: dict[str, str] | None, cuda: dict[str, Any], device: str) -> list[str]:

@@ -91,7 +91,7 @@ class BGS_OT_dismiss_result(NoUndo, bpy.types.Operator):
 
 
 class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
-    """Make an environment with the engine in the folder that the preferences say; 1.6 GB, several for NVIDIA cards."""
+    """Make an environment with the engine in the folder that the preferences say; 1.8 GB, several for NVIDIA cards."""
 
     bl_idname = "bgs.install_engine"
     bl_label = "Install Engine"
@@ -119,7 +119,7 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
         return "Installing; the Segment panel shows how far it is"
 
 
-def start_install(folder: Path, python: str, chosen: Preferred, log: Path, extras: str = "masks") -> Job:
+def start_install(folder: Path, python: str, chosen: Preferred, log: Path, extras: str = "masks,sam") -> Job:
     """Start the installer on the wheel and the lock file that came with the extension.
 
     Raises:

@@ -67,9 +67,14 @@ def draw_missing_engine(column: bpy.types.UILayout, context: Context) -> None:
 
 
 def draw_doctor(column: bpy.types.UILayout, context: Context) -> None:
-    """Draw Check Engine and its report."""
+    """Draw Check Engine, its report, and the better mask models with their buttons."""
     column.operator("bgs.check_engine", icon="CHECKMARK")
     if doctor.shown.lines:
         box = column.box()
         for line in doctor.shown.lines:
             wrapped_text(box, for_window(line), context)
+    for model in doctor.shown.models:
+        box = column.box()
+        wrapped_text(box, for_window(model.words), context, icon="CHECKMARK" if model.here else "IMPORT")
+        if not model.here:
+            box.operator("bgs.fetch_model", text="Fetch").model = model.name

@@ -102,11 +102,26 @@ def frames(shot, out, stop):
     return 0
 
 
+def models(arguments):
+    """Answers like `bgs models --fetch NAME`."""
+    say("hello", protocol=1, version="0", command="models")
+    stop = threading.Event()
+    threading.Thread(target=listen, args=(stop,), daemon=True).start()
+    if os.environ.get("BGS_FAKE_ENGINE") == "bad":
+        say("error", code=4, message="The hub does not answer.", hint="Try again.")
+        return 4
+    stage(f"Fetching {arguments[arguments.index('--fetch') + 1]}", stop, steps=3)
+    say("done", seconds=0.1)
+    return 0
+
+
 def main():
     arguments = sys.argv[sys.argv.index("bgs_engine") + 1 :]
     if arguments[0] == "doctor":
         print(json.dumps({"ok": True, "checks": [{"name": "torch", "ok": True, "detail": "2.0"}]}))
         return 0
+    if arguments[0] == "models":
+        return models(arguments)
     mode = os.environ.get("BGS_FAKE_ENGINE", "good")
     scene, run = Path(arguments[1]), Path(arguments[arguments.index("-o") + 1])
     stop = threading.Event()

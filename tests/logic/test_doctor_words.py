@@ -2,7 +2,8 @@
 
 import pytest
 
-from blender_bgs.engine.doctor import in_words
+from blender_bgs.engine import doctor as panel_doctor
+from blender_bgs.engine.doctor import in_words, offered_models
 
 
 def report(kind: str, why: str, **cuda: object) -> dict:
@@ -33,3 +34,27 @@ def test_the_real_doctors_report_is_understood() -> None:
 
     lines = in_words(doctor.as_json(doctor.examine()))
     assert lines[1].startswith("It will use the ")
+
+
+def test_better_mask_models_are_offered_as_the_engine_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fields are those that the engine sends. Where a package is missing nothing is offered that cannot run."""
+    pytest.importorskip("platformdirs", reason="the engine finds its cache with it")
+    from bgs_engine.masks.models import listing
+
+    monkeypatch.setattr(listing, "missing_packages", list)
+    facts = {"ok": True, "checks": [], "mask_models": listing.models_as_json()}
+    assert [model.name for model in offered_models(facts)] == ["sam2.1-large", "sam2.1-base-plus", "sam2.1-small"]
+    assert all("MB" in model.words and "Apache-2.0" in model.words for model in offered_models(facts))
+    assert any(line.startswith("Segment uses the mask model ") for line in in_words(facts))
+    monkeypatch.setattr(listing, "missing_packages", lambda: ["transformers"])
+    facts["mask_models"] = listing.models_as_json()
+    assert offered_models(facts) == ()
+    assert any("need transformers" in line and "Install Engine" in line for line in in_words(facts))
+    assert offered_models({"ok": True, "checks": []}) == ()  # an older engine
+
+
+def test_what_was_fetched_is_shown_as_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = tuple(panel_doctor.OfferedModel(name, name, False) for name in ("a", "b"))
+    monkeypatch.setattr(panel_doctor, "shown", panel_doctor.Shown((), models))
+    panel_doctor.note_fetched("b")
+    assert [model.here for model in panel_doctor.shown.models] == [False, True]

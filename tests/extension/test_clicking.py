@@ -15,6 +15,7 @@ from bgs_engine.core.errors import UsageError
 from blender_bgs.clicking import accepting, engine_scene, view
 from blender_bgs.clicking.asking import asking
 from blender_bgs.clicking.operators import look
+from blender_bgs.clicking.pointing import Step
 from blender_bgs.cloud import code_tables, labels, point_clouds, selection, shown
 from blender_bgs.logic import attributes as at
 from blender_bgs.parts import label_objects
@@ -112,6 +113,26 @@ def test_sizes_places_beside_and_taking_back(coded, serving) -> None:
     bpy.ops.bgs.take_back_place()
     assert asking.pointing is None and asking.session is not None  # it stays open for the next click
     assert [one["inside"] for one in serving()] == [[True], [True, False], [True]]
+
+
+def test_an_area_corrects_what_is_shown(coded, serving) -> None:
+    """What earlier steps did is in `so_far`, so a mark comes alone; a place comes with the places before it."""
+    obj, _, _ = coded
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    first = suggested()
+    pointing = asking.begin(obj)
+    marked = np.zeros(4 * BALL, bool)
+    marked[BALL : BALL + 100] = True
+    asking.add(pointing, Step(True, marked=marked))
+    assert np.array_equal(suggested(), first | marked)
+    asking.add(pointing, Step(False, marked=first))
+    assert np.array_equal(suggested(), marked)
+    bpy.ops.bgs.add_place(point=middle_of(obj, ball=1))
+    asked = serving()
+    assert [len(one["places"]) for one in asked] == [1, 0, 0, 2]
+    assert [one["marked"] for one in asked] == [None, 100, None, None]
+    assert [one["excluded"] for one in asked] == [None, None, BALL, None]
+    assert [one["so_far"] for one in asked] == [None, BALL, BALL + 100, 100]
 
 
 def test_a_new_label_lies_beside_and_all_others_stay(coded) -> None:

@@ -40,6 +40,8 @@ def answer(prompt: Prompt, positions: np.ndarray) -> Answer:
     sets = []
     for radius in RADII:
         chosen = (distance <= radius) & (distance < nearest(beside))
+        if prompt.so_far is not None and not len(prompt.places):  # an area corrects what was shown
+            chosen = prompt.so_far
         chosen = chosen if prompt.marked is None else chosen | prompt.marked
         chosen = chosen if prompt.excluded is None else chosen & ~prompt.excluded
         sets.append(chosen if prompt.among is None else chosen & prompt.among)

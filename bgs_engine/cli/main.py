@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import bgs_engine
 from bgs_engine.cli import commands
-from bgs_engine.cli.stopping import stopping
+from bgs_engine.cli.stopping import end_at_once, stopping
 from bgs_engine.cli.streams import safe_streams
 from bgs_engine.core.errors import BgsError, CancelledError, EnvironmentLacksError, ExitCode, MemoryExhaustedError
 from bgs_engine.core.events import PROTOCOL, Reporter, json_sink, watch_stdin
@@ -39,6 +39,8 @@ def _main(argv: Sequence[str] | None, enforce: bool) -> int:
         try:
             arguments.run(arguments, reporter)
             reporter.done()
+            if enforce and arguments.talks:  # who hung up does not wait for threads and memory to be given back
+                end_at_once(int(ExitCode.DONE))
         except (Exception, KeyboardInterrupt) as error:
             if reporter.cancelled.is_set() or isinstance(error, KeyboardInterrupt):
                 # An interrupted library may say anything. The reason is that the user asked to stop.

@@ -32,6 +32,7 @@ from .labelling import handlers as label_handlers
 from .labelling import light as label_light
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
+from .labelling import similar as label_similar
 from .parts import arriving, clean_operators, companion_operators, fill_operators
 from .parts import operators as part_operators
 from .parts import panel as part_panel
@@ -50,6 +51,7 @@ CLASSES = (
     *label_file_operators.CLASSES,
     *label_operators.CLASSES,
     *label_edit_operators.CLASSES,
+    *label_similar.CLASSES,
     *crumb_operators.CLASSES,
     *part_operators.CLASSES,
     *clean_operators.CLASSES,
@@ -134,3 +136,4 @@ def unregister() -> None:
         module.remove_from_blender()
     _unregister_classes()
     code_tables.forget()
+    label_similar.forget()

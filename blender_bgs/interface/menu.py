@@ -41,7 +41,8 @@ MENU = (
         "bgs.accept_suggestion",
     ),
     ("bgs.isolate_label", "bgs.show_all"),
-    ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.select_touching", "bgs.save_run"),
+    ("bgs.select_touching", "bgs.select_similar"),
+    ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.save_run"),
     ("bgs.find_crumbs", "bgs.accept_crumbs"),
     ("bgs.reset_light",),
     ("bgs.make_collections", "bgs.update_collections", "bgs.merge_back", "bgs.remove_collections", "bgs.put_back"),
@@ -51,8 +52,8 @@ MENU = (
     ("bgs.pie", "bgs.close_guide"),
 )
 SELECT = (
-    "bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_touching", "bgs.select_low_confidence",
-    "bgs.find_crumbs", "bgs.select_none",
+    "bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_touching", "bgs.select_similar",
+    "bgs.select_low_confidence", "bgs.find_crumbs", "bgs.select_none",
 )  # fmt: skip
 
 

@@ -93,6 +93,8 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         row.operator("bgs.grow_selection", text="Shrink").shrink = True
         row = column.row(align=True)
         row.operator("bgs.select_touching", text="Touching")
+        row.operator("bgs.select_similar", text="Similar")
+        row = column.row(align=True)
         row.operator("bgs.select_low_confidence", text="Low Confidence")
         row.operator("bgs.select_none", text="Deselect")
         row = column.row(align=True)

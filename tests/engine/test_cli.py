@@ -52,6 +52,19 @@ def test_plain_export_has_62_floats(run: Path, tmp_path: Path):
     assert read_ply(path).dtype == plain_dtype() and len(plain_dtype().names or ()) == 62
 
 
+def test_similar_lists_the_labels_by_likeness(run: Path, capsys: pytest.CaptureFixture[str]):
+    opened = open_run(run)
+    asked = opened.labels().of(2)[0]
+    assert main(["similar", str(run), asked.name, "--level", "2", "--least", "0"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["likeness", "label", "Gaussians", "name"]
+    values = [float(line.split()[0]) for line in lines]
+    assert len(lines) == len(opened.labels().of(2)) - 1 and values == sorted(values, reverse=True)
+    assert main(["similar", str(run), str(asked.label), "--level", "2", "--least", "0"]) == 0  # by its number
+    assert capsys.readouterr().out.splitlines()[1:] == lines
+    assert main(["similar", str(run), "no such", "--level", "2"]) == 2
+
+
 def test_export_writes_a_proxy_beside_each_label(run: Path, tmp_path: Path):
     assert main(["export", str(run), "-o", str(tmp_path), "--level", "1", "--proxies"]) == 0
     proxies = sorted(tmp_path.glob("*_proxy.ply"))

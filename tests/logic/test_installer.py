@@ -315,7 +315,7 @@ def test_stopped_at_any_moment_it_leaves_the_earlier_engine_and_no_process(
     elif how == "kill":
         job._process.kill()  # as the system does when memory runs out
     else:
-        job._process.stdin.close()  # type: ignore[union-attr] # as when Blender dies
+        job._process.close_input()  # as when Blender dies
     state = job.wait(10)
     assert state.finished and time.monotonic() - asked < 3  # 0.9 s until the processes are gone; then files are removed
     alive = subprocess.run(["ps", "-o", "stat=", "-p", ",".join(map(str, pids))], capture_output=True, text=True)

@@ -119,8 +119,8 @@ class Pointing:
         suggestion, points = self.suggestion, self.points()
         if self.answer is None or suggestion is None or points is None:
             return ""
-        name = size_name(self.size, len(self.answer.suggestions))
-        return f"{name[:1].upper()}{name[1:]}: {int(points.sum()):,} Gaussians"
+        name, count = size_name(self.size, len(self.answer.suggestions)), f"{int(points.sum()):,} Gaussians"
+        return f"{name[:1].upper()}{name[1:]}: {count}" if name else count
 
     def fits(self, whole: SplatObject) -> bool:
         """Whether the splat still has the points at which this began."""

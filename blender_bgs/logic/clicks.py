@@ -11,7 +11,7 @@ from .label_tree import CodeTable, Key, free_label, reassign
 from .lens import lens_of, viewmat_of
 
 EVEN = 1e-3  # a view whose scale differs this much between directions is no camera
-SIZES = {1: ("the only size",), 2: ("part", "whole"), 3: ("subpart", "part", "whole")}
+SIZES = {1: ("",), 2: ("part", "whole"), 3: ("subpart", "part", "whole")}
 REST = "Rest"  # the label of all Gaussians that nobody has pointed at in a splat without labels
 
 
@@ -41,7 +41,7 @@ def camera_of(projection: np.ndarray, file_to_view: np.ndarray, size: tuple[int,
 
 
 def size_name(number: int, count: int) -> str:
-    """The name of suggestion `number` of `count`, from small to large."""
+    """The name of suggestion `number` of `count`, from small to large; "" if it is the only one."""
     names = SIZES.get(count)
     return names[number] if names else f"size {number + 1} of {count}"
 

@@ -185,4 +185,4 @@ def test_rows_of_the_engines_file() -> None:
 
 def test_names_of_sizes() -> None:
     assert [size_name(n, 3) for n in range(3)] == ["subpart", "part", "whole"]
-    assert size_name(1, 5) == "size 2 of 5"
+    assert size_name(1, 5) == "size 2 of 5" and size_name(0, 1) == ""

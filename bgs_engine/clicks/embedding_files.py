@@ -13,13 +13,14 @@ import numpy as np
 
 from bgs_engine.core import disk
 from bgs_engine.core.errors import BgsError, InputError, UsageError
+from bgs_engine.core.file_set import check_places
 from bgs_engine.core.files import cannot_write, writing
 from bgs_engine.io.arrays import open_arrays
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.output_place import EMBEDDINGS_FOLDER, remove_leftovers
 
 MOST_BYTES = 256_000_000  # on the disk; 64 views of a model of SAM's size have 134 million
-MOST_OF_ONE = 64_000_000  # bytes of one array of a file
+MOST_OF_ONE = 64_000_000  # bytes of the arrays of a file
 _FILE = re.compile(r"[0-9a-f]{32}\.npz")
 
 
@@ -44,7 +45,10 @@ class EmbeddingFiles:
         """The arrays that `keep` kept under this key; None if there are none or the file is damaged."""
         try:
             with open_arrays(self.folder / f"{key}.npz", "It is made again.") as archive:
-                return {name: archive.read(name, MOST_OF_ONE) for name in archive.names}
+                found: dict[str, np.ndarray] = {}
+                for name in archive.names:
+                    found[name] = archive.read(name, MOST_OF_ONE - sum(values.nbytes for values in found.values()))
+                return found
         except InputError:
             return None
 
@@ -64,6 +68,7 @@ class EmbeddingFiles:
             return False
         size = sum(values.nbytes for values in arrays.values())
         try:
+            check_places(self.folder.parent, (self.folder.name,))  # a link would lead files out of the run
             with only_writer(self.folder):
                 if not self._tidied and self.folder.is_dir():
                     remove_leftovers(self.folder)
@@ -81,7 +86,7 @@ class EmbeddingFiles:
         except OSError as error:
             self.problem = cannot_write(self.folder, error)
             return False
-        except UsageError:  # another session writes at this moment
+        except UsageError:  # a link, or another session writes at this moment
             return False
         return True
 

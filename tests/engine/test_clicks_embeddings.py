@@ -190,6 +190,26 @@ def test_a_folder_that_cannot_be_written_is_no_error(model: OnnxSam, tmp_path: P
     assert (tmp_path / "run" / EMBEDDINGS_FOLDER).read_text() == "a file is in the way"
 
 
+def test_a_link_leads_no_file_out_of_the_run(model: OnnxSam, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "theirs").mkdir()
+    mine = tmp_path / "theirs" / f"{'0' * 32}.npz"
+    mine.write_bytes(b"x" * 1000)
+    (tmp_path / "run" / EMBEDDINGS_FOLDER).symlink_to(tmp_path / "theirs")
+    all_of(Embeddings([Shot(1)], model, files_in(tmp_path / "run", 100_000)))
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == [mine.name]
+
+
+def test_a_file_that_claims_too_much_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bgs_engine.clicks.embedding_files.MOST_OF_ONE", 10_000)
+    files = files_in(tmp_path / "run")
+    files.folder.mkdir()
+    np.savez_compressed(files.folder / f"{'a' * 32}.npz", **{f"feature_{k}": np.zeros(900) for k in range(2)})  # type: ignore[arg-type]
+    assert files.load("a" * 32) is None  # 14,400 bytes; one alone would do
+    np.savez_compressed(files.folder / f"{'b' * 32}.npz", feature=np.zeros(900))
+    assert files.load("b" * 32) is not None
+
+
 def test_nothing_is_written_while_another_process_does_or_after_the_run_was_replaced(
     model: OnnxSam, tmp_path: Path
 ) -> None:

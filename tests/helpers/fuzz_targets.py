@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bgs_engine.clicks.embedding_files import EmbeddingFiles
+from bgs_engine.clicks.prompt import Answer, Prompt, Suggestion
+from bgs_engine.clicks.wire import answer_from, answer_message, ask_message, prompt_from
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.label_table import Label, LabelTable, read_labels, write_labels
@@ -167,6 +170,12 @@ def _masks() -> Iterator[Target]:
     with tempfile.TemporaryDirectory() as folder:
         CandidateCache(Path(folder)).store("a", MaskStack.pack(HEIGHT, WIDTH, [one], np.ones(1, np.float32)))
         cache = _files_of(Path(folder))
+    kept = {}
+    with tempfile.TemporaryDirectory() as folder:
+        values = {"feature_a": np.ones((1, 2, 3), np.float16), "used": np.ones(2, np.int64)}
+        EmbeddingFiles(Path(folder), lambda: True).keep("a" * 32, values, [])
+        kept = {f"embeddings/{name}": data for name, data in _files_of(Path(folder) / "embeddings").items()}
+    yield Target("embeddings", kept, tuple(kept), _read_embeddings, 2)
     yield Target("mask cache", cache, tuple(cache), _read_cache, 2)
 
 
@@ -174,6 +183,10 @@ def _read_masks(folder: Path) -> None:
     source = ImportedMasks(folder)
     source.key("a")
     source.propose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "a", lambda: None)
+
+
+def _read_embeddings(folder: Path) -> None:
+    EmbeddingFiles(folder, lambda: True).load("a" * 32)
 
 
 def _read_cache(folder: Path) -> None:
@@ -239,7 +252,20 @@ def _others() -> Iterator[Target]:
         "first codes", {"codes.npy": files["codes.npy"]}, ("codes.npy",), lambda f: read_codes(f / "codes.npy", ROWS), 3
     )
     yield Target("shot", {"a.json": json.dumps(shot).encode()}, ("a.json",), lambda f: read_shot(f / "a.json"), 4)
+    some = np.arange(ROWS) % 3 == 0
+    prompt = Prompt(np.ones((2, 3)), np.array([True, False]), marked=some, among=some, camera=CAMERA)
+    ask = json.dumps(ask_message(7, prompt)).encode()
+    answer = Answer((Suggestion(some, some.astype(np.float32), 3),), 0)
+    said = json.dumps(answer_message(7, answer, 0.5)).encode()
+    yield Target("asks", {"a.json": ask}, ("a.json",), lambda f: _read_message(f, prompt_from), 4)
+    yield Target("answers", {"a.json": said}, ("a.json",), lambda f: _read_message(f, answer_from), 4)
     yield Target("events in Blender", {"a.txt": events.encode()}, ("a.txt",), _read_events, 4)
+
+
+def _read_message(folder: Path, read: Callable[[Any, int], object]) -> None:
+    message = progress.event_in((folder / "a.json").read_bytes().decode("utf-8", "replace").replace('"do"', '"event"'))
+    if message is not None:
+        read(message, ROWS)
 
 
 def _read_checkpoint(folder: Path) -> None:

@@ -60,7 +60,7 @@ class SegmentTask:
         counts = [sum(row.level == level for row in target.bgs.labels) for level in levels]
         done = f"Done: {', '.join(map(str, counts))} labels at levels 1 to {len(counts)}"
         if self._answer and self._answer.kept:
-            done += f". {in_words(self._answer.kept)} kept. Save to Run Folder writes them there"
+            done += f". {in_words(self._answer.kept)} kept. The run folder gets all labels with Save to Run Folder"
         return ". ".join([done, *(self._answer.notes if self._answer else ())])
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from bgs_engine.masks.prompting import Check, PromptableModel
 
 EMBEDDINGS_FORMAT = "1"  # raise when the meaning of a file changes
 MEMORY_BYTES = 400_000_000  # features held, in half precision
+UNPACKED_BYTES = 100_000_000  # of them held in single precision: an ask needs a dozen views, again and again
 POLL_SECONDS = 0.03  # between two looks at whether the user asked to stop
 UNKNOWN_BYTES = 16_000_000  # what the features of a model count that cannot be packed
 
@@ -48,6 +49,13 @@ class Features:
         self.nbytes = sum(values.nbytes for values in arrays.values()) if arrays else UNKNOWN_BYTES
 
 
+class _Unpacked:
+    """What `decode` takes; nbytes is about what it holds."""
+
+    def __init__(self, encoded: Any, nbytes: int) -> None:
+        self.encoded, self.nbytes = encoded, nbytes
+
+
 class Embeddings:
     """The features of views by number."""
 
@@ -70,6 +78,7 @@ class Embeddings:
         self._model: Any = model
         self._files = files if hasattr(model, "packed") else None
         self._held: ByteCache[Features] = ByteCache(self._made, memory_bytes)
+        self._unpacked: ByteCache[_Unpacked] = ByteCache(self._unpack, UNPACKED_BYTES)
         self._making: dict[int, Future[Features]] = {}
         self._failed: dict[int, InputError] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="bgs-encoder")
@@ -86,8 +95,7 @@ class Embeddings:
             InputError: the picture cannot be read.
             CancelledError: raised by `check`.
         """
-        features = self._held[number]
-        return features.encoded if features.arrays is None else self._model.unpacked(features.arrays)
+        return self._unpacked[number].encoded
 
     def work_ahead(self) -> bool:
         """Do a little for the views that nobody has asked for yet; False: all are encoded.
@@ -114,6 +122,12 @@ class Embeddings:
         if self._making:
             self._model.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _unpack(self, number: int) -> _Unpacked:
+        features = self._held[number]
+        if features.arrays is None:
+            return _Unpacked(features.encoded, features.nbytes)
+        return _Unpacked(self._model.unpacked(features.arrays), 2 * features.nbytes)
 
     def _keep_in_memory(self, number: int) -> None:
         try:

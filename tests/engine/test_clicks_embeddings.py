@@ -261,7 +261,8 @@ def test_a_picture_that_cannot_be_read_is_named_when_it_is_needed(model: OnnxSam
     assert embeddings.encodings == 1
 
 
-def test_memory_has_a_limit(model: OnnxSam) -> None:
+def test_memory_has_a_limit(model: OnnxSam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bgs_engine.clicks.embeddings.UNPACKED_BYTES", 1)
     shots = [Shot(number) for number in range(3)]
     embeddings = Embeddings(shots, model, memory_bytes=1)
     for number in (0, 1, 0):

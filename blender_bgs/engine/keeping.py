@@ -5,19 +5,24 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import BgsError, UsageError
 from bgs_engine.core.mended_labels import MendedLabels, check_levels, find_mended
 from bgs_engine.io.engine_answer import engine_codes, has_engine_answer
 from bgs_engine.io.run_folder import is_run_folder, open_run, run_id_of
 
-from ..cloud import code_tables
+from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject
 from ..files import save_to_run
+from ..logic.attributes import ROW
 from .segment_config import SegmentConfig
 
 CHECK_SECONDS = 1.0  # between two looks at the disk
 _seen: tuple[float, str, bool] = (-CHECK_SECONDS, "", False)
+# By session_uid: the run, the rows of the points and their codes from the engine. If a job has replaced the run but its
+# result could not be taken, the next one still knows what was mended.
+_given: dict[int, tuple[str, np.ndarray, np.ndarray]] = {}
 
 
 def shows_switch(obj: SplatObject | None) -> bool:
@@ -47,15 +52,8 @@ def mended_labels(obj: SplatObject) -> MendedLabels | None:
     """
     if not may_be_mended(obj):
         return None
-    place = obj.bgs.path_of(obj.bgs.run_folder)
-    assert place is not None
-    folder = Path(os.path.realpath(place))
     try:
-        if not is_run_folder(folder) or run_id_of(folder) != obj.bgs.run_id:
-            raise UsageError(f"The run that the labels came from is not in {folder} any more.")
-        run = open_run(folder)
-        rows = save_to_run.rows_in(obj, run)
-        given = engine_codes(folder, len(run.codes))[rows]
+        given = _engine_codes(obj)
     except BgsError as error:
         raise UsageError(
             f"Which labels of {obj.name} were mended cannot be told. {error.message}",
@@ -63,6 +61,22 @@ def mended_labels(obj: SplatObject) -> MendedLabels | None:
         ) from None
     mended = find_mended(given, code_tables.codes_of(obj), code_tables.bit_layout_of(obj))
     return mended if mended.keys else None
+
+
+def _engine_codes(obj: SplatObject) -> np.ndarray:
+    """The codes that the engine gave the points, int32 [N]."""
+    place = obj.bgs.path_of(obj.bgs.run_folder)
+    assert place is not None
+    folder, points = Path(os.path.realpath(place)), point_clouds.need_column(obj.data, ROW)
+    if not is_run_folder(folder) or run_id_of(folder) != obj.bgs.run_id:
+        known = _given.get(obj.session_uid)
+        if known is not None and known[0] == obj.bgs.run_id and np.array_equal(known[1], points):
+            return known[2]
+        raise UsageError(f"The run that the labels came from is not in {folder} any more.")
+    run = open_run(folder)
+    given = engine_codes(folder, len(run.codes))[save_to_run.rows_in(obj, run)]
+    _given[obj.session_uid] = obj.bgs.run_id, points, given
+    return given
 
 
 def config_for(config: SegmentConfig, mended: MendedLabels | None) -> SegmentConfig:

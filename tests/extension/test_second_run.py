@@ -320,3 +320,18 @@ def test_mended_labels_of_a_lost_run_folder_are_not_replaced_unasked(run_import)
     run.rename(run.with_name("elsewhere"))
     with pytest.raises(segmenting.UsageError, match=r"not in .*any more.*switch off Keep Mended Labels"):
         keeping.mended_labels(obj)
+
+
+def test_a_result_without_room_is_refused_and_the_next_one_keeps_the_labels(run_import) -> None:
+    obj, run, _ = run_import
+    label_selection.select(obj, np.arange(6000) < 100)
+    bpy.ops.bgs.reassign(target="NEW", name="Chair")
+    before, mended = code_tables.codes_of(obj), keeping.mended_labels(obj)
+    given = segmenting.snapshot_of(obj, in_order=False, mended=mended)
+    crowded = BitLayout().pack([np.arange(6000) % 4096, np.repeat([0], 6000), np.repeat([0], 6000)])
+    write_answer(run.parent / "made.ply", run, crowded)  # the 4,500 of the other balls have all 4,096 labels
+    with pytest.raises(segmenting.UsageError, match="no place in the new run") as caught:
+        segmenting.read_answer(run, given)
+    assert "more bits" in caught.value.hint and np.array_equal(code_tables.codes_of(obj), before)
+    again = keeping.mended_labels(obj)  # the folder has the run that was refused
+    assert mended is not None and again is not None and again.keys == mended.keys

@@ -20,7 +20,7 @@ from ..viewport import areas
 from ..viewport.gesture import SHAPES, Gesture
 from . import view
 from .accepting import ADD, NEW, TAKE, accept
-from .asking import asking, tool_is_active
+from .asking import TOOL, asking, tool_is_active
 from .engine_scene import file_to_view
 from .pointing import Pointing, Step
 
@@ -68,6 +68,22 @@ class UndoStep(ReportingOperator):
     """Mix-in for operators that change the file and cannot be adjusted afterwards."""
 
     bl_options: ClassVar[set[str]] = {"UNDO"}
+
+
+class BGS_OT_click_tool(Pointer, bpy.types.Operator):
+    """Choose the tool with which one clicks a thing and gets all of it. It is in the toolbar of the 3D view too."""
+
+    bl_idname = "bgs.click_tool"
+    bl_label = "Click to Select"
+
+    @classmethod
+    def disabled_reason(cls, context: Context) -> str:
+        in_view = context.area is not None and context.area.type == "VIEW_3D"
+        return super().disabled_reason(context) or ("" if in_view else "Point at a 3D view")
+
+    def work(self, _context: Context) -> str:
+        bpy.ops.wm.tool_set_by_id(name=TOOL, space_type="VIEW_3D")
+        return "Click a thing in the 3D view"
 
 
 class BGS_OT_add_place(Pointer, bpy.types.Operator):
@@ -218,6 +234,7 @@ class BGS_OT_accept_suggestion(UndoStep, NeedsSuggestion, bpy.types.Operator):
 
 
 CLASSES = (
+    BGS_OT_click_tool,
     BGS_OT_add_place,
     BGS_OT_mark_area,
     BGS_OT_change_size,

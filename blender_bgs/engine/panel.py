@@ -25,6 +25,7 @@ class BGS_PT_segment(SidebarPanel, bpy.types.Panel):
         big = column.row()
         big.scale_y = 1.5
         big.operator("bgs.segment", text="Segment", icon="MOD_EXPLODE")
+        column.operator("bgs.click_tool", icon="EYEDROPPER")
         if keeping.shows_switch(splat_of(context)):
             column.prop(settings_of(context.scene), "keep_labels")
         status.draw_missing_engine(column, context)

@@ -121,7 +121,7 @@ def step_open():
         bpy.data.objects.remove(obj)
     with in_view():
         bpy.ops.bgs.import_splat("INVOKE_DEFAULT", filepath=str(SPLAT))
-        bpy.ops.wm.tool_set_by_id(name="bgs.click_thing")
+        bpy.ops.bgs.click_tool()
         bpy.ops.ed.undo_push(message="Opened")
 
 

@@ -7,6 +7,7 @@ square, further feature maps). What differs is read from the models' declared in
 import hashlib
 import math
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from PIL import Image
 
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError
 from bgs_engine.masks.onnx_graph import batched_decoder, load_graph
-from bgs_engine.masks.onnx_parts import DecoderParts, Encoded, PartAnswers, find_parts, nested, plane
-from bgs_engine.masks.prompting import Answers, WholeAnswers
+from bgs_engine.masks.onnx_parts import DecoderParts, Encoded, Feed, PartAnswers, find_parts, nested, plane
+from bgs_engine.masks.prompting import BOTTOM_RIGHT, NO_BOX, ON, Answers, WholeAnswers
 
 PIXEL_MEAN = np.array([0.485, 0.456, 0.406], np.float32) * 255  # ImageNet, as in every SAM release
 PIXEL_STD = np.array([0.229, 0.224, 0.225], np.float32) * 255
@@ -162,23 +163,39 @@ class OnnxSam:
 
     def decode(self, encoded: Encoded, points: np.ndarray) -> Answers:
         """Masks at points [B, 2], (x, y) in image pixels."""
-        feed = self._prompt(encoded, points)
+        return self._answers(encoded, self._alone(encoded, points), len(points), nested)
+
+    def decode_together(self, encoded: Encoded, points: np.ndarray, kinds: np.ndarray) -> Answers:
+        """The masks of one thing that several points describe; see `PromptableModel`."""
+        if kinds[-1] != BOTTOM_RIGHT:
+            points, kinds = np.concatenate([points, np.zeros((1, 2))]), np.append(kinds, NO_BOX)
+        return self._answers(encoded, self._feed(encoded, points[None], kinds[None]), 1, lambda scores: slice(None))
+
+    def _answers(self, encoded: Encoded, feed: Feed, count: int, used: Callable[[np.ndarray], slice]) -> Answers:
         if self._parts is not None:
-            return PartAnswers(self._parts, encoded, feed, self._input_size, len(points))
+            return PartAnswers(self._parts, encoded, feed, self._input_size, count, used)
         logits, scores = self._run(self._decoder, [self._masks, self._scores], feed)
-        scores = scores.reshape(len(points), -1)
+        scores = scores.reshape(count, -1)
         logits = logits.reshape(*scores.shape, *plane(logits.size // scores.size))
-        logits, scores = logits[:, nested(scores)], scores[:, nested(scores)]
+        logits, scores = logits[:, used(scores)], scores[:, used(scores)]
         per_input = logits.shape[-1] / self._input_size
         columns, rows = (min(logits.shape[-1], math.ceil(used * per_input)) for used in encoded.used)
         scale_x, scale_y = (factor * per_input for factor in encoded.to_input)
         return WholeAnswers(logits[:, :, :rows, :columns], scores, scale_x, scale_y)
 
-    def _prompt(self, encoded: Encoded, points: np.ndarray) -> dict[str, np.ndarray]:
-        prompt = np.zeros((len(points), 2, 2), np.float32)  # the second point, labelled -1, is SAM's "no box"
-        prompt[:, 0] = points * encoded.to_input
-        labels = np.tile(np.array([1, -1], np.float32), (len(points), 1))
-        feed: dict[str, np.ndarray] = {"point_coords": prompt, "point_labels": labels, **encoded.features}
+    def _alone(self, encoded: Encoded, points: np.ndarray) -> Feed:
+        """The input for one thing at each of points [B, 2]."""
+        prompts = np.zeros((len(points), 2, 2), np.float32)
+        prompts[:, 0] = points
+        return self._feed(encoded, prompts, np.tile([ON, NO_BOX], (len(points), 1)))
+
+    def _feed(self, encoded: Encoded, points: np.ndarray, kinds: np.ndarray) -> Feed:
+        """The decoder's input for points [B, P, 2] of kinds [B, P]."""
+        feed: Feed = {
+            "point_coords": (points * encoded.to_input).astype(np.float32),
+            "point_labels": kinds.astype(np.float32),
+            **encoded.features,
+        }
         for name, value in self._prompts.items():
             if name not in feed:
                 feed[name] = np.zeros([d if isinstance(d, int) else 1 for d in value.shape], np.float32)
@@ -192,7 +209,7 @@ class OnnxSam:
         random = np.random.default_rng(0)
         features = {n: random.standard_normal(shapes[n]).astype(np.float32) for n in self._features}
         trial = Encoded(features, (1.0, 1.0), (self._input_size, self._input_size))
-        feed = self._prompt(trial, random.uniform(0, self._input_size, (2, 2)))
+        feed = self._alone(trial, random.uniform(0, self._input_size, (2, 2)))
         masks, scores = self._run(self._decoder, [self._masks, self._scores], feed)
 
         def session(graph: bytes) -> Any:
@@ -203,7 +220,7 @@ class OnnxSam:
             (self._masks, self._scores),
             session,
             self._run,
-            lambda parts: PartAnswers(parts, trial, feed, self._input_size, 2).agrees(
+            lambda parts: PartAnswers(parts, trial, feed, self._input_size, 2, nested).agrees(
                 masks.reshape(2, -1), scores.reshape(2, -1)
             ),
             feed,

@@ -94,13 +94,19 @@ class PartAnswers:
     """Answers of a decoder in parts: scores at once, sketches and masks when asked. Same attributes as `Answers`."""
 
     def __init__(
-        self, parts: DecoderParts, encoded: Encoded, feed: dict[str, np.ndarray], input_size: int, count: int
+        self,
+        parts: DecoderParts,
+        encoded: Encoded,
+        feed: Feed,
+        input_size: int,
+        count: int,
+        used: Callable[[np.ndarray], slice],
     ) -> None:
         names = parts.names
         cells, self._vectors, scores = parts.run(parts.transformer, [names.features, names.vectors, names.scores], feed)
         self._parts = parts
         self._all_scores = scores.reshape(count, -1)
-        self._first = nested(self._all_scores).start or 0
+        self._first = used(self._all_scores).start or 0
         self.scores = self._all_scores[:, self._first :]
         side, _ = plane(cells.shape[2])
         cells = cells.reshape(count, -1, side, side)
@@ -144,7 +150,7 @@ class PartAnswers:
 
 
 def nested(scores: np.ndarray) -> slice:
-    """Which masks of a prompt to use: of SAM's four the first answers several points, the others whole to part."""
+    """Which masks of one point to use: of SAM's four the first answers several points, the others whole to part."""
     return slice(1, None) if scores.shape[1] == 4 else slice(None)
 
 

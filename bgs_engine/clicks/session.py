@@ -59,7 +59,8 @@ class ClickSession:
         self._offset = offset
         self._encoded = encoded
         self._model = model
-        self._labels = [] if labels is None else list(labels)
+        # Labels have up to 32 bits; here they are numbered from 0.
+        self._labels = [] if labels is None else [np.unique(row, return_inverse=True)[1] for row in labels]
 
     def work_ahead(self) -> bool:
         """Make ready what the first prompt needs of one more view; False: all is ready."""

@@ -47,8 +47,9 @@ class OpenSession:
         return self.session.answer(prompt, check)
 
     def work_ahead(self) -> bool:
-        """As `Embeddings.work_ahead`."""
-        return self.embeddings.work_ahead()
+        """Do a little for views that nobody has asked for yet; False: nothing is left to do."""
+        encoding = self.embeddings.work_ahead()
+        return self.session.work_ahead() or encoding
 
     def close(self) -> None:
         """End what runs in the background."""

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from bgs_engine.cli.command import Command, print_answer
-from bgs_engine.core.errors import CancelledError, UsageError
+from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import CHOICES
 
@@ -161,9 +161,9 @@ def _serve(arguments: argparse.Namespace, reporter: Reporter) -> None:
             asks.serve(session)
         finally:
             session.close()
-    except CancelledError:
-        if not asks.ended:
-            raise  # a signal; the end of the input is the usual end
+    except (Exception, KeyboardInterrupt):  # an interrupted library may say anything
+        if not reporter.hung_up:
+            raise
 
 
 RUN_COMMANDS = (

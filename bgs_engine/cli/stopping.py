@@ -78,6 +78,9 @@ class _Stopper:
                 time.sleep(LOOK_SECONDS)
             if self._is_over_at(time.monotonic() + SOFT_SECONDS):
                 return
+        if self._reporter.hung_up:
+            self._reporter.done()
+            end_at_once(int(ExitCode.DONE))
         self._reporter.error(CancelledError())
         end_at_once(int(ExitCode.CANCELLED))
 

@@ -157,7 +157,7 @@ class Asks:
             self.ended = True
             self._stop_running = True
             self._news.notify()
-        self._reporter.cancel()
+        self._reporter.hang_up()
 
     def _replace(self, message: Mapping[str, Any] | None) -> None:
         """Put an ask in the place of those that run or wait."""

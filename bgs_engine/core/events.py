@@ -59,6 +59,7 @@ class Reporter:
         self._saving = 0
         self.cancelled = threading.Event()
         self.stopping = False  # `check` has raised, and the job is on its way out
+        self.hung_up = False  # who talked to this process has ended the talk: to stop is its usual end
 
     def send(self, event: str, **fields: Any) -> None:
         """Send one event as it is."""
@@ -68,6 +69,11 @@ class Reporter:
     def cancel(self) -> None:
         """Ask the job to stop at its next step. Signal handlers and other threads may call it."""
         self.cancelled.set()
+
+    def hang_up(self) -> None:
+        """Ask a process that answers messages to stop, because there are no more."""
+        self.hung_up = True
+        self.cancel()
 
     def check(self) -> None:
         """Raise `CancelledError` if the user asked to stop."""

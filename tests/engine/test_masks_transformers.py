@@ -10,6 +10,7 @@ import pytest
 from bgs_engine.core.errors import CancelledError, EnvironmentLacksError, InputError, MemoryExhaustedError
 from bgs_engine.masks.automatic import AutomaticMasks, PromptConfig
 from bgs_engine.masks.nesting import build_forest
+from bgs_engine.masks.prompting import BOTTOM_RIGHT, OFF, ON, TOP_LEFT
 from bgs_engine.masks.sources.table import model_from_text
 from bgs_engine.masks.transformers_model import TransformersSam
 
@@ -133,6 +134,20 @@ def test_loads_asks_in_batches_and_gives_masks_of_the_image(folder):
     proposer.stop()
     with pytest.raises(CancelledError):
         proposer.propose(image, "view", go_on)
+
+
+def test_points_and_a_box_of_one_thing_make_one_prompt(folder):
+    model: Any = TransformersSam(str(folder), device="cpu")
+    encoded = model.encode(np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
+    points = np.array([[10.0, 20.0], [80.0, 50.0], [5.0, 8.0], [40.0, 30.0]])
+    answers = {
+        kinds: model.decode_together(encoded, points[: len(kinds)], np.array(kinds)).values
+        for kinds in ((ON,), (ON, OFF), (ON, ON), (ON, ON, TOP_LEFT, BOTTOM_RIGHT), (TOP_LEFT, BOTTOM_RIGHT))
+    }
+    assert {values.shape[:2] for values in answers.values()} == {(1, 3)}
+    assert answers[(ON,)] == pytest.approx(model.decode(encoded, points[:1]).values, abs=1e-4)
+    several = list(answers.values())
+    assert all(not np.allclose(a, b) for k, a in enumerate(several) for b in several[:k])  # every point and kind counts
 
 
 def test_stops_between_two_layers_of_the_encoder(folder):

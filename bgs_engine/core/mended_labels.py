@@ -5,6 +5,7 @@ together with its parent is not: laying the parent over the new codes has the sa
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -178,9 +179,9 @@ def _numbered(
     for k in (k for k in order if out[k] == _NONE):
         old = mended.keys[wanted[k, 2]][1] if wanted[k, 2] != _NONE else int(wanted[k, 1])
         first = int(wanted[k, 0]) << bits
-        choices = (child(k, old), *range(first, first + (1 << bits)))
-        free = next((n for n in choices if n not in taken and n not in fresh), None)
-        free = next((n for n in choices if n not in taken), None) if free is None else free
+        choices = range(first, first + (1 << bits))  # may be billions, so none of them is listed
+        free = next((n for n in chain([child(k, old)], choices) if n not in taken and n not in fresh), None)
+        free = next((n for n in chain([child(k, old)], choices) if n not in taken), None) if free is None else free
         if free is None:
             raise UsageError(
                 f"All {1 << bits:,} labels of level {level} under one parent are in use, so a mended label has no "

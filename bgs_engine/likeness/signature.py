@@ -84,7 +84,8 @@ def signatures(
         rows = order[start[block][:, None] + some]
         points = means.take(rows, 0).astype(np.float32)
         weights = _weights(points, scales.take(rows, 0), opacities.take(rows))
-        points -= points[:, :1]  # near zero, so that 32 bits do for large places
+        finite = np.isfinite(points).all(2).argmax(1)  # the first that has a place
+        points -= points[np.arange(len(points)), finite][:, None]  # near zero, so that 32 bits do for large places
         offset, size = _around_middle(np.nan_to_num(points, copy=False, posinf=0, neginf=0), weights)
         for _ in range(2):  # the first middle is that of all Gaussians, and those that are far have moved it
             squares = np.einsum("kmc,kmc->km", offset, offset)

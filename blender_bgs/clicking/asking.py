@@ -10,6 +10,7 @@ import bpy
 from bgs_engine.core.errors import EnvironmentLacksError
 from bpy.app.handlers import persistent
 
+from ..cloud import shapes
 from ..cloud.point_clouds import is_splat
 from ..cloud.redraw import regions
 from ..cloud.typed import Context, SplatObject
@@ -61,14 +62,14 @@ class Asking:
         """What is pointed at in a splat so far; if it is nothing, the session is opened.
 
         Raises:
-            UsageError: the splat has no file that the engine can read.
+            BgsError: the splat has no file that the engine can read, or its points are no Gaussians.
             EnvironmentLacksError: there is no engine.
         """
-        if self.pointing is not None and self.pointing.whole_uid == whole.session_uid and self.pointing.fits(whole):
-            self._open(whole)  # it may have failed since
-            return self.pointing
+        shapes.make_true(whole)  # points that were joined have rows of their own only then
+        scene, pointing = self._open(whole), self.pointing
+        if pointing is not None and pointing.scene is scene and pointing.fits(whole):
+            return pointing
         self.drop()
-        scene = self._open(whole)
         return Pointing.at(whole, scene, with_tool)
 
     def add(self, pointing: Pointing, step: Step) -> None:
@@ -171,8 +172,7 @@ class Asking:
         alive = self.session is not None and not self.session.state.over
         if alive and self._scene is not None and (self._whole_uid, self._key) == (whole.session_uid, key):
             return self._scene
-        pointing = self.pointing
-        self.close()
+        self.close()  # with what was pointed at: its rows are those of the other file
         self.problem = ""
         scene = open_scene(whole)
         python = segmenting.engine_python()
@@ -183,7 +183,7 @@ class Asking:
             self.session = Session(command(python, arguments), log=log_path("clicks"))
         except OSError as error:
             raise EnvironmentLacksError(f"{python} cannot be started: {error.strerror}.", "Check the engine.") from None
-        self.pointing, self._scene, self._whole_uid, self._key, self._seen = pointing, scene, whole.session_uid, key, -1
+        self._scene, self._whole_uid, self._key, self._seen = scene, whole.session_uid, key, -1
         return scene
 
     def _take(self, state: SessionState) -> None:

@@ -228,7 +228,7 @@ class BGS_OT_accept_suggestion(UndoStep, NeedsSuggestion, bpy.types.Operator):
         if not pointing.fits(whole):
             asking.drop()
             raise UsageError(f"{whole.name} has other Gaussians than before.", "Click again.")
-        message = accept(context.scene, whole, points, self.how)
+        message = accept(context.scene, whole, points & ~view.hidden_points(whole), self.how)
         asking.drop()
         return message
 

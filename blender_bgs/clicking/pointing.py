@@ -35,8 +35,8 @@ class Pointing:
     """Steps, the newest answer, and the size that is shown.
 
     numbers: `bgs_row` of the points when it began. rows: their rows in the engine's file. among: bool [N], the rows
-    that were shown at the last step, or None for all. asked: the number of the newest ask. with_tool: it began with the
-    tool in the toolbar, so it ends with the choice of another one.
+    that were shown at the last step, or None for all. asked: the number of the newest ask. answered: that of the ask
+    that `answer` answers. with_tool: it began with the tool in the toolbar, so it ends with the choice of another one.
     """
 
     whole_uid: int
@@ -48,6 +48,7 @@ class Pointing:
     among: np.ndarray | None = None
     camera: Camera | None = None
     asked: int = 0
+    answered: int = 0
     answer: Answer | None = None
     size: int = 0
     problem: str = ""
@@ -84,14 +85,18 @@ class Pointing:
         )
 
     def add(self, step: Step) -> None:
-        """Point at one more place or area, which corrects what is shown."""
-        seen = self.suggestion
+        """Point at one more place or area, which corrects what is shown.
+
+        What is shown while an ask runs lacks the newest step, so then all steps are asked about anew.
+        """
+        seen = self.suggestion if self.answered == self.asked else None
         self.steps.append(step if seen is None else replace(step, so_far=seen.gaussians))
 
     def take(self, answer: Answer) -> None:
         """Show an answer at its most likely size. The engine knows which size was corrected."""
         if self.answer is not answer:
             self.answer, self.size, self.problem = answer, answer.likeliest, ""
+            self.answered = self.asked
 
     def change_size(self, by: int) -> bool:
         """Show a larger or a smaller suggestion. Returns whether there is one."""

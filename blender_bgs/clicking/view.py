@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cloud import code_tables, point_clouds, selection
+from ..cloud import appearance, code_tables, point_clouds, selection
 from ..cloud.typed import Context, SplatObject
 from ..logic.attributes import ROW
 from ..viewport import areas, hover, surface
@@ -70,6 +70,14 @@ def shown_points(context: Context, whole: SplatObject) -> np.ndarray:
     """The points of the whole cloud that are shown in this view, bool [P]: no hidden label, and no hidden object."""
     targets, objects = hover.targets_of(context, visible_objects(context, whole))
     return _gathered(whole, objects, [_shown(target) for target in targets])
+
+
+def hidden_points(whole: SplatObject) -> np.ndarray:
+    """The points of the whole cloud whose label is hidden now, bool [P], in whatever view."""
+    if not whole.bgs.level_bits:
+        return np.zeros(len(whole.data.points), bool)
+    table = code_tables.table_of(whole)
+    return np.asarray(appearance.hidden_codes(whole.bgs, table)[table.inverse], bool)
 
 
 def _shown(target: Target) -> np.ndarray:

@@ -146,7 +146,10 @@ class Session:
                 prompt, self._waiting = self._waiting, None
                 number = self._state.asked
             if prompt is not None:
-                lines.append(json.dumps(ask_message(number, prompt), allow_nan=False))
+                try:
+                    lines.append(json.dumps(ask_message(number, prompt), allow_nan=False))
+                except ValueError:  # JSON has no infinite numbers
+                    self._refuse(number, "The place has no finite coordinates.", "Click another place.")
             for line in lines:
                 if not self._process.send(line):
                     return  # it has gone; `_wait` says so
@@ -195,6 +198,11 @@ class Session:
         with self._changed:
             if self._unanswered and number == self._state.asked:
                 self._answered(**fields)
+
+    def _refuse(self, number: int, message: str, hint: str) -> None:
+        with self._changed:
+            if self._unanswered and number == self._state.asked:
+                self._answered(refusal=Refusal(number, message, hint))
 
     def _answered(self, **fields: Any) -> None:
         self._unanswered = False

@@ -50,7 +50,7 @@ def surface_at(
             seen.append((clip + projection[axis, 2]) * depth / projection[axis, axis])
         else:
             seen.append((clip - projection[axis, 3]) / projection[axis, axis])
-    place = np.linalg.inv(to_view) @ np.array([*seen, -depth, 1.0])
+    place = np.linalg.pinv(to_view) @ np.array([*seen, -depth, 1.0])
     return Surface(number, row, place[:3])
 
 

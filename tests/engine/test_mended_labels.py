@@ -128,3 +128,16 @@ def test_every_mended_label_keeps_its_gaussians_and_the_rest_keeps_its_codes(see
         above = (level - 1, int(layout.parent(label, level)))
         if above in laid.keys:
             assert layout.parent(now[1], level) == laid.keys[above][1]
+
+
+def test_a_level_of_32_bits_has_room_for_mended_labels() -> None:
+    """Its four billion numbers are not listed, and labels above 2^31 are numbers as others are."""
+    layout = BitLayout((32,))
+    codes = np.repeat(np.array([0xFFFFFFFF, 0x80000000], np.uint32), 10).view(np.int32)
+    edited = codes.copy()
+    edited[:3] = edited[10]
+    mended = find_mended(codes, edited, layout)
+    assert mended.keys == ((1, 0x80000000), (1, 0xFFFFFFFF))
+    laid = lay_over(codes, layout, mended)
+    sets = sorted(rows_of(laid.codes, key, layout) for key in laid.keys.values())
+    assert sets == [[0, 1, 2, *range(10, 20)], list(range(3, 10))]

@@ -373,3 +373,59 @@ def test_an_empty_suggestion_is_refused(coded) -> None:
     obj, _, _ = coded
     with pytest.raises(UsageError, match="empty"):
         accepting.accept(bpy.context.scene, obj, np.zeros(4 * BALL, bool), "NEW")
+
+
+def test_a_click_before_the_answer_to_the_last_one_loses_neither(coded, serving, monkeypatch) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    with monkeypatch.context() as hurried:
+        hurried.setattr(asking, "wait", lambda: None)
+        bpy.ops.bgs.add_place(point=middle_of(obj, ball=1))
+    bpy.ops.bgs.add_place(point=middle_of(obj, ball=2))
+    last = serving()[-1]
+    assert len(last["places"]) == 3 and last["so_far"] is None  # the engine knows all three as new
+    assert np.array_equal(np.flatnonzero(suggested()), np.arange(3 * BALL))
+
+
+def test_a_label_that_is_hidden_before_it_is_accepted_stays_out(coded) -> None:
+    obj, _, codes = coded
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    bpy.ops.bgs.change_size(by=1)
+    points = suggested()
+    assert points[BALL : 2 * BALL].any()
+    shown.set_hidden(obj, {(1, int(LAYOUT.labels(codes, 1)[BALL]))})
+    bpy.ops.bgs.accept_suggestion(how="NEW")
+    after = code_tables.codes_of(obj)
+    assert np.array_equal(after[BALL : 2 * BALL], codes[BALL : 2 * BALL])
+    points[BALL : 2 * BALL] = False
+    assert np.array_equal(selection.selected(obj), points)
+
+
+def test_points_that_were_joined_are_not_rows_of_the_file(coded, serving) -> None:
+    """Blender's Join repeats `bgs_row`: the joined points would get the label of other Gaussians."""
+    obj, _, _ = coded
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    count = len(obj.data.points)
+    cloud = point_clouds.new_cloud("joined", count + 10)
+    for attribute in list(obj.data.attributes):
+        values = point_clouds.get_column(obj.data, attribute.name)
+        if values is not None:
+            both = np.concatenate([values, values[:10]])
+            point_clouds.set_column(cloud, at.Column(attribute.name, attribute.data_type, both))
+    for material in obj.data.materials:
+        cloud.materials.append(material)
+    obj.data = cloud
+    with pytest.raises(RuntimeError, match=r"has other Gaussians than .* Press Segment"):
+        bpy.ops.bgs.add_place(point=0)
+    assert asking.pointing is None
+
+
+def test_another_run_of_the_splat_begins_anew(coded, serving) -> None:
+    """The rows of what was pointed at are those of the file that the engine read then."""
+    obj, _, _ = coded
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    before = asking.pointing
+    obj.bgs.run_id = "another"
+    bpy.ops.bgs.add_place(point=middle_of(obj, ball=1))
+    assert asking.pointing is not None and asking.pointing is not before and len(asking.pointing.steps) == 1
+    assert len(serving()[-1]["places"]) == 1

@@ -186,3 +186,11 @@ def test_rows_of_the_engines_file() -> None:
 def test_names_of_sizes() -> None:
     assert [size_name(n, 3) for n in range(3)] == ["subpart", "part", "whole"]
     assert size_name(1, 5) == "size 2 of 5" and size_name(0, 1) == ""
+
+
+def test_a_splat_that_was_scaled_flat_can_be_clicked() -> None:
+    """Its matrix has no inverse."""
+    flat = np.diag([1.0, 1.0, 0.0, 1.0])
+    flat[2, 3] = -6.0
+    found = surface_at([target_of(wall(0.0), flat)], PERSPECTIVE, SIZE, (190.0, 170.0))
+    assert found is not None and np.isfinite(found.place).all()

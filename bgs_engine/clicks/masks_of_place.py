@@ -28,18 +28,20 @@ class Group:
     support: float
 
 
-def groups_of(seen: SeenScene, masks: Sequence[PlaceMask]) -> list[Group]:
+def groups_of(seen: SeenScene, place: np.ndarray, masks: Sequence[PlaceMask]) -> list[Group]:
     """The group around each mask, the best supported first: the most alike mask of every other view, if it is alike.
 
-    Masks are compared by their members among a sample of the Gaussians.
+    Masks are compared by their members among a sample of the Gaussians around the place, [3].
     """
     if not masks:
         return []
     view_of = np.array([mask.view for mask in masks])
     views = np.unique(view_of)
-    members, clear = _members(seen, masks)
-    shared = members.T @ members
-    visible = members.T @ clear  # [mask, other mask]: members of the first that the other's view shows
+    rows, weight = seen.sample_around(place)
+    members, clear = _members(seen, rows, masks)
+    weighted = members * weight[:, None]
+    shared = weighted.T @ members
+    visible = weighted.T @ clear  # [mask, other mask]: members of the first that the other's view shows
     alike = shared / np.maximum(visible + visible.T - shared, 1)
     groups = []
     for k in range(len(masks)):
@@ -53,12 +55,15 @@ def groups_of(seen: SeenScene, masks: Sequence[PlaceMask]) -> list[Group]:
     return sorted(groups, key=lambda group: -group.support)
 
 
-def _members(seen: SeenScene, masks: Sequence[PlaceMask]) -> tuple[np.ndarray, np.ndarray]:
-    """(Members of each mask, what its view shows clearly), float32 [sample, M], 0 or 1."""
-    members, clear = np.zeros((2, len(seen.sample), len(masks)), np.float32)
+def _members(seen: SeenScene, rows: np.ndarray, masks: Sequence[PlaceMask]) -> tuple[np.ndarray, np.ndarray]:
+    """(Members of each mask, what its view shows clearly), [S, M], 0 or 1, among the Gaussians `rows` [S].
+
+    They are int32: the threads of a product of floats wait for each other, half a second if processors are busy.
+    """
+    members, clear = np.zeros((2, len(rows), len(masks)), np.int32)
     for k, mask in enumerate(masks):
         view = seen.view(mask.view)
-        shown = seen.clear(mask.view)[seen.sample]
+        shown = seen.clear(mask.view)[rows]
         clear[:, k] = shown
-        members[:, k] = shown & (view.lifted(mask.inside)[seen.sample] > INSIDE * view.seen[seen.sample])
+        members[:, k] = shown & (view.lifted(mask.inside)[rows] > INSIDE * view.seen[rows])
     return members, clear

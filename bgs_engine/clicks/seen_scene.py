@@ -12,7 +12,8 @@ from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 
 MEMORY_BYTES = 600_000_000  # of the weights held
-SAMPLE = 30_000  # Gaussians that stand for the scene where views are compared
+SAMPLE = 15_000  # Gaussians that stand for the scene where views are compared
+NEAR = 15_000  # Gaussians nearest to a place: all of them count where masks are compared, so that small things do
 LEAST_OPACITY = 0.1  # a fainter Gaussian decides nothing
 FAINT = 0.1  # of the weight in a Gaussian's best view: a view with less shows it through other matter
 LEAST_SEEN = 0.05  # pixels of the grid
@@ -31,8 +32,8 @@ class SeenScene:
         self.cameras = list(cameras)
         self._builder, self._lister = ViewBuilder(scene), FragmentLister()
         self._held: ByteCache[ViewWeights] = ByteCache(self._made, MEMORY_BYTES)
-        solid = np.flatnonzero(scene.opacities >= LEAST_OPACITY)
-        self.sample = solid[:: max(1, -(-len(solid) // SAMPLE))]  # the scene is in the order of a space-filling curve
+        self._solid = np.flatnonzero(scene.opacities >= LEAST_OPACITY)
+        self.sample = _every(self._solid, SAMPLE)[0]
         self._most = np.zeros(len(scene), np.float32)  # the weight of each Gaussian in its best view so far
         self._known: set[int] = set()
 
@@ -92,6 +93,15 @@ class SeenScene:
             times += clear[chosen[-1]]
         return chosen
 
+    def sample_around(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(Gaussians int [S] that stand for the scene around a place [3], how many each stands for int32 [S])."""
+        far = ((self.scene.means[self._solid] - place.astype(np.float32)) ** 2).sum(1)
+        near = np.zeros(len(far), bool)
+        near[np.argpartition(far, min(NEAR, len(far)) - 1)[:NEAR]] = True
+        rest, step = _every(self._solid[~near], SAMPLE)
+        rows = np.concatenate([self._solid[near], rest])
+        return rows, np.concatenate([np.ones(int(near.sum()), np.int32), np.full(len(rest), step, np.int32)])
+
     def at(self, place: np.ndarray, views: list[tuple[int, np.ndarray]]) -> np.ndarray:
         """How much each Gaussian makes up a place [3], float32 [N], sum 1: by its weights in views that show it."""
         share = np.zeros(len(self.scene), np.float32)
@@ -109,3 +119,9 @@ class SeenScene:
         np.maximum(self._most, made.seen, out=self._most)
         self._known.add(number)
         return made
+
+
+def _every(rows: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+    """(At most `count` of some rows, one of how many each is): the scene is in the order of a space-filling curve."""
+    step = max(1, -(-len(rows) // count))
+    return rows[::step], step

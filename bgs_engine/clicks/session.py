@@ -157,7 +157,7 @@ class ClickSession:
             return float(at[held].sum()) > HOLDS and all(float(far[held].sum()) <= HOLDS for far in at_others)
 
         found: list[Thing] = []
-        for group in groups_of(seen, masks):
+        for group in groups_of(seen, place, masks):
             check()
             thing = lifted(seen, group.masks, [1.0] * len(group.masks), group.support)
             if fits(thing) and not any(_alike(thing.inside, other.inside) > ALIKE for other in found):

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from bgs_engine.clicks.masks_of_place import LEAST_PIXELS, PlaceMask
 from bgs_engine.clicks.seen_scene import SeenScene
@@ -18,6 +17,7 @@ SPREAD = 0.5  # of the distance to a chosen point: how far inside another one mu
 AGREES = 0.5  # intersection over union of the model's mask and what is known: a less alike mask is of another thing
 LEAST_KNOWN = 0.3  # of a pixel's weight: a pixel with less is of Gaussians about which nothing is known
 OPINIONS = 8  # nearest known Gaussians that decide about one that no view has shown
+ALONG_CURVE = 8  # Gaussians before and after it that are looked at for that
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,7 @@ def lifted(seen: SeenScene, masks: Sequence[PlaceMask], weights: Sequence[float]
 
 def ask_at(seen: SeenScene, model: PromptableModel, encoded: Any, number: int, xy: np.ndarray) -> list[PlaceMask]:
     """The masks of several sizes that the model sees at a pixel (x, y) of a view."""
-    answers = model.decode_together(encoded, xy[None], np.array([ON]))
-    choices = np.arange(answers.scores.shape[1])
-    logits = answers.logits(np.zeros_like(choices), choices)
-    masks = seen.view(number).sampled(logits, answers.scale_x, answers.scale_y)
+    masks = seen.view(number).sketched(model.decode_together(encoded, xy[None], np.array([ON])))
     return [PlaceMask(number, mask) for mask in masks if int(mask.sum()) >= LEAST_PIXELS]
 
 
@@ -98,32 +95,33 @@ def refined(
             continue
         points, kinds = _prompt(view, expected, places, inside)
         answers = model.decode_together(encoded(number), points, kinds)
-        choices = np.arange(answers.scores.shape[1])
-        said = view.sampled(answers.logits(np.zeros_like(choices), choices), answers.scale_x, answers.scale_y)
+        said = view.sketched(answers)
         common = (said & expected).sum((1, 2))
         alike = common / np.maximum(((said | expected) & (known > LEAST_KNOWN)).sum((1, 2)), 1)
         best = int(alike.argmax())
         if alike[best] >= AGREES:
-            masks.append(PlaceMask(number, said[best]))
+            masks.append(PlaceMask(number, view.exact(answers, best)))
             weights.append(float(alike[best]) ** 2)
     return lifted(seen, masks, weights, float(np.sqrt(weights).mean())) if masks else thing
 
 
 def completed(seen: SeenScene, thing: Thing) -> Thing:
-    """The thing with an answer for Gaussians that no view has shown: that of the nearest ones which were shown."""
-    inside = thing.inside
-    means = seen.scene.means
+    """The thing with an answer for Gaussians that no view has shown: that of the nearest ones which were shown.
+
+    The nearest ones are looked for among those that are next in the scene's order, a space-filling curve.
+    """
+    inside, means = thing.inside, seen.scene.means
     if not inside.any() or thing.known.all():
         return thing
     low, high = means[inside].min(0), means[inside].max(0)
-    near = ((means >= low) & (means <= high)).all(1)
-    asked, told = np.flatnonzero(near & ~thing.known), np.flatnonzero(near & thing.known)
-    if not len(asked):
-        return thing
-    count = min(OPINIONS, len(told))
-    nearest = cKDTree(means[told]).query(means[asked], k=[*range(1, count + 1)])[1]
+    asked = np.flatnonzero(~thing.known & ((means >= low) & (means <= high)).all(1))
+    told = np.flatnonzero(thing.known)
+    next_ones = np.searchsorted(told, asked)[:, None] + np.arange(-ALONG_CURVE, ALONG_CURVE)
+    near = told[next_ones.clip(0, len(told) - 1)]
+    distance = ((means[near] - means[asked][:, None]) ** 2).sum(2)
+    nearest = np.take_along_axis(near, np.argsort(distance, 1)[:, :OPINIONS], 1)
     share, known = thing.share.copy(), thing.known.copy()
-    share[asked] = thing.share[told][nearest].mean(1)
+    share[asked] = thing.share[nearest].mean(1)
     known[asked] = True
     return Thing(share, known, thing.views, thing.support)
 

@@ -6,13 +6,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.core.cameras import Camera
-from bgs_engine.raster.color_frames import render_depth
+from bgs_engine.masks.prompting import Answers
 from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
+from bgs_engine.raster.cpu.project import DEPTH
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 
 PIXELS = 20_000  # of a view, in a regular grid
 LEAST_WEIGHT = 0.01  # of a Gaussian in a pixel; fainter ones would take most of the memory
+HALF = 0.5  # of the light: where so much is caught, there is the surface
 SAME_DEPTH = 0.03  # of the distance: a place so much behind or before what the view shows is still what it shows
 EDGE = 4  # px: a place nearer to the edge of the picture does not count as seen
 
@@ -26,7 +28,7 @@ class ViewWeights:
     shape: (h, w).
     by_pixel: CSR float32 [P, N], the weight of each Gaussian in each pixel, 0..1; by_gaussian: the same, [N, P].
     seen: float32 [N], the sum of each Gaussian's weights, in pixels of the grid.
-    depth: float32 [H, W], the depth that the picture shows, scene units.
+    depth: float32 [h, w], the depth at which half of the light is caught, scene units; inf where it never is.
     """
 
     camera: Camera
@@ -53,14 +55,25 @@ class ViewWeights:
         weights: np.ndarray = self.by_gaussian @ mask.ravel().astype(np.float32)
         return weights
 
-    def sampled(self, logits: np.ndarray, scale_x: float, scale_y: float) -> np.ndarray:
-        """Where logits [M, rows, columns] are positive, bool [M, h, w]. `Answers` has the scales."""
-        h, w = self.shape
-        y = np.rint((np.arange(h) * self.step + self.step // 2 + 0.5) * scale_y - 0.5).astype(int)
-        x = np.rint((np.arange(w) * self.step + self.step // 2 + 0.5) * scale_x - 0.5).astype(int)
-        rows, columns = y.clip(0, logits.shape[1] - 1), x.clip(0, logits.shape[2] - 1)
-        inside: np.ndarray = logits[:, rows[:, None], columns] > 0
+    def sketched(self, answers: Answers) -> np.ndarray:
+        """All masks of the only prompt of a model's answers, roughly, bool [M, h, w]."""
+        sketch = answers.sketch(np.zeros(1, int))[0]
+        rows, columns = self._cells(answers)
+        inside: np.ndarray = _at(sketch, answers.in_sketch(rows), answers.in_sketch(columns)) > 0
         return inside
+
+    def exact(self, answers: Answers, choice: int) -> np.ndarray:
+        """One mask of the only prompt of a model's answers, bool [h, w]."""
+        rows, columns = self._cells(answers)
+        inside: np.ndarray = _at(answers.logits(np.zeros(1, int), np.array([choice])), rows, columns)[0] > 0
+        return inside
+
+    def _cells(self, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+        """The rows and the columns of the model's masks at the grid's pixels."""
+        h, w = self.shape
+        y = np.rint((np.arange(h) * self.step + self.step // 2 + 0.5) * answers.scale_y - 0.5)
+        x = np.rint((np.arange(w) * self.step + self.step // 2 + 0.5) * answers.scale_x - 0.5)
+        return y.astype(int), x.astype(int)
 
     def visible(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(Pixels (x, y) of places, float64 [P, 2]; whether the view shows each place, bool [P]).
@@ -74,15 +87,21 @@ class ViewWeights:
         xy = local[:, :2] / scale[:, None] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
         inside = (z > 0) & (xy >= EDGE).all(1) & (xy < np.array([camera.width, camera.height]) - EDGE).all(1)
         for k in np.flatnonzero(inside):  # few places
-            x, y = xy[k].astype(int)
-            around = self.depth[y - 1 : y + 2, x - 1 : x + 2]
-            inside[k] = abs(float(np.median(around)) - z[k]) < SAME_DEPTH * z[k]
+            column, row = np.maximum((xy[k] - self.step / 2) / self.step, 0).astype(int)
+            around = self.depth[row : row + 2, column : column + 2]  # something thin may lie between two pixels
+            inside[k] = bool((abs(around - z[k]) < SAME_DEPTH * z[k]).any())
         return xy, inside
 
     def pixel_of(self, xy: np.ndarray) -> int:
         """The number of the grid's pixel nearest to (x, y) of the picture."""
         column, row = (int(v) // self.step for v in xy)
         return min(row, self.shape[0] - 1) * self.shape[1] + min(column, self.shape[1] - 1)
+
+
+def _at(logits: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Logits [M, ...] at rows and columns, at the border where these lie outside."""
+    inside: np.ndarray = logits[:, rows.clip(0, logits.shape[1] - 1)[:, None], columns.clip(0, logits.shape[2] - 1)]
+    return inside
 
 
 def view_weights(scene: RasterScene, builder: ViewBuilder, lister: FragmentLister, camera: Camera) -> ViewWeights:
@@ -97,9 +116,16 @@ def view_weights(scene: RasterScene, builder: ViewBuilder, lister: FragmentListe
     begins = np.cumsum(counts) - counts
     at = np.repeat(found.start - begins, counts) + np.arange(int(counts.sum()))
     weights = found.weight[at]
+    fragment_pixel, rank = np.repeat(order, counts), found.rank[at]
+    depth = np.full(len(px), np.inf, np.float32)
+    caught = np.cumsum(weights, dtype=np.float64)
+    before = np.concatenate([[0.0], caught])[begins]
+    caught -= np.repeat(before, counts)
+    half = np.flatnonzero(caught >= HALF)
+    first = half[np.unique(fragment_pixel[half], return_index=True)[1]]
+    depth[fragment_pixel[first]] = view.records[rank[first], DEPTH]
     kept = weights > LEAST_WEIGHT
-    pixels, gaussians = np.repeat(order, counts)[kept], view.order[found.rank[at[kept]]]
-    by_pixel = sp.csr_matrix((weights[kept], (pixels, gaussians)), (len(px), len(scene)))
+    by_pixel = sp.csr_matrix((weights[kept], (fragment_pixel[kept], view.order[rank[kept]])), (len(px), len(scene)))
     by_gaussian = by_pixel.T.tocsr()
     seen = np.asarray(by_gaussian.sum(1), np.float32).ravel()
-    return ViewWeights(camera, step, ys.shape, by_pixel, by_gaussian, seen, render_depth(scene, camera))
+    return ViewWeights(camera, step, ys.shape, by_pixel, by_gaussian, seen, depth.reshape(ys.shape))

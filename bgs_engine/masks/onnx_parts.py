@@ -120,6 +120,11 @@ class PartAnswers:
         """Every second pair of rows and columns of all masks."""
         return self._upscale(self._parts.sketching, prompts, self._vectors[prompts, self._first :], UPSCALING // 2)
 
+    def in_sketch(self, rows: np.ndarray) -> np.ndarray:
+        """The nearest rows of a sketch; it has the first two of every four."""
+        cell, within = np.divmod(rows, UPSCALING)
+        return cell * (UPSCALING // 2) + np.minimum(within, UPSCALING // 2 - 1)
+
     def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
         """One mask of each prompt."""
         vectors = self._vectors[prompts, self._first + choices][:, None]

@@ -34,6 +34,9 @@ class Answers(Protocol):
     def sketch(self, prompts: np.ndarray) -> np.ndarray:
         """Logits float32 [n, M, h', w'] of some prompts [n], at a regular part of the pixels of `logits` or at all."""
 
+    def in_sketch(self, rows: np.ndarray) -> np.ndarray:
+        """The rows (or columns) of a sketch that are nearest to rows (or columns) of `logits`, int [K]."""
+
     def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
         """Logits float32 [n, h, w] of one mask, `choices` [n], of each of some prompts [n]; positive inside."""
 
@@ -50,6 +53,10 @@ class WholeAnswers:
     def sketch(self, prompts: np.ndarray) -> np.ndarray:
         """The masks of some prompts in full."""
         return self.values[prompts]
+
+    def in_sketch(self, rows: np.ndarray) -> np.ndarray:
+        """The same rows."""
+        return rows
 
     def logits(self, prompts: np.ndarray, choices: np.ndarray) -> np.ndarray:
         """One mask of each prompt."""

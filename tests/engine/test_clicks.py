@@ -98,7 +98,7 @@ class Made:
         lifted_rows = lifted(seen, masks, [1.0] * len(masks), 1.0).inside
         return self.overlap(seen.scene.to_file_order(lifted_rows), true)
 
-    def ask(self, *places: tuple[np.ndarray, bool], **more: np.ndarray) -> Answer:
+    def ask(self, *places: tuple[np.ndarray, bool], **more: Any) -> Answer:
         """The answer to places with their kinds."""
         at = np.array([place for place, _ in places]).reshape(-1, 3)
         return self.session.answer(Prompt(at, np.array([kind for _, kind in places], bool), **more), lambda: None)

@@ -78,7 +78,7 @@ def signatures(
         np.zeros(count), np.zeros((count, 3)), np.zeros((count, DISTANCE_BINS)),
     )  # fmt: skip
     usable = np.flatnonzero(sizes >= FEWEST)
-    for block in np.split(usable, range(AT_ONCE, len(usable), AT_ONCE)):
+    for block in np.split(usable, range(AT_ONCE, len(usable), AT_ONCE)) if len(usable) else ():
         # Gaussians spread over the file, [B, M]; a set of fewer than M has some of them more than once.
         some = (np.arange(MOST) * (sizes[block] / MOST)[:, None]).astype(np.int64)
         rows = order[start[block][:, None] + some]

@@ -92,3 +92,9 @@ def test_a_first_gaussian_without_a_place_does_not_hide_the_others() -> None:
     found = signatures(places, *others, np.zeros(301, int), 1)
     whole = signatures(means, scales, opacities, colors, np.zeros(300, int), 1)
     assert found.usable[0] and abs(found.sizes[0] / whole.sizes[0] - 1) < 0.05
+
+
+def test_sets_that_are_all_too_small_have_no_signature() -> None:
+    means, scales, opacities, colors = box(np.random.default_rng(5), count=20)
+    found = signatures(means, scales, opacities, colors, np.repeat([0, 1], 10), 2)
+    assert not found.usable.any()

@@ -54,9 +54,15 @@ class EngineScene:
             row: of the file.
             at: the place in the object's space, [3].
             mean: the middle of that Gaussian in the object's space, [3].
+
+        Raises:
+            UsageError: the file has no place for that Gaussian.
         """
-        back = np.linalg.inv(shapes.local_of(obj)[:3, :3])
-        return np.asarray(self.offset + self.positions[row].astype(np.float64) + back @ (at - mean))
+        back = np.linalg.pinv(shapes.local_of(obj)[:3, :3])
+        place = np.asarray(self.offset + self.positions[row].astype(np.float64) + back @ (at - mean))
+        if not np.isfinite(place).all():
+            raise UsageError("This Gaussian has no finite coordinates.", "Click another place.")
+        return place
 
 
 def file_to_view(obj: SplatObject, view: np.ndarray) -> np.ndarray:

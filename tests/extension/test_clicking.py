@@ -429,3 +429,16 @@ def test_another_run_of_the_splat_begins_anew(coded, serving) -> None:
     bpy.ops.bgs.add_place(point=middle_of(obj, ball=1))
     assert asking.pointing is not None and asking.pointing is not before and len(asking.pointing.steps) == 1
     assert len(serving()[-1]["places"]) == 1
+
+
+def test_a_gaussian_without_a_place_is_refused_and_the_next_click_is_answered(tmp_path) -> None:
+    from tests.helpers import made_splat
+
+    rows, _ = made_splat.made_splat()
+    rows["x"][100:200] = np.nan
+    bpy.ops.bgs.import_splat(filepath=str(made_splat.write(tmp_path / "broken.ply", rows)))
+    obj = bpy.context.view_layer.objects.active
+    with pytest.raises(RuntimeError, match="no finite coordinates"):
+        bpy.ops.bgs.add_place(point=150)
+    bpy.ops.bgs.add_place(point=BALL + 10)
+    assert suggested().any() and len(obj.data.points) == len(suggested())

@@ -17,7 +17,7 @@ import numpy as np
 from bgs_engine.clicks.masks_of_place import groups_of
 from bgs_engine.clicks.prompt import Answer, Prompt, Suggestion
 from bgs_engine.clicks.seen_scene import SeenScene
-from bgs_engine.clicks.things import Thing, ask_at, completed, lifted, refined, thing_of_set
+from bgs_engine.clicks.things import Thing, ask_at, completed, in_large_pieces, lifted, refined, thing_of_set
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError
 from bgs_engine.masks.prompting import Check, PromptableModel
@@ -169,7 +169,9 @@ class ClickSession:
         for thing in found:
             better = refined(seen, self._model, self._encoded, thing, place[None], kinds, MORE_VIEWS, check)
             better = Thing(better.share, better.known, better.views, better.support * thing.support)
-            things.append(completed(seen, better if fits(better) else thing))
+            whole = completed(seen, better if fits(better) else thing)
+            large = in_large_pieces(seen, whole)
+            things.append(large if fits(large) else whole)
         for labels in self._labels:
             label = int(np.bincount(labels, weights=at).argmax())
             own = Thing((labels == label).astype(np.float32), np.ones(len(labels), bool), 0, LABEL_SUPPORT)

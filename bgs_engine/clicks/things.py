@@ -10,6 +10,8 @@ from scipy import ndimage
 from bgs_engine.clicks.masks_of_place import LEAST_PIXELS, PlaceMask
 from bgs_engine.clicks.seen_scene import SeenScene
 from bgs_engine.clicks.view_weights import ViewWeights
+from bgs_engine.core.errors import UsageError
+from bgs_engine.cutouts.loose_parts import SOLID, loose_parts, touching_distance
 from bgs_engine.masks.prompting import BOTTOM_RIGHT, OFF, ON, TOP_LEFT, Check, PromptableModel
 
 POINTS = 3  # in a view, on what is known of a thing
@@ -17,6 +19,7 @@ SPREAD = 0.5  # of the distance to a chosen point: how far inside another one mu
 AGREES = 0.5  # intersection over union of the model's mask and what is known: a less alike mask is of another thing
 LEAST_KNOWN = 0.3  # of a pixel's weight: a pixel with less is of Gaussians about which nothing is known
 OPINIONS = 8  # nearest known Gaussians that decide about one that no view has shown
+LEAST_PIECE = 0.05  # of a thing's solid Gaussians: a smaller piece that touches nothing of it is a mistake
 ALONG_CURVE = 8  # Gaussians before and after it that are looked at for that
 
 
@@ -124,6 +127,27 @@ def completed(seen: SeenScene, thing: Thing) -> Thing:
     share[asked] = thing.share[nearest].mean(1)
     known[asked] = True
     return Thing(share, known, thing.views, thing.support)
+
+
+def in_large_pieces(seen: SeenScene, thing: Thing) -> Thing:
+    """The thing without its small pieces: a mask that slips to something behind leaves them."""
+    rows = np.flatnonzero(thing.inside)
+    if not len(rows):
+        return thing
+    scene = seen.scene
+    reach = np.sqrt(scene.covs[rows][:, [0, 3, 5]])  # the diagonals: standard deviations along the axes
+    distance = touching_distance(reach)
+    solid = scene.opacities[rows] >= SOLID
+    if distance <= 0 or not solid.any():
+        return thing
+    try:
+        piece = loose_parts(scene.means[rows].astype(np.float64), solid, distance)
+    except UsageError:  # its box is too large for its Gaussians
+        return thing
+    large = np.bincount(piece, solid) >= LEAST_PIECE * solid.sum()
+    share = thing.share.copy()
+    share[rows[~large[piece]]] = 0
+    return Thing(share, thing.known, thing.views, thing.support)
 
 
 def _prompt(

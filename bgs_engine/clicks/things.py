@@ -1,8 +1,9 @@
 """From masks of several views to the Gaussians of one thing, and back to the mask model in further views."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +22,11 @@ LEAST_KNOWN = 0.3  # of a pixel's weight: a pixel with less is of Gaussians abou
 OPINIONS = 8  # nearest known Gaussians that decide about one that no view has shown
 LEAST_PIECE = 0.05  # of a thing's solid Gaussians: a smaller piece that touches nothing of it is a mistake
 ALONG_CURVE = 8  # Gaussians before and after it that are looked at for that
+
+
+AT_ONCE = 2  # views that the model is asked about at a time
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,12 @@ class Thing:
         return self.known & (self.share > 0.5)
 
 
+def at_once(ask: Callable[[T], R], views: Sequence[T]) -> list[R]:
+    """The answers for some views, in their order. Two are asked at a time: a decoder alone keeps no two cores busy."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bgs-clicks") as pool:
+        return list(pool.map(ask, views))
+
+
 def thing_of_set(gaussians: np.ndarray) -> Thing:
     """A thing about which all is known; gaussians: bool [N]."""
     return Thing(gaussians.astype(np.float32), np.ones(len(gaussians), bool), 0, 0.0)
@@ -57,10 +69,25 @@ def lifted(seen: SeenScene, masks: Sequence[PlaceMask], weights: Sequence[float]
     return Thing(inside / np.maximum(total, 1e-6), total > 0, len(masks), support)
 
 
-def ask_at(seen: SeenScene, model: PromptableModel, encoded: Any, number: int, xy: np.ndarray) -> list[PlaceMask]:
-    """The masks of several sizes that the model sees at a pixel (x, y) of a view."""
-    masks = seen.view(number).sketched(model.decode_together(encoded, xy[None], np.array([ON])))
-    return [PlaceMask(number, mask) for mask in masks if int(mask.sum()) >= LEAST_PIXELS]
+def ask_at(
+    seen: SeenScene,
+    model: PromptableModel,
+    encoded: Callable[[int], Any],
+    at: Sequence[tuple[int, np.ndarray]],
+    check: Check,
+) -> list[PlaceMask]:
+    """The masks of several sizes that the model sees at pixels of views; at: numbers of views, and (x, y)."""
+    asked = []
+    for number, xy in at:
+        check()
+        asked.append((number, seen.view(number), encoded(number), xy))
+
+    def masks_of(one: tuple[int, ViewWeights, Any, np.ndarray]) -> list[PlaceMask]:
+        number, view, features, xy = one
+        masks = view.sketched(model.decode_together(features, xy[None], np.array([ON])))
+        return [PlaceMask(number, mask) for mask in masks if int(mask.sum()) >= LEAST_PIXELS]
+
+    return [mask for masks in at_once(masks_of, asked) for mask in masks]
 
 
 def refined(
@@ -88,24 +115,28 @@ def refined(
         count: the number of views, at most.
         check: raises `CancelledError` once the user asked to stop.
     """
-    masks, weights = [], []
+    asked = []
     for number in seen.covering(thing.inside, count):
         check()
         view = seen.view(number)
         known = view.picture(thing.known)
         expected = (view.picture(thing.share * thing.known) > 0.5 * np.maximum(known, 1e-3)) & (known > LEAST_KNOWN)
-        if int(expected.sum()) < LEAST_PIXELS:
-            continue
-        points, kinds = _prompt(view, expected, places, inside)
-        answers = model.decode_together(encoded(number), points, kinds)
+        if int(expected.sum()) >= LEAST_PIXELS:
+            asked.append((number, view, encoded(number), expected, known > LEAST_KNOWN))
+
+    def said_of(one: tuple[int, ViewWeights, Any, np.ndarray, np.ndarray]) -> tuple[PlaceMask, float] | None:
+        number, view, features, expected, known = one
+        answers = model.decode_together(features, *_prompt(view, expected, places, inside))
         said = view.sketched(answers)
-        common = (said & expected).sum((1, 2))
-        alike = common / np.maximum(((said | expected) & (known > LEAST_KNOWN)).sum((1, 2)), 1)
+        alike = (said & expected).sum((1, 2)) / np.maximum(((said | expected) & known).sum((1, 2)), 1)
         best = int(alike.argmax())
-        if alike[best] >= AGREES:
-            masks.append(PlaceMask(number, view.exact(answers, best)))
-            weights.append(float(alike[best]) ** 2)
-    return lifted(seen, masks, weights, float(np.sqrt(weights).mean())) if masks else thing
+        return (PlaceMask(number, view.exact(answers, best)), float(alike[best])) if alike[best] >= AGREES else None
+
+    said = [one for one in at_once(said_of, asked) if one is not None]
+    if not said:
+        return thing
+    masks, alike = zip(*said, strict=True)
+    return lifted(seen, masks, [one**2 for one in alike], float(np.mean(alike)))
 
 
 def completed(seen: SeenScene, thing: Thing) -> Thing:

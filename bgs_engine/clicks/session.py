@@ -86,8 +86,8 @@ class ClickSession:
             first = len(places) if before is not None else 1  # if nobody has seen a suggestion, all places are new
             found: list[Thing] = []
             for count in range(first, len(places) + 1):
-                base = found[0].inside if found else before
-                found = self._at_newest(places[:count], inside[:count], base, check)
+                before = found[0].inside if found else before
+                found = self._at_newest(places[:count], inside[:count], before, check)
         elif marked is not None and marked.any():
             found = self._of_marked(marked if before is None else marked | before, check)
         elif excluded is not None and before is not None:
@@ -107,7 +107,7 @@ class ClickSession:
                 suggestions.append((thing, gaussians))
         if not suggestions:
             raise InputError(*NOTHING)
-        chosen = _distinct(suggestions)[:MOST_SUGGESTIONS]
+        chosen = (_distinct(suggestions, before) or suggestions[:1])[:MOST_SUGGESTIONS]
         likeliest = chosen[0][1]
         chosen.sort(key=lambda pair: int(pair[1].sum()))
         sizes = tuple(
@@ -198,10 +198,16 @@ def _alike(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def _distinct(found: list[tuple[Thing, np.ndarray]]) -> list[tuple[Thing, np.ndarray]]:
-    """The sets without those that are nearly like an earlier one."""
+def _distinct(found: list[tuple[Thing, np.ndarray]], before: np.ndarray | None) -> list[tuple[Thing, np.ndarray]]:
+    """The sets that change what was suggested before, without those that change it nearly as an earlier one does.
+
+    Beside a large suggestion all sets that add something small would be alike; what they change is not.
+    """
     out: list[tuple[Thing, np.ndarray]] = []
+    changes: list[np.ndarray] = []
     for pair in found:
-        if all(_alike(pair[1], other[1]) <= ALIKE for other in out):
+        change = pair[1] if before is None else pair[1] ^ before
+        if change.any() and all(_alike(change, other) <= ALIKE for other in changes):
             out.append(pair)
+            changes.append(change)
     return out

@@ -161,6 +161,13 @@ def test_a_second_place_adds_a_thing_and_a_minus_takes_it_away(made: Made) -> No
     assert best(made, back, one) > 0.93
 
 
+def test_a_place_that_changes_nothing_keeps_what_was_suggested(made: Made) -> None:
+    true = made.rows(2, things(made, 2, 4)[3])
+    everything = np.ones(len(true), bool)
+    answer = made.ask((made.place_on(true), True), (made.place_on(true), True), so_far=everything)
+    assert [int(suggestion.gaussians.sum()) for suggestion in answer.suggestions][-1] == len(true)
+
+
 def test_without_a_suggestion_so_far_all_places_are_answered_in_their_order(made: Made) -> None:
     one, two = (made.rows(2, number) for number in things(made, 2, 4)[2:])
     places = (made.place_on(one), True), (made.place_on(two), True)

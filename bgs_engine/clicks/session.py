@@ -10,6 +10,7 @@ If there is a run, its labels at the place are suggested as well.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,12 +74,21 @@ class ClickSession:
             InputError: there is nothing to suggest.
             CancelledError: raised by `check`.
         """
-        seen = self.seen
+        marks = _Marks(*(self._in_scene_order(rows) for rows in (prompt.marked, prompt.excluded, prompt.among)))
+        found, before = self._found(prompt, marks, check)
+        suggestions = [(thing, gaussians) for thing in found if (gaussians := marks.applied(thing.inside)).any()]
+        if not suggestions:
+            raise InputError(*NOTHING)
+        chosen = (_distinct(suggestions, before) or suggestions[:1])[:MOST_SUGGESTIONS]
+        likeliest = chosen[0][1]
+        chosen.sort(key=lambda pair: int(pair[1].sum()))
+        number = next(k for k, pair in enumerate(chosen) if pair[1] is likeliest)
+        return Answer(tuple(self._suggestion(thing, gaussians) for thing, gaussians in chosen), number)
+
+    def _found(self, prompt: Prompt, marks: "_Marks", check: Check) -> tuple[list[Thing], np.ndarray | None]:
+        """(Things for a prompt, the most likely first; the suggestion bool [N] that they correct, or None)."""
         places = np.asarray(prompt.places, np.float64).reshape(-1, 3) - self._offset
         inside = np.asarray(prompt.inside, bool)
-        marked = self._in_scene_order(prompt.marked)
-        excluded = self._in_scene_order(prompt.excluded)
-        among = self._in_scene_order(prompt.among)
         before = self._in_scene_order(prompt.so_far)
         if before is not None and not before.any():
             before = None
@@ -88,37 +98,18 @@ class ClickSession:
             for count in range(first, len(places) + 1):
                 before = found[0].inside if found else before
                 found = self._at_newest(places[:count], inside[:count], before, check)
-        elif marked is not None and marked.any():
-            found = self._of_marked(marked if before is None else marked | before, check)
-        elif excluded is not None and before is not None:
-            found = [thing_of_set(before)]
-        else:
-            raise InputError("The prompt points at nothing.", "Click the thing.")
-        suggestions = []
-        for thing in found:
-            gaussians = thing.inside
-            if marked is not None:
-                gaussians |= marked
-            if excluded is not None:
-                gaussians &= ~excluded
-            if among is not None:
-                gaussians &= among
-            if gaussians.any():
-                suggestions.append((thing, gaussians))
-        if not suggestions:
-            raise InputError(*NOTHING)
-        chosen = (_distinct(suggestions, before) or suggestions[:1])[:MOST_SUGGESTIONS]
-        likeliest = chosen[0][1]
-        chosen.sort(key=lambda pair: int(pair[1].sum()))
-        sizes = tuple(
-            Suggestion(
-                seen.scene.to_file_order(gaussians),
-                seen.scene.to_file_order(np.where(gaussians, np.maximum(thing.share, 0.5), 1 - thing.share)),
-                thing.views,
-            )
-            for thing, gaussians in chosen
-        )
-        return Answer(sizes, next(k for k, pair in enumerate(chosen) if pair[1] is likeliest))
+            return found, before
+        if marks.marked is not None and marks.marked.any():
+            return self._of_marked(marks.marked if before is None else marks.marked | before, check), before
+        if marks.excluded is not None and before is not None:
+            return [thing_of_set(before)], before
+        raise InputError("The prompt points at nothing.", "Click the thing.")
+
+    def _suggestion(self, thing: Thing, gaussians: np.ndarray) -> Suggestion:
+        """A thing as a suggestion in the order of the file; gaussians: bool [N]."""
+        scene = self.seen.scene
+        confidence = np.where(gaussians, np.maximum(thing.share, 0.5), 1 - thing.share)
+        return Suggestion(scene.to_file_order(gaussians), scene.to_file_order(confidence), thing.views)
 
     def _in_scene_order(self, rows: np.ndarray | None) -> np.ndarray | None:
         return None if rows is None else self.seen.scene.from_file_order(np.asarray(rows, bool))
@@ -182,6 +173,23 @@ class ClickSession:
         none = np.zeros((0, 3))
         again = refined(self.seen, self._model, self._encoded, own, none, np.zeros(0, bool), MORE_VIEWS, check)
         return [own, completed(self.seen, again)]
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """The Gaussians of a prompt, each bool [N] in the scene's order, or None. See `Prompt`."""
+
+    marked: np.ndarray | None
+    excluded: np.ndarray | None
+    among: np.ndarray | None
+
+    def applied(self, gaussians: np.ndarray) -> np.ndarray:
+        """A set, bool [N], with what is marked, without what is excluded, of what may be suggested."""
+        if self.marked is not None:
+            gaussians = gaussians | self.marked
+        if self.excluded is not None:
+            gaussians = gaussians & ~self.excluded
+        return gaussians if self.among is None else gaussians & self.among
 
 
 def _joined(thing: Thing, before: np.ndarray) -> Thing:

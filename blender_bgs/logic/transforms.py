@@ -39,7 +39,12 @@ def change_since_import(world: np.ndarray, imported: np.ndarray, reach: float = 
     `world` and `imported` are the object-to-world matrices [4, 4] now and at import. `reach` is the largest number that
     was added in them and has cancelled out since.
     """
-    change = np.linalg.inv(imported) @ world
+    if is_flat(imported):  # it has no inverse
+        if np.allclose(world, imported, rtol=IDENTITY_TOLERANCE):
+            return None
+        change = np.linalg.pinv(imported) @ world
+    else:
+        change = np.linalg.inv(imported) @ world
     # The tolerance of a translation is relative to its length, because scenes have different units.
     size = max(1.0, reach, float(np.abs(change[:3, 3]).max()), float(np.abs(imported[:3, 3]).max()))
     close = np.abs(change[:3, :3] - np.eye(3)).max() < IDENTITY_TOLERANCE

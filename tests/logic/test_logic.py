@@ -98,6 +98,15 @@ def test_nothing_done_is_no_change() -> None:
     assert np.allclose(up_matrix("Y")[:3, :3] @ (0, 1, 0), (0, 0, 1))
 
 
+def test_an_object_that_was_scaled_flat_has_changed_only_if_it_moved() -> None:
+    flat = np.diag([2.0, 2.0, 0.0, 1.0])
+    moved = flat.copy()
+    moved[0, 3] = 1.0
+    assert change_since_import(flat, flat) is None
+    change = change_since_import(moved, flat)
+    assert change is not None and change[:3, 3].tolist() == pytest.approx([0.5, 0, 0])
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["u1", "i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8"]), st.binary(min_size=80, max_size=80))
 def test_any_property_keeps_its_bits(dtype: str, data: bytes) -> None:

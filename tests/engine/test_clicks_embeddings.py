@@ -53,6 +53,9 @@ class Slow:
     def decode(self, encoded: Any, points: np.ndarray) -> Any:
         raise NotImplementedError
 
+    def decode_together(self, encoded: Any, points: np.ndarray, kinds: np.ndarray) -> Any:
+        raise NotImplementedError
+
     def stop(self) -> None:
         self.go.set()
 

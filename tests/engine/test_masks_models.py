@@ -150,7 +150,7 @@ class Forgetful:
 
     def __init__(self, model: OnnxSam, limit: int) -> None:
         self.model, self.limit, self.signature = model, limit, model.signature
-        self.stop = model.stop
+        self.stop, self.decode_together = model.stop, model.decode_together
 
     def encode(self, image):
         return self.model.encode(image)

@@ -56,7 +56,7 @@ def main():
     if mode == "still":
         say("ready", gaussians=COUNT, views=3)
         time.sleep(600)
-    lines = queue.Queue()
+    lines: queue.Queue[dict] = queue.Queue()
 
     def read():
         for line in sys.stdin:

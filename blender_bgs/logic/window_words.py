@@ -16,6 +16,7 @@ PHRASES = (
     (r"pip install --force-reinstall warp-lang", "Press Install Engine"),
     (r"or make a dataset from the splat alone with `bgs views`", "or leave Settings > Photos empty"),
     (r", or run `bgs masks`", ""),
+    (r"[Ll]eave out --keep-labels, or name a run of this splat", "Switch off Keep Mended Labels"),
     (r" without --plain", " without Plain 62 Floats"),
     (r"(?:use |[Uu]se )?--device cpu", "set Device to CPU"),
     (r"(?:use |[Uu]se )?--device (?:cuda|gsplat)", "set Device to NVIDIA GPU"),

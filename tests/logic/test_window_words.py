@@ -49,6 +49,7 @@ NOT_FOR_BLENDER = (  # hints of commands that Blender does not start, or of choi
     "Give --levels a number from 1 to 3.",
     "Give --init random or a codes.npy.",
     "--fill needs --label: it closes the holes that these labels leave.",
+    "fetch it with: bgs models --fetch 3",  # the list of `bgs models` as text; the panel has its own
 )
 
 

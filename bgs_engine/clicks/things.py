@@ -20,10 +20,8 @@ SPREAD = 0.5  # of the distance to a chosen point: how far inside another one mu
 AGREES = 0.5  # intersection over union of the model's mask and what is known: a less alike mask is of another thing
 LEAST_KNOWN = 0.3  # of a pixel's weight: a pixel with less is of Gaussians about which nothing is known
 OPINIONS = 8  # nearest known Gaussians that decide about one that no view has shown
-LEAST_PIECE = 0.05  # of a thing's solid Gaussians: a smaller piece that touches nothing of it is a mistake
 ALONG_CURVE = 8  # Gaussians before and after it that are looked at for that
-
-
+LEAST_PIECE = 0.05  # of a thing's solid Gaussians: a smaller piece that touches nothing of it is a mistake
 AT_ONCE = 2  # views that the model is asked about at a time
 T = TypeVar("T")
 R = TypeVar("R")
@@ -186,7 +184,7 @@ def _prompt(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(Points float64 [K, 2], kinds int [K]) that describe a thing in a view; expected: bool [h, w], where it is."""
     rows, columns = np.nonzero(expected)
-    points = [*_inner_points(expected)]
+    points = _inner_points(expected)
     xy, visible = view.visible(places)
     corners = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]], np.float64)
     at = np.concatenate([(np.array(points) + 0.5) * view.step, xy[visible], corners * view.step])

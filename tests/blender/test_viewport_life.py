@@ -10,7 +10,7 @@ import pytest
 from tests.blender.conftest import OUT, blender
 from tests.blender.test_window import picture
 
-HANDLERS = [3, 3, 3, 3, 1]  # the drawing has one of each; what follows edits and objects has no interest in frames
+HANDLERS = [3, 3, 3, 4, 1]  # drawing has one of each; edits and objects have none for frames; clicks have one for files
 MORE = 40  # MB; one import of the made splat uploads and holds about 3, so a leak of each would be 450 over the 150
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bgs_engine.clicks.seen_scene import SeenScene
+from bgs_engine.masks.agreement.members import INSIDE
 
 SAME = 0.5  # intersection over union of two masks of one thing, of the Gaussians that both views show
 LEAST_PIXELS = 6  # of the grid: a smaller mask is noise
-INSIDE = 0.5  # of a Gaussian's weight in a view: more makes it a member of a mask
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from bgs_engine.clicks.view_weights import ViewWeights, view_weights
 from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.core.cameras import Camera
+from bgs_engine.masks.agreement.members import FAINT
 from bgs_engine.raster.cpu.fragments import FragmentLister
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
@@ -15,7 +16,6 @@ MEMORY_BYTES = 600_000_000  # of the weights held
 SAMPLE = 15_000  # Gaussians that stand for the scene where views are compared
 NEAR = 15_000  # Gaussians nearest to a place: all of them count where masks are compared, so that small things do
 LEAST_OPACITY = 0.1  # a fainter Gaussian decides nothing
-FAINT = 0.1  # of the weight in a Gaussian's best view: a view with less shows it through other matter
 LEAST_SEEN = 0.05  # pixels of the grid
 EDGE_SHARE = 0.15  # of the picture's shorter side: nearer to the edge a thing may be cut off
 UNLIKE = 0.02  # added to how much a direction of view differs, so that near views of one side count too

@@ -19,7 +19,7 @@ FLOORS = {  # lowest first
         "core",
         "io devices",
         "raster",
-        "views masks made_scenes associate cutouts likeness",
+        "views masks made_scenes associate cutouts likeness graph",
         "train clicks",
         "output",
         "pipeline",

@@ -26,7 +26,15 @@ from .frames import panel as frame_panel
 from .frames import settings as frame_settings
 from .headless import command_line
 from .interface import menu, pie
-from .labelling import area_operators, crumb_operators, pick
+from .labelling import (
+    area_operators,
+    condition_operators,
+    condition_settings,
+    crumb_operators,
+    label_facts,
+    pick,
+    set_operators,
+)
 from .labelling import edit_operators as label_edit_operators
 from .labelling import handlers as label_handlers
 from .labelling import light as label_light
@@ -45,6 +53,7 @@ CLASSES = (
     *preferences.CLASSES,
     *segment_settings.CLASSES,
     *frame_settings.CLASSES,
+    *condition_settings.CLASSES,
     *engine_operators.CLASSES,
     *model_operators.CLASSES,
     *file_operators.CLASSES,
@@ -70,12 +79,14 @@ CLASSES = (
     *file_panel.CLASSES,
     *engine_panel.CLASSES,
     *label_panel.CLASSES,
+    *set_operators.CLASSES,
+    *condition_operators.CLASSES,
     *part_panel.CLASSES,
     *frame_panel.CLASSES,
     *label_light.CLASSES,
     *view_settings.CLASSES,
 )
-_SETTINGS = (properties, segment_settings, frame_settings, view_settings)
+_SETTINGS = (properties, segment_settings, frame_settings, condition_settings, view_settings)
 _factory: Any = bpy.utils.register_classes_factory(CLASSES)
 _register_classes, _unregister_classes = _factory
 
@@ -137,3 +148,4 @@ def unregister() -> None:
     _unregister_classes()
     code_tables.forget()
     label_similar.forget()
+    label_facts.forget()

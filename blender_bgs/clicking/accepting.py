@@ -5,7 +5,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from mathutils import Matrix
 
-from ..cloud import agreement, code_tables, label_selection, labels, pivot, shapes
+from ..cloud import agreement, code_tables, label_selection, labels, locks, pivot, shapes
 from ..cloud.properties import BGS_Label
 from ..cloud.typed import SplatObject, SplatScene
 from ..labelling import editing
@@ -26,7 +26,7 @@ def accept(scene: SplatScene, whole: SplatObject, points: np.ndarray, how: str) 
             TAKE: those of the active label get a label of their own beside it. A splat without labels gets some.
 
     Raises:
-        UsageError: there are no Gaussians, there is no active label, or no child number is free.
+        UsageError: there are no Gaussians, there is no active label, no child number is free, or a label is locked.
     """
     if not points.any():
         raise UsageError("The suggestion is empty.", "Click at another place.")
@@ -36,9 +36,12 @@ def accept(scene: SplatScene, whole: SplatObject, points: np.ndarray, how: str) 
     level = whole.bgs.shown_level
     if how == ADD:
         active = need_active(whole)
+        mine = code_tables.table_of(whole).rows(level, active.label)
+        free, left_out = locks.without_locked(whole, points & ~mine)
+        points = free | (points & mine)
         target, name = active.label, active.name
         note = editing.move(scene, whole, points, level, target)
-        said = f"{int(points.sum()):,} Gaussians belong to {name} now"
+        said = f"{int(points.sum()):,} Gaussians belong to {name} now{left_out}"
     else:
         taken_from = ""
         if how == TAKE:
@@ -48,6 +51,10 @@ def accept(scene: SplatScene, whole: SplatObject, points: np.ndarray, how: str) 
             check_taken(mine, points, active.name)
             points = points & mine
         same = label_with_just(code_tables.table_of(whole), points, level)
+        if same is None and how == TAKE:
+            locks.refuse(whole, points)
+        elif same is None:
+            points, taken_from = locks.without_locked(whole, points)
         target, note = (same, "") if same is not None else _make(scene, whole, points, level)
         entry = labels.find(whole, level, target)
         name = entry.name if entry is not None else str(target)

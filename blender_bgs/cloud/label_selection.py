@@ -9,11 +9,11 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 
 from ..logic import attributes as at
-from ..logic.label_states import codes_with, sums_by_label
+from ..logic.label_states import codes_with
 from ..logic.label_tree import Key
-from . import point_clouds, properties, redraw, selection
+from . import label_rows, point_clouds, properties, redraw, selection
 from .code_tables import table_of
-from .properties import BGS_Label, without_updates
+from .properties import BGS_Label
 from .shown import objects_of_labels
 from .typed import SplatObject
 
@@ -34,6 +34,19 @@ def select_labels(obj: SplatObject, keys: Iterable[Key]) -> None:
     select(obj, codes_with(table, keys)[table.inverse])
 
 
+def combine(obj: SplatObject, rows: np.ndarray, mode: str) -> None:
+    """Select the Gaussians `rows`, bool [N] (SET), or combine them with the selection: ADD, SUB, XOR, AND."""
+    before = selection.selected(obj)
+    combined = {"ADD": before | rows, "SUB": before & ~rows, "XOR": before ^ rows, "AND": before & rows}
+    select(obj, combined.get(mode, rows))
+
+
+def combine_labels(obj: SplatObject, keys: Iterable[Key], mode: str) -> None:
+    """Select the labels `keys` (SET), or combine them with the selection: ADD, SUB, XOR, AND."""
+    table = table_of(obj)
+    combine(obj, codes_with(table, keys)[table.inverse], mode)
+
+
 def select_labels_of_objects(whole: SplatObject) -> None:
     """Select the labels of the selected label objects, and no other Gaussians."""
     table = table_of(whole)
@@ -49,16 +62,11 @@ def note(obj: SplatObject, rows: np.ndarray | None = None) -> None:
         return
     if rows is None:
         rows = selection.selected(obj)
-    table, changed = table_of(obj), False
-    sums = sums_by_label(table, np.bincount(table.inverse[rows], minlength=len(table.unique)))
-    with without_updates():
-        for row in obj.bgs.labels:
-            found = sums.get((row.level, row.label), 0)
-            state = (found == row.count and found > 0, found > 0)
-            if (row.selected, row.partly) != state:
-                row.selected, row.partly = state
-                changed = True
-    if changed:
+    table = table_of(obj)
+    found = label_rows.sums(obj, table, np.bincount(table.inverse[rows], minlength=len(table.unique)))
+    whole = (found > 0) & (found == label_rows.column(obj, "count"))
+    changed = [label_rows.write(obj, name, values) for name, values in (("selected", whole), ("partly", found > 0))]
+    if any(changed):
         redraw.sidebars()
 
 

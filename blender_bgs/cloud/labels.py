@@ -13,7 +13,18 @@ from ..logic.carry_over import LabelSettings
 from ..logic.label_edits import partners_after
 from ..logic.label_states import relative_at
 from ..logic.label_tree import CodeTable, Color, Key, build_entries, reassign
-from . import appearance, code_tables, label_selection, part_labels, point_clouds, redraw, selection, shown
+from . import (
+    appearance,
+    code_tables,
+    label_selection,
+    label_sets,
+    locks,
+    part_labels,
+    point_clouds,
+    redraw,
+    selection,
+    shown,
+)
 from .properties import BGS_Label, signed, without_updates
 from .typed import SplatObject
 
@@ -48,13 +59,15 @@ def set_codes(obj: SplatObject, codes: np.ndarray, layout: BitLayout, run: Path 
 
 
 def label_settings(obj: SplatObject) -> LabelSettings:
-    """The name, colour and visibility of each label in the list."""
+    """What users can change on each label in the list, and the named sets."""
     rows = {(row.level, row.label): row for row in obj.bgs.labels}
     return LabelSettings(
         names={key: row.name for key, row in rows.items()},
         colors={key: (row.color[0], row.color[1], row.color[2]) for key, row in rows.items()},
         hidden={key for key, row in rows.items() if row.hidden},
         light={key: (*row.tint, row.exposure) for key, row in rows.items() if row.is_lit},
+        locked={key for key, row in rows.items() if row.locked},
+        sets=label_sets.keys_by_name(obj),
     )
 
 
@@ -80,12 +93,13 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None, active:
             row.level, row.key, row.parent = entry.level, signed(entry.label), signed(entry.parent)
             row.count, row.name, row.color = entry.count, entry.name, entry.color
             row.seen = entry.count
-            row.hidden = entry.key in settings.hidden
+            row.hidden, row.locked = entry.key in settings.hidden, entry.key in settings.locked
             if entry.key in settings.light:
                 row.tint, row.exposure = settings.light[entry.key][:3], settings.light[entry.key][3]
         keys = [entry.key for entry in entries]
         rest = min(splat.label_index, max(0, len(keys) - 1))
         splat.label_index = keys.index(active) if active in keys else rest
+    label_sets.keep(obj, settings.sets)
     shown.note_again(obj)
     label_selection.note(obj)
     if splat.part_collection is not None:
@@ -166,7 +180,11 @@ def replace_codes(obj: SplatObject, codes: np.ndarray, names: Mapping[Key, str] 
 
     Names, colours and eyes stay with their labels, also with those whose number changed with their parent. The labels
     in `names` get these names.
+
+    Raises:
+        UsageError: a label is locked that would change. Nothing is written then.
     """
+    locks.refuse_changes(obj, codes)
     old, settings = code_tables.table_of(obj), label_settings(obj)
     new = CodeTable.of(codes, old.layout)
     partners = partners_after(old, new)

@@ -13,28 +13,15 @@ from bgs_engine.core.codes import BitLayout
 from ..logic.attributes import PlyLayout
 from . import identity
 from .compatibility import BLEND_RELATIVE
+from .pausing import is_paused
+from .pausing import without_updates as without_updates
+from .set_properties import BGS_LabelSet
 
 UP_AXES = (
     ("NEG_Y", "-Y Up (captures)", "For captures from photos and COLMAP, where y points down. This is the usual case"),
     ("Z", "Z Up", "For files that are already upright in Blender"),
     ("Y", "Y Up", "For files from game engines and many viewers"),
 )
-_paused = 0  # nesting depth of `without_updates` blocks
-
-
-class without_updates:
-    """A context in which setting properties does not run their update functions.
-
-    Code that sets many properties uses it and refreshes once at the end.
-    """
-
-    def __enter__(self) -> None:
-        global _paused
-        _paused += 1
-
-    def __exit__(self, *_: object) -> None:
-        global _paused
-        _paused -= 1
 
 
 def _nothing(*_: object) -> None:
@@ -62,12 +49,12 @@ hooks = Hooks()
 
 
 def _appearance_changed(self: bpy.types.bpy_struct, _context: bpy.types.Context) -> None:
-    if not _paused:
+    if not is_paused():
         hooks.appearance_changed(self.id_data)
 
 
 def _level_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
-    if _paused:
+    if is_paused():
         return
     if self.level_bits and self.color_mode == "COLOR":
         with without_updates():
@@ -76,27 +63,27 @@ def _level_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
 
 
 def _name_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
-    if not _paused:
+    if not is_paused():
         hooks.name_changed(self.id_data, self)
 
 
 def _color_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
-    if not _paused:
+    if not is_paused():
         hooks.color_changed(self.id_data)
 
 
 def _eye_changed(self: "BGS_Label", _context: bpy.types.Context) -> None:
-    if not _paused:
+    if not is_paused():
         hooks.eye_changed(self.id_data, self)
 
 
 def _active_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
-    if not _paused:
+    if not is_paused():
         hooks.active_changed(self.id_data)
 
 
 def _up_axis_changed(self: "BGS_Splat", _context: bpy.types.Context) -> None:
-    if not _paused:
+    if not is_paused():
         hooks.up_axis_changed(self.id_data)
 
 
@@ -123,6 +110,9 @@ class BGS_Label(bpy.types.PropertyGroup):
     )
     hidden: bpy.props.BoolProperty(
         name="Hide", description="Hide these Gaussians, and the object of this label", update=_eye_changed
+    )
+    locked: bpy.props.BoolProperty(
+        name="Lock", description="Protect this label, and all that it contains, against edits of labels"
     )
     tint: bpy.props.FloatVectorProperty(
         name="Tint",
@@ -210,6 +200,8 @@ class BGS_Splat(bpy.types.PropertyGroup):
     label_index: bpy.props.IntProperty(  # the active row, whatever its level
         name="Active Label", description="Click to select this label alone", update=_active_changed
     )
+    label_sets: bpy.props.CollectionProperty(type=BGS_LabelSet)
+    set_index: bpy.props.IntProperty(name="Active Set", description="Click to choose this set")
     picked_row: bpy.props.IntProperty(default=-1)
     picked_level: bpy.props.IntProperty()
     splat_id: bpy.props.StringProperty()  # of a whole cloud: its label objects find it by this, see `identity`
@@ -281,7 +273,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
         return None
 
 
-CLASSES = (BGS_Label, BGS_ObjectName, BGS_Splat)
+CLASSES = (BGS_Label, BGS_LabelSet, BGS_ObjectName, BGS_Splat)
 
 
 def signed(label: int) -> int:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..logic.attributes import CODE, IN_OBJECTS
-from ..logic.label_states import sums_by_label
-from ..logic.label_tree import Key
-from . import code_tables, point_clouds
+from . import code_tables, label_rows, point_clouds
 from .typed import SplatObject
 
 MADE = "bgs_made"  # custom property of a whole cloud that got label objects, see `parts.label_objects`
@@ -38,7 +36,7 @@ def pieces_of(whole: SplatObject) -> list[Piece]:
 
 def note_counts(whole: SplatObject) -> None:
     """Write to the label list how many Gaussians of each label one sees."""
-    counts: dict[Key, int] = {}
+    counts = np.zeros(len(whole.bgs.labels), np.int64)
     for piece in pieces_of(whole):
         if not piece.obj.bgs.level_bits or piece.obj.data.attributes.get(CODE) is None:
             continue
@@ -46,9 +44,5 @@ def note_counts(whole: SplatObject) -> None:
         per_code = table.counts
         if piece.points is not None:
             per_code = np.bincount(table.inverse[piece.points], minlength=len(table.unique))
-        for key, count in sums_by_label(table, per_code).items():
-            counts[key] = counts.get(key, 0) + count
-    for row in whole.bgs.labels:
-        now = counts.get((row.level, row.label), 0)
-        if row.seen != now:
-            row.seen = now
+        counts += label_rows.sums(whole, table, per_code)
+    label_rows.write(whole, "seen", counts)

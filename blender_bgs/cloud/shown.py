@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import bpy
 import numpy as np
 
-from ..logic.label_states import codes_with, sums_by_label
+from ..logic.label_states import codes_with
 from ..logic.label_tree import CodeTable, Key
-from . import appearance, redraw
+from . import appearance, label_rows, redraw
 from .code_tables import parts_of, table_of
 from .properties import BGS_Label, without_updates
 from .typed import SplatObject
@@ -26,15 +26,16 @@ def set_hidden(obj: SplatObject, hide: Iterable[Key], show: Iterable[Key] = ()) 
 
 def note(obj: SplatObject, table: CodeTable, hidden: np.ndarray) -> None:
     """Set the eye of every label in the list. `hidden` says which codes are hidden, bool [U]."""
-    gone, changed = sums_by_label(table, np.where(hidden, table.counts, 0)), False
+    gone = label_rows.sums(obj, table, np.where(hidden, table.counts, 0))
+    counts, were = label_rows.column(obj, "count"), label_rows.column(obj, "hidden")
+    closed = (gone == counts) & (counts > 0)
+    if np.array_equal(closed, were):
+        return
     with without_updates():
-        for row in obj.bgs.labels:
-            closed = gone.get((row.level, row.label), 0) == row.count and row.count > 0
-            if row.hidden != closed:
-                row.hidden = closed
-                changed = True
-    if changed:
-        redraw.sidebars()
+        for row, now, before in zip(obj.bgs.labels, closed.tolist(), were.tolist(), strict=True):
+            if now != before:
+                row.hidden = now
+    redraw.sidebars()
 
 
 def note_again(obj: SplatObject) -> None:

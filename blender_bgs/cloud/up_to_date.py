@@ -4,8 +4,7 @@ import bpy
 import numpy as np
 
 from ..logic import attributes as at
-from ..logic.label_states import sums_by_label
-from . import appearance, code_tables, geometry_nodes, labels, point_clouds, seen
+from . import appearance, code_tables, geometry_nodes, label_rows, labels, point_clouds, seen
 from .typed import SplatObject
 
 SAMPLE = 4096  # points that tell whether a frame still fits
@@ -54,5 +53,6 @@ def follow(obj: SplatObject) -> None:
 
 def _is_stale(obj: SplatObject) -> bool:
     table = code_tables.table_of(obj)
-    counts = sums_by_label(table, table.counts)
-    return {(row.level, row.label): row.count for row in obj.bgs.labels} != counts
+    here = label_rows.sums(obj, table, table.counts)
+    labels_there = sum(len(np.unique(table.labels(level))) for level in range(1, table.layout.levels + 1))
+    return len(here) != labels_there or not np.array_equal(here, label_rows.column(obj, "count"))

@@ -35,7 +35,8 @@ MENU = (
     ("bgs.click_tool", "bgs.add_place", "bgs.mark_area", "bgs.change_size"),
     ("bgs.take_back_place", "bgs.cancel_pointing", "bgs.accept_suggestion"),
     ("bgs.isolate_label", "bgs.show_all"),
-    ("bgs.select_touching", "bgs.select_similar"),
+    ("bgs.select_touching", "bgs.grow_to_neighbours", "bgs.select_similar", "bgs.select_by_condition"),
+    ("bgs.save_set", "bgs.select_set", "bgs.update_set", "bgs.delete_set", "bgs.lock_labels"),
     ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.save_run"),
     ("bgs.find_crumbs", "bgs.accept_crumbs"),
     ("bgs.reset_light",),
@@ -46,7 +47,8 @@ MENU = (
     ("bgs.pie", "bgs.close_guide"),
 )
 SELECT = (
-    "bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_touching", "bgs.select_similar",
+    "bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_touching", "bgs.grow_to_neighbours",
+    "bgs.select_similar", "bgs.select_by_condition", "bgs.select_set",
     "bgs.select_low_confidence", "bgs.find_crumbs", "bgs.select_none",
 )  # fmt: skip
 

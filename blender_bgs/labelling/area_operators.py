@@ -7,11 +7,11 @@ import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
 
-from ..cloud import code_tables, label_selection, selection
+from ..cloud import code_tables, label_selection
 from ..cloud.active_splat import need_splat
 from ..cloud.typed import Context, Returned, SplatObject
 from ..interface.operator_base import NeedsLabels, counted
-from ..logic.label_states import codes_with, sums_by_label
+from ..logic.label_states import sums_by_label
 from ..viewport import areas, hover
 from ..viewport.gesture import MODES, SHAPES, Gesture
 from .pick import pick
@@ -49,11 +49,7 @@ def labels_in(context: Context, whole: SplatObject, path: list[areas.Point]) -> 
 
 def apply(obj: SplatObject, labels: set[int], mode: str) -> None:
     """Select labels of the shown level, add them to the selection (ADD), or take them out of it (SUB)."""
-    table = code_tables.table_of(obj)
-    rows = codes_with(table, ((obj.bgs.shown_level, label) for label in labels))[table.inverse]
-    before = selection.selected(obj)
-    combined = {"ADD": before | rows, "SUB": before & ~rows, "XOR": before ^ rows, "AND": before & rows}
-    label_selection.select(obj, combined.get(mode, rows))
+    label_selection.combine_labels(obj, ((obj.bgs.shown_level, label) for label in labels), mode)
 
 
 class BGS_OT_click_label(InView, bpy.types.Operator):

@@ -7,7 +7,7 @@ from bgs_engine.core.errors import UsageError
 from bgs_engine.cutouts.accept import accept, crumbs_label
 from bgs_engine.cutouts.crumbs import Crumbs, find_crumbs
 
-from ..cloud import appearance, code_tables, label_selection, pivot, point_clouds, selection, shapes, shown
+from ..cloud import appearance, code_tables, label_selection, locks, pivot, point_clouds, selection, shapes, shown
 from ..cloud.gaussians import gaussians_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import SplatObject, SplatScene
@@ -84,7 +84,8 @@ def accept_selected(scene: SplatScene, obj: SplatObject) -> tuple[np.ndarray, st
         The kind of each accepted Gaussian, else 0, uint8 [N], and a note for the user.
 
     Raises:
-        UsageError: none is selected, the splat changed since, or no label of level 1 is free.
+        UsageError: none is selected, the splat changed since, no label of level 1 is free, or a locked label would get
+            strays, or the label Crumbs is locked. Those of locked labels are left out.
     """
     again = "Press Find Crumbs."
     proposal = _proposals.get(obj.session_uid)
@@ -93,6 +94,8 @@ def accept_selected(scene: SplatScene, obj: SplatObject) -> tuple[np.ndarray, st
     kinds = np.where(selection.selected(obj), proposal.crumbs.at(proposal.strength), np.uint8(0))
     if not kinds.any():
         raise UsageError("None of the proposed crumbs is selected.", again)
+    free, left_out = locks.without_locked(obj, kinds > 0)
+    kinds = np.where(free, kinds, np.uint8(0))
     layout = code_tables.bit_layout_of(obj)
     found = accept(proposal.codes, layout, kinds, proposal.crumbs.hosts, _names(obj))
     in_label = np.full(len(kinds), found.label is not None) & (layout.labels(found.codes, 1) == (found.label or 0))
@@ -103,7 +106,7 @@ def accept_selected(scene: SplatScene, obj: SplatObject) -> tuple[np.ndarray, st
     if some_hidden:  # who isolates labels wants to see them clean
         shown.set_hidden(obj, [key for key in found.names if key[0] == 1])
     label_selection.select(obj, in_label)
-    return kinds, note
+    return kinds, left_out + note
 
 
 def _found(obj: SplatObject) -> _Proposal:

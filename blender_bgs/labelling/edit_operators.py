@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from bgs_engine.core.errors import UsageError
 
-from ..cloud import code_tables, edit_mode, label_selection, labels, selection
+from ..cloud import code_tables, edit_mode, label_selection, labels, locks, selection
 from ..cloud.active_splat import need_splat, selected_parts, splat_of
 from ..cloud.label_selection import need_selected_labels, selected_labels
 from ..cloud.properties import BGS_Label
@@ -189,6 +189,7 @@ class BGS_OT_split_label(NeedsSelectedLabels, bpy.types.Operator):
     def work(self, context: Context) -> str:
         obj = need_splat(context)
         keys = [(row.level, row.label) for row in need_selected_labels(obj)]
+        locks.refuse(obj, editing.rows_of(obj, need_selected_labels(obj)))
         total, stale, before = 0, "", cleaning.cleaned_now(obj)
         for key in keys:
             label = labels.find(obj, *key)

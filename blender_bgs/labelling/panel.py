@@ -15,7 +15,7 @@ from .operators import list_orders
 
 
 class BGS_UL_labels(bpy.types.UIList):
-    """The labels of the shown level. Each row has a select button, a colour, a name, a count, isolate and the eye.
+    """The labels of the shown level. Each row has a select button, colour, name, count, lock, isolate and eye.
 
     Blender's lists select one row only. The select button of each row therefore reads Shift and Ctrl.
     """
@@ -39,6 +39,7 @@ class BGS_UL_labels(bpy.types.UIList):
         count = row.row()
         count.alignment = "RIGHT"
         count.label(text=_short_count(item.seen))
+        row.prop(item, "locked", text="", icon="LOCKED" if item.locked else "UNLOCKED", emboss=False)
         row.operator("bgs.isolate_label", text="", icon="ZOOM_SELECTED", emboss=False).index = index
         row.prop(item, "hidden", text="", icon="HIDE_ON" if item.hidden else "HIDE_OFF", emboss=False)
 

@@ -18,27 +18,38 @@ LEAST_IOU = 0.5  # two labels match above this intersection over union; from 0.5
 class LabelSettings:
     """What users can change on labels, by (level, label): names, sRGB colours in 0..1, and which labels are hidden.
 
-    `light` has the tint (3 values) and the exposure of the labels whose light is not the captured one.
+    `light` has the tint (3 values) and the exposure of the labels whose light is not the captured one. `locked` are the
+    labels that are protected against edits. `sets` has the labels of each named set.
     """
 
     names: dict[Key, str] = field(default_factory=dict)
     colors: dict[Key, tuple[float, float, float]] = field(default_factory=dict)
     hidden: set[Key] = field(default_factory=set)
     light: dict[Key, tuple[float, ...]] = field(default_factory=dict)
+    locked: set[Key] = field(default_factory=set)
+    sets: dict[str, set[Key]] = field(default_factory=dict)
 
     def for_new_labels(self, partners: dict[Key, Key]) -> "LabelSettings":
         """The settings for the new labels. `partners` maps old to new ones. Automatic names are not carried over."""
-        names = {partners[key]: name for key, name in self.names.items() if key in partners and not is_automatic(name)}
-        colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
-        light = {partners[key]: values for key, values in self.light.items() if key in partners}
-        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners}, light)
+        new = self.renumbered(partners)
+        kept = {partners[key] for key, name in self.names.items() if key in partners and not is_automatic(name)}
+        new.names = {key: name for key, name in new.names.items() if key in kept}
+        return new
 
     def renumbered(self, partners: dict[Key, Key]) -> "LabelSettings":
         """The settings after an edit of labels: all of them stay with their labels. `partners` maps old to new ones."""
-        names = {partners[key]: name for key, name in self.names.items() if key in partners}
-        colors = {partners[key]: color for key, color in self.colors.items() if key in partners}
-        light = {partners[key]: values for key, values in self.light.items() if key in partners}
-        return LabelSettings(names, colors, {partners[key] for key in self.hidden if key in partners}, light)
+
+        def those(keys: set[Key]) -> set[Key]:
+            return {partners[key] for key in keys if key in partners}
+
+        return LabelSettings(
+            names={partners[key]: name for key, name in self.names.items() if key in partners},
+            colors={partners[key]: color for key, color in self.colors.items() if key in partners},
+            hidden=those(self.hidden),
+            light={partners[key]: values for key, values in self.light.items() if key in partners},
+            locked=those(self.locked),
+            sets={name: those(keys) for name, keys in self.sets.items()},
+        )
 
 
 def partners(old: CodeTable, new: CodeTable) -> dict[Key, Key]:

@@ -22,6 +22,18 @@ def sums_by_label(table: CodeTable, per_code: np.ndarray) -> dict[Key, int]:
     return out
 
 
+def sums_of_labels(table: CodeTable, per_code: np.ndarray, levels: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """As `sums_by_label`, for R labels: `levels` int [R], `labels` uint32 [R]. int64 [R], 0 where no code has it."""
+    out = np.zeros(len(levels), np.int64)
+    for level in range(1, table.layout.levels + 1) if len(table.unique) else ():
+        mine, of_code = levels == level, table.labels(level)  # ascending, because the codes are
+        starts = np.flatnonzero(np.concatenate([[True], of_code[1:] != of_code[:-1]]))
+        ids, totals = of_code[starts], np.add.reduceat(per_code, starts)
+        place = np.searchsorted(ids, labels[mine]).clip(max=len(ids) - 1)
+        out[mine] = np.where(ids[place] == labels[mine], totals[place], 0)
+    return out
+
+
 def codes_with(table: CodeTable, keys: Iterable[Key]) -> np.ndarray:
     """Which codes have one of the labels `keys`, bool [U]."""
     found = np.zeros(len(table.unique), bool)

@@ -9,11 +9,12 @@ from bgs_engine.cutouts.fill import fill, joined, neighbourhood
 from bgs_engine.cutouts.fill_label import code_of_label, label_of_fill
 from bgs_engine.io.gaussians import Gaussians
 
-from ..cloud import appearance, code_tables, label_selection, labels, pivot, point_clouds, shapes
+from ..cloud import appearance, code_tables, label_selection, labels, locks, pivot, point_clouds, shapes
 from ..cloud.gaussians import gaussians_from
 from ..cloud.properties import signed
 from ..cloud.typed import SplatObject, SplatScene
 from ..logic import attributes as at
+from ..logic.label_states import codes_with
 from ..logic.label_tree import Key
 from . import label_objects
 from .edited import edited_parts, lost_parts
@@ -43,7 +44,7 @@ def fill_labels(scene: SplatScene, whole: SplatObject, chosen: Sequence[int]) ->
         chosen: labels of the level of the label objects.
 
     Raises:
-        UsageError: points of a label object were edited, or no label is free.
+        UsageError: points of a label object were edited, a label is locked, or no label is free.
         InputError: shapes cannot follow an edit. Nothing is changed in these cases.
     """
     edited = [*edited_parts(whole), *lost_parts(whole)]
@@ -53,6 +54,8 @@ def fill_labels(scene: SplatScene, whole: SplatObject, chosen: Sequence[int]) ->
             "Press Merge Back, then Make Collections, and fill again.",
         )
     level, world = whole[label_objects.LEVEL], pivot.splat_world_of(whole)
+    table = code_tables.table_of(whole)
+    locks.refuse(whole, codes_with(table, [(level, label) for label in chosen])[table.inverse])
     parts = [part for part in code_tables.parts_of(whole) if part.bgs.part_level == level]
     mine = [part for part in parts if part.bgs.part_key & 0xFFFFFFFF in chosen]
     going = [part for part in mine if pivot.change_of(part, world) is None]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
 
-from ..cloud import added_points, appearance, code_tables, labels, pivot, point_clouds, shapes
+from ..cloud import added_points, appearance, code_tables, labels, locks, pivot, point_clouds, seen, shapes
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.following import followed
@@ -24,13 +24,15 @@ def merge_back(whole: SplatObject) -> int:
     the other labels keep the whole cloud's Gaussians. Gaussians of a duplicated part get rows after all others.
 
     Raises:
-        UsageError: the cloud has no parts.
+        UsageError: the cloud has no parts, or a locked label would lose Gaussians.
         InputError: the shapes of a part cannot follow an edit of its points, or it is scaled to nothing, or it has
             lost `bgs_row`. Nothing is merged then.
     """
     parts = code_tables.parts_of(whole)
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Press Make Collections first.")
+    seen.note_counts(whole)
+    locks.refuse_losses(whole)
     pieces = pieces_in_splat_space(whole, parts)
     rows = np.concatenate([piece[at.ROW].values for piece in pieces])
     again = added_points.repeated(rows)

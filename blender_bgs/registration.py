@@ -40,6 +40,7 @@ from .labelling import handlers as label_handlers
 from .labelling import light as label_light
 from .labelling import operators as label_operators
 from .labelling import panel as label_panel
+from .labelling import search as label_search
 from .labelling import similar as label_similar
 from .parts import arriving, clean_operators, companion_operators, fill_operators
 from .parts import operators as part_operators
@@ -61,6 +62,7 @@ CLASSES = (
     *label_operators.CLASSES,
     *label_edit_operators.CLASSES,
     *label_similar.CLASSES,
+    *label_search.CLASSES,
     *crumb_operators.CLASSES,
     *part_operators.CLASSES,
     *clean_operators.CLASSES,
@@ -86,7 +88,7 @@ CLASSES = (
     *label_light.CLASSES,
     *view_settings.CLASSES,
 )
-_SETTINGS = (properties, segment_settings, frame_settings, condition_settings, view_settings)
+_SETTINGS = (properties, segment_settings, frame_settings, condition_settings, label_search, view_settings)
 _factory: Any = bpy.utils.register_classes_factory(CLASSES)
 _register_classes, _unregister_classes = _factory
 

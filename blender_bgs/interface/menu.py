@@ -36,7 +36,7 @@ MENU = (
     ("bgs.take_back_place", "bgs.cancel_pointing", "bgs.accept_suggestion"),
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.select_touching", "bgs.grow_to_neighbours", "bgs.select_similar", "bgs.select_by_condition"),
-    ("bgs.save_set", "bgs.select_set", "bgs.update_set", "bgs.delete_set", "bgs.lock_labels"),
+    ("bgs.select_by_name", "bgs.save_set", "bgs.select_set", "bgs.update_set", "bgs.delete_set", "bgs.lock_labels"),
     ("bgs.reassign", "bgs.join_labels", "bgs.move_to_parent", "bgs.split_label", "bgs.save_run"),
     ("bgs.find_crumbs", "bgs.accept_crumbs"),
     ("bgs.reset_light",),

@@ -4,7 +4,7 @@ from typing import Any
 
 import bpy
 
-MODES = (
+MODES: Any = (
     ("SET", "New", "Select these labels and nothing else", "SELECT_SET", 0),
     ("ADD", "Add", "Add these labels to the selection", "SELECT_EXTEND", 1),
     ("SUB", "Subtract", "Take these labels out of the selection", "SELECT_SUBTRACT", 2),

@@ -14,7 +14,7 @@ _COMPARED = (
     ("MOST", "At Most", "Labels with this number or a smaller one"),
     ("BETWEEN", "Between", "Labels between two numbers"),
 )
-_LIMITS = {  # the kind of property, and its limits, by the kind of condition
+_LIMITS: dict[str, tuple[Any, dict[str, Any]]] = {  # the kind of property, and its limits, by the kind of condition
     "SIZE": (bpy.props.FloatProperty, {"min": 0.0, "unit": "LENGTH", "default": (0.5, 1.0)}),
     "COUNT": (bpy.props.IntProperty, {"min": 0, "default": (1000, 100000)}),
     "OPACITY": (bpy.props.FloatProperty, {"min": 0.0, "max": 1.0, "subtype": "FACTOR", "default": (0.5, 1.0)}),
@@ -26,7 +26,7 @@ _LIMITS = {  # the kind of property, and its limits, by the kind of condition
 def _limit(kind: str, end: int) -> Any:
     make, given = _LIMITS[kind]
     name, text = NUMBERS[kind]
-    values = {**given, "default": given["default"][end]}  # type: ignore[index]
+    values = {**given, "default": given["default"][end]}
     return make(name=("At Least", "At Most")[end], description=f"{name}. {text}", **values)
 
 
@@ -82,12 +82,12 @@ class ConditionValues:
 NAMES = tuple(ConditionValues.__annotations__)
 
 
-def condition_of(values: ConditionValues, context: Context) -> Condition:
+def condition_of(values: Any, context: Context) -> Condition:
     """The condition that some properties mean."""
     limits = {"least": 0.0, "most": 0.0}
     if values.kind in NUMBERS:
         limits = {end: float(getattr(values, f"{values.kind.lower()}_{end}")) for end in limits}
-    cursor = context.scene.cursor.location  # type: ignore[attr-defined]
+    cursor: Any = context.scene.cursor.location  # type: ignore[attr-defined]
     return Condition(
         values.kind, values.compare, limits["least"], limits["most"], tuple(values.color), values.tolerance,
         values.around, values.reach, tuple(cursor), values.seen,

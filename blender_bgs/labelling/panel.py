@@ -11,6 +11,7 @@ from ..cloud.properties import BGS_Label, BGS_Splat
 from ..cloud.typed import Context
 from ..interface.sidebar import SidebarPanel
 from ..logic.label_tree import list_order
+from . import search
 from .operators import list_orders
 
 
@@ -48,9 +49,10 @@ class BGS_UL_labels(bpy.types.UIList):
         row.prop(self, "filter_name", text="", icon="VIEWZOOM")
         row.prop(self, "by_name", text="", icon="SORTALPHA", toggle=True)
 
-    def filter_items(self, _context: Context, data: BGS_Splat, prop: str) -> tuple[list[int], list[int]]:
+    def filter_items(self, context: Context, data: BGS_Splat, prop: str) -> tuple[list[int], list[int]]:
         rows = [(r.level, r.name, r.count) for r in getattr(data, prop)]
-        shown, order = list_order(rows, data.shown_level, self.filter_name, self.by_name)
+        needles = (self.filter_name, search.text_of(context))
+        shown, order = list_order(rows, data.shown_level, needles, self.by_name)
         ranked = sorted((position, row) for row, position in enumerate(order) if shown[row])
         list_orders[data.id_data.session_uid] = [row for _, row in ranked]
         return [self.bitflag_filter_item if s else 0 for s in shown], order
@@ -80,6 +82,7 @@ class BGS_PT_labels(SidebarPanel, bpy.types.Panel):
         splat = obj.bgs
         column = self.layout.column()
         column.prop(splat, "level", slider=True)
+        search.draw(column, context)
         column.template_list("BGS_UL_labels", "", splat, "labels", splat, "label_index", rows=6)
         active, below = splat.active_label(), column.row()
         if active is not None and active.level > 1:

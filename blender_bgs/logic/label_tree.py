@@ -4,7 +4,7 @@ A million Gaussians have at most a few thousand different codes. Labels are comp
 result back to the Gaussians. This makes the level slider fast.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,16 +105,16 @@ def _free_name(name: str, used: set[str]) -> str:
 
 
 def list_order(
-    entries: Iterable[tuple[int, str, int]], level: int, needle: str, by_name: bool
+    entries: Iterable[tuple[int, str, int]], level: int, needles: Collection[str], by_name: bool
 ) -> tuple[list[bool], list[int]]:
     """Filter and sort `entries` of (level, name, count) for Blender's UIList.
 
-    Returns two lists with a value per entry: whether it is of `level` and its name contains `needle`, and its new
+    Returns two lists with a value per entry: whether it is of `level` and its name contains all `needles`, and its new
     position. Entries are sorted by name, or by count with the largest first.
     """
     rows = list(entries)
-    needle = needle.casefold()
-    shown = [row[0] == level and needle in row[1].casefold() for row in rows]
+    wanted = [needle.casefold() for needle in needles if needle]
+    shown = [row[0] == level and all(needle in row[1].casefold() for needle in wanted) for row in rows]
 
     def key(i: int) -> tuple[object, ...]:
         row = rows[i]

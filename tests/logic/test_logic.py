@@ -158,10 +158,10 @@ def test_entries_count_and_name_and_keep() -> None:
 
 def test_list_is_filtered_and_sorted() -> None:
     rows = [(1, "Sofa", 5), (2, "Leg", 9), (1, "armchair", 7), (1, "Lamp", 6)]
-    shown, position = list_order(rows, 1, "A", by_name=False)
+    shown, position = list_order(rows, 1, ("A", ""), by_name=False)
     assert shown == [True, False, True, True]
     assert [rows[i][1] for i in np.argsort(position)][:3] == ["armchair", "Lamp", "Sofa"]
-    _, position = list_order(rows, 1, "", by_name=True)
+    _, position = list_order(rows, 1, (), by_name=True)
     assert [rows[i][1] for i in np.argsort(position)][:3] == ["armchair", "Lamp", "Sofa"]
 
 

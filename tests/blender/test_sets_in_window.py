@@ -21,5 +21,24 @@ def seen(installed: str, screen: dict[str, str]) -> dict:
     return facts
 
 
-def test_it_ran(seen: dict) -> None:
-    assert seen["looked"]["selected"] == []
+def test_the_button_beside_the_search_selects_what_is_listed(seen: dict) -> None:
+    assert seen["typed"]["selected"] == []
+    assert seen["found"]["selected"] == ["red ball"]
+
+
+def test_a_click_on_the_lock_closes_it(seen: dict) -> None:
+    assert seen["cleared"]["locked"] == []
+    assert seen["locked"]["locked"] == ["blue ball"]
+
+
+def test_a_condition_selects(seen: dict) -> None:
+    """All four balls are larger than the 0.5 m of the panel's default."""
+    assert len(seen["conditioned"]["selected"]) == 4
+
+
+def test_a_set_is_saved_and_added_again_and_undo_takes_that_back(seen: dict) -> None:
+    assert seen["one"]["selected"] == ["blue ball"] and not seen["one"]["sets"]
+    assert seen["saved"]["sets"] == {"Set": 1}
+    assert seen["another"]["selected"] == seen["undone"]["selected"] == ["yellow ball"]
+    assert seen["added"]["selected"] == ["blue ball", "yellow ball"]
+    assert seen["undone"]["sets"] == {"Set": 1}

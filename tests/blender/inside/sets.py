@@ -82,7 +82,38 @@ def beside():
     hand("mousemove", region("UI").x + 150, 790)
 
 
-STEPS: list[tuple[Callable[[], None], float, str | None]] = [(start, 2, None), (look, 3, None), (beside, 2, "looked")]
+def click(x, y):
+    """Click in the sidebar, so many pixels from its left and from the top of the window."""
+    hand("mousemove", region("UI").x + x, y, "sleep", PAUSE, "click", 1)
+
+
+def typed(*keys):
+    """Click the search field, take out what is in it, and type."""
+    keys = ("ctrl+a", "BackSpace", *keys, "Return")
+    words = [w for key in keys for w in ("key", key, "sleep", PAUSE)]
+    hand("mousemove", region("UI").x + 120, 150, "sleep", PAUSE, "click", 1, "sleep", 1, *words)
+
+
+def undo():
+    hand("mousemove", 300, 600, "sleep", PAUSE, "key", "ctrl+z")
+
+
+STEPS: list[tuple[Callable[[], None], float, str | None]] = [
+    (start, 2, None),
+    (look, 3, None),
+    (beside, 2, "looked"),
+    (lambda: typed("r", "e", "d"), 6, "typed"),
+    (lambda: click(242, 150), 2, "found"),
+    (lambda: typed(), 4, "cleared"),
+    (lambda: click(190, 178), 2, "locked"),
+    (lambda: click(112, 655), 2, "conditioned"),
+    (lambda: click(36, 178), 2, "one"),
+    (lambda: click(144, 546), 2, "saved"),
+    (lambda: click(36, 242), 2, "another"),
+    (beside, 1, "beside"),
+    (lambda: click(201, 631), 2, "added"),
+    (undo, 3, "undone"),
+]
 state: dict[str, Any] = {"name": None}
 
 
@@ -92,7 +123,6 @@ def note(name):
         "selected": sorted(row.name for row in obj.bgs.labels if row.level == 1 and row.selected),
         "locked": sorted(row.name for row in obj.bgs.labels if row.locked),
         "sets": {one.name: len(one.keys.split()) for one in obj.bgs.label_sets},
-        "ui": [region("UI").x, region("UI").y, region("UI").width, region("UI").height, window().height],
     }
     subprocess.run(["import", "-window", "root", str(OUT / f"sets-{name}.png")], check=True)
 

@@ -17,6 +17,7 @@ from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, write_json
 
 TABLE_FORMAT = 1
+AUTOMATIC_NAMES = "automatic_names"  # beside the levels, so that older versions can read the labels
 _AUTOMATIC = re.compile(r"L\d+_\d+(_\d+)?")
 SOLID_OPACITY = 0.1  # fainter Gaussians count neither for a label's box nor for its score: haze would blow both up
 
@@ -35,6 +36,7 @@ class Label:
     name: str
     confidence: float | None = None  # mean share of decided votes, 0..1; None where the method gives none
     shown_color: tuple[float, float, float] | None = None  # sRGB 0..1, where a user's labels lack the palette's colour
+    automatic: str = ""  # the descriptive name that the engine gave; "" if none
 
 
 @dataclass
@@ -99,9 +101,12 @@ def build_label_table(
     return LabelTable(layout, levels)
 
 
-def is_automatic(name: str) -> bool:
-    """Whether a label's name has the automatic form `L<level>_<rank>`."""
-    return _AUTOMATIC.fullmatch(name) is not None
+def is_automatic(name: str, automatic: str = "") -> bool:
+    """Whether nobody gave a label its name: it has the form `L<level>_<rank>`, or is the `automatic` one of the label.
+
+    All other names are people's, and nothing overwrites them.
+    """
+    return _AUTOMATIC.fullmatch(name) is not None or (automatic != "" and name == automatic)
 
 
 def _describe(
@@ -134,7 +139,10 @@ def write_labels(path: Path, table: LabelTable) -> None:
         InputError: the file cannot be written.
     """
     levels = [[asdict(label) for label in level] for level in table.levels]
-    write_json(path, {"format": TABLE_FORMAT, "level_bits": table.layout.level_bits, "levels": levels})
+    automatic = [[label.pop("automatic") for label in level] for level in levels]
+    table_of_names = {AUTOMATIC_NAMES: automatic} if any(map(any, automatic)) else {}
+    head = {"format": TABLE_FORMAT, "level_bits": table.layout.level_bits}
+    write_json(path, {**head, **table_of_names, "levels": levels})
 
 
 def read_labels(path: Path) -> LabelTable:
@@ -151,9 +159,17 @@ def read_labels(path: Path) -> LabelTable:
         levels = [[_checked(Label(**label)) for label in level] for level in data["levels"]]
         if len(levels) != layout.levels:
             raise ValueError(f"{len(levels)} levels of {layout.levels}")
+        _set_automatic_names(levels, data.get(AUTOMATIC_NAMES))
         return LabelTable(layout, levels)
     except (TypeError, KeyError, AttributeError, ValueError, OverflowError, UsageError) as error:
         raise InputError(f"{path.name} is damaged ({error}).", "Run the segmentation again.") from None
+
+
+def _set_automatic_names(levels: list[list[Label]], names: Any) -> None:
+    """Tell the labels their automatic names. Names of other labels, as a careless editor leaves, are not believed."""
+    if isinstance(names, list) and list(map(len, names)) == list(map(len, levels)):
+        for label, name in zip((row for rows in levels for row in rows), (n for ns in names for n in ns), strict=True):
+            label.automatic = name if isinstance(name, str) else ""
 
 
 def _checked(label: Label) -> Label:

@@ -72,12 +72,13 @@ def _crumbs(run: Run, level: int, strength: float, apply: bool) -> list[str]:
 
 def _keep_names(table: LabelTable, old: LabelTable, new: dict[tuple[int, int], str]) -> None:
     """Give labels the names and shown colours that they had, and new labels the names `new`, by (level, label)."""
-    for level, (rows, before) in enumerate(zip(table.levels, old.levels, strict=True), 1):
-        known = {row.label: row for row in before}
-        used = {row.name for row in before}
+    for level, (rows, old_rows) in enumerate(zip(table.levels, old.levels, strict=True), 1):
+        known = {row.label: row for row in old_rows}
+        used = {row.name for row in old_rows}
         for row in rows:
             if row.label in known:
-                row.name, row.shown_color = known[row.label].name, known[row.label].shown_color
+                before = known[row.label]
+                row.name, row.shown_color, row.automatic = before.name, before.shown_color, before.automatic
                 continue
             name = row.name = new.get((level, row.label), row.name)
             number = 1

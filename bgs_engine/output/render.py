@@ -92,14 +92,19 @@ def render_run(run: Run, views: str, out: Path, config: RenderConfig, reporter: 
 
 def up_of(run: Run) -> np.ndarray:
     """The up axis of the run's dataset, or the usual one of captures."""
+    up = up_of_dataset(run)
+    return DEFAULT_UP if up is None else up
+
+
+def up_of_dataset(run: Run) -> np.ndarray | None:
+    """The up axis that the run's dataset names, float64 [3]; None if it names none or is not there."""
     folder = run.folder / str(run.info.get("dataset", "dataset"))
     if not is_file(folder / "transforms.json"):
-        return DEFAULT_UP
+        return None
     try:
-        up = open_dataset(folder).up
+        return open_dataset(folder).up
     except InputError:  # the photos have gone; the run itself is whole
-        return DEFAULT_UP
-    return DEFAULT_UP if up is None else up
+        return None
 
 
 def _read(views: str) -> list[Camera]:

@@ -52,7 +52,8 @@ class KeptLabels:
                 before = old.get((level, row.label))
                 if before is not None:
                     row.shown_color = before.shown_color
-                    row.name = row.name if is_automatic(before.name) else before.name
+                    if not is_automatic(before.name, before.automatic):
+                        row.name = before.name
 
 
 def labels_to_keep(folder: Path | None, layout: BitLayout | None, reporter: Reporter) -> KeptLabels | None:

@@ -15,7 +15,9 @@ from bgs_engine.devices.choice import Device
 from bgs_engine.io.dataset import Dataset
 from bgs_engine.io.output_place import RUN_INFO
 from bgs_engine.io.run_folder import ENGINE_ANSWER, open_run, write_array, write_run
+from bgs_engine.naming.name_table import name_table
 from bgs_engine.output.previews import write_previews
+from bgs_engine.output.run_up import UP_KEY, guessed_up
 from bgs_engine.pipeline.keeping import KeptLabels
 from bgs_engine.pipeline.scene import Scene
 from bgs_engine.train.config import TrainConfig
@@ -57,18 +59,20 @@ def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, repo
     codes, opacities, confidence = (
         scene.raster.to_file_order(values) for values in (result.codes, result.opacities, result.confidence)
     )
-    table = _table(facts, codes, confidence)
+    up = facts.dataset.up if facts.dataset.up is not None else guessed_up(scene.gaussians)
+    table = _table(facts, codes, confidence, up)
     if facts.kept is not None:
         laid = facts.kept.over(codes, views.layout)
         write_array(folder / "codes_engine.npy", codes)
         write_labels(folder / "labels_engine.json", table)
-        codes, table = laid.codes, _table(facts, laid.codes, confidence)
+        codes, table = laid.codes, _table(facts, laid.codes, confidence, up)
         facts.kept.name(table, laid.keys)
         reporter.metric("labels_kept", len(laid.keys))
     for level, labels in enumerate(table.levels, 1):
         reporter.metric(f"labels_level_{level}", len(labels))
     info = {
         "source": {"path": str(scene.ply.path), "sha256": facts.source_sha256, "gaussians": scene.ply.count},
+        UP_KEY: np.asarray(up, np.float64).tolist(),
         "offset": scene.gaussians.offset.tolist(),
         "left_out": int((~scene.gaussians.valid).sum()),
         "dataset": _dataset_place(facts.dataset.folder, folder),
@@ -87,10 +91,12 @@ def write_segmentation(folder: Path, facts: RunFacts, result: Segmentation, repo
     write_previews(open_run(folder), scene.raster, list(views.cameras), folder / "preview", reporter)
 
 
-def _table(facts: RunFacts, codes: np.ndarray, confidence: np.ndarray) -> LabelTable:
+def _table(facts: RunFacts, codes: np.ndarray, confidence: np.ndarray, up: np.ndarray) -> LabelTable:
     splat = facts.scene.gaussians
-    columns = (splat.means, splat.opacities, splat.base_colors)
-    return build_label_table(facts.views.layout, codes, *columns, confidence, splat.offset)
+    means, opacities, colors = splat.means, splat.opacities, splat.base_colors
+    table = build_label_table(facts.views.layout, codes, means, opacities, colors, confidence, splat.offset)
+    name_table(table, codes, (means, splat.scales, opacities, colors), up)
+    return table
 
 
 def _dataset_place(dataset: Path, run: Path) -> str:

@@ -77,6 +77,7 @@ def jobs(material: Path) -> dict[str, Job]:
         _scene(),
         _run(material),
         _names(material),
+        _automatic_names(material),
         _embeddings(material),
         _train(material),
         _segment(material),
@@ -122,6 +123,8 @@ def _single_files(material: Path) -> list[Job]:
             lambda out: _command("export", run, "-o", out, "--level", 1, "--clean", 0.5)),
         job("render", lambda out: _command("render", run, "-o", out, "--level", 2, "--views", one_view),
             lambda out: _command("render", run, "-o", out, "--level", 1, "--views", one_view)),
+        job("graph", lambda out: _command("graph", run, "-o", out, "--level", 2),
+            lambda out: _command("graph", run, "-o", out, "--level", 1)),
         job("frames", lambda out: _command("frames", shot, "-o", out, "--passes", "color"),
             lambda out: _command("frames", shot, "-o", out, "--passes", "color,label,mask,depth")),
         job("frames exr", lambda out: _command("frames", shot, "-o", out, "--exr"),
@@ -214,6 +217,17 @@ def _names(material: Path) -> Job:
         return library(call)
 
     return Job("names", _needs(material, "run"), save, ("run",))
+
+
+def _automatic_names(material: Path) -> Job:
+    def prepare(folder: Path) -> None:
+        _needs(material, "run")(folder)
+        table = read_labels(folder / "run" / "labels.json")
+        for row in table.levels[0]:
+            row.name = row.automatic = f"L1_{row.label}"
+        write_labels(folder / "run" / "labels.json", table)
+
+    return Job("automatic names", prepare, lambda folder: _command("names", folder / "run"), ("run",))
 
 
 def _embeddings(material: Path) -> Job:

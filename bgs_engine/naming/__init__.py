@@ -1,0 +1,1 @@
+"""Short names for labels that say what their Gaussians show. Needs NumPy only."""

@@ -3,30 +3,17 @@
 import numpy as np
 import pytest
 
-from benchmarks.similar import CASES, SPOILT, Case, made, signatures_of
+from benchmarks.similar import CASES, SPOILT, group_scores, made, signatures_of
 from bgs_engine.likeness.copies import copies
 from bgs_engine.likeness.likeness import ALIKE, likeness
 from bgs_engine.likeness.signature import Signatures
-
-
-def precision_and_recall(case: Case) -> tuple[float, float]:
-    """Means over the objects that have copies: shares of right members of their group, and of copies in it."""
-    groups, precision, recall = copies(signatures_of(case)), [], []
-    for one in case.asked.tolist():
-        same = (groups == groups[one]) & (groups[one] >= 0)
-        truth = case.truth[one].copy()
-        truth[one], same[one] = -1, False
-        right = int((same & (truth == 1)).sum())
-        precision.append(right / max(1, int((same & (truth >= 0)).sum())) if same.any() else 1.0)
-        recall.append(right / int((truth == 1).sum()))
-    return float(np.mean(precision)), float(np.mean(recall))
 
 
 @pytest.mark.slow
 def test_copies_in_made_rooms() -> None:
     """At level 2, objects, with true labels and with 1.5 % of the Gaussians in another object's label."""
     cases = [made(kind, seed, 60_000, spoil) for kind in CASES for spoil in (0.0, SPOILT) for seed in (1, 2)]
-    found = np.array([precision_and_recall(case) for case in cases])
+    found = np.array([group_scores(case) for case in cases])
     print(found.mean(0), found.min(0))
     assert (found.mean(0) >= 0.95).all()  # 1.000 and 0.996 were measured
 

@@ -32,6 +32,7 @@ from .labelling import (
     condition_settings,
     crumb_operators,
     label_facts,
+    naming,
     pick,
     set_operators,
 )
@@ -62,6 +63,7 @@ CLASSES = (
     *label_operators.CLASSES,
     *label_edit_operators.CLASSES,
     *label_similar.CLASSES,
+    *naming.CLASSES,
     *label_search.CLASSES,
     *crumb_operators.CLASSES,
     *part_operators.CLASSES,

@@ -1,5 +1,7 @@
 """A label, its objects and its collection have one name. Renaming one of them renames the others."""
 
+from collections.abc import Mapping
+
 import bpy
 
 from ..logic.label_names import is_name_of, unique_name
@@ -16,18 +18,24 @@ def settle(obj: SplatObject, row: BGS_Label) -> None:
     """
     level = [other for other in obj.bgs.labels if other.level == row.level]
     rank = next(number for number, other in enumerate(level, 1) if other == row)
-    name = row.name.strip() or f"L{row.level}_{rank:0{len(str(len(level)))}d}"
+    name = row.name.strip() or row.automatic or f"L{row.level}_{rank:0{len(str(len(level)))}d}"
     name = unique_name(name, {other.name for other in level if other != row})
     if name != row.name:
         with without_updates():
             row.name = name
-    key = (row.level, row.label)
-    for part in objects_of_labels(obj).get(key, ()):
-        if not is_name_of(part.name, name):
-            part.name = part.data.name = name
-    for collection in collections_of_labels(obj).get(key, ()):
-        if not is_name_of(collection.name, name):
-            collection.name = name
+    rename_objects(obj, {(row.level, row.label): name})
+
+
+def rename_objects(obj: SplatObject, names: Mapping[Key, str]) -> None:
+    """Give the objects and collections of some labels the names of these."""
+    objects, collections = objects_of_labels(obj), collections_of_labels(obj)
+    for key, name in names.items():
+        for part in objects.get(key, ()):
+            if not is_name_of(part.name, name):
+                part.name = part.data.name = name
+        for collection in collections.get(key, ()):
+            if not is_name_of(collection.name, name):
+                collection.name = name
 
 
 def collections_of_labels(whole: SplatObject) -> dict[Key, list[bpy.types.Collection]]:

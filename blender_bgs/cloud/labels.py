@@ -36,10 +36,11 @@ def attach(
     run: Path | None = None,
     names: Mapping[Key, str] | None = None,
     colors: Mapping[Key, Color] | None = None,
+    automatic: Mapping[Key, str] | None = None,
 ) -> None:
     """Write the codes, int32 [N] in point order, to a cloud and list its labels with names and colours of the run."""
     set_codes(obj, codes, layout, run)
-    list_labels(obj, LabelSettings(names=dict(names or {}), colors=dict(colors or {})))
+    list_labels(obj, LabelSettings(names=dict(names or {}), colors=dict(colors or {}), automatic=dict(automatic or {})))
     appearance.refresh(obj)
 
 
@@ -68,6 +69,7 @@ def label_settings(obj: SplatObject) -> LabelSettings:
         light={key: (*row.tint, row.exposure) for key, row in rows.items() if row.is_lit},
         locked={key for key, row in rows.items() if row.locked},
         sets=label_sets.keys_by_name(obj),
+        automatic={key: row.automatic for key, row in rows.items() if row.automatic},
     )
 
 
@@ -92,7 +94,7 @@ def list_labels(obj: SplatObject, settings: LabelSettings | None = None, active:
             row = splat.labels.add()
             row.level, row.key, row.parent = entry.level, signed(entry.label), signed(entry.parent)
             row.count, row.name, row.color = entry.count, entry.name, entry.color
-            row.seen = entry.count
+            row.seen, row.automatic = entry.count, settings.automatic.get(entry.key, "")
             row.hidden, row.locked = entry.key in settings.hidden, entry.key in settings.locked
             if entry.key in settings.light:
                 row.tint, row.exposure = settings.light[entry.key][:3], settings.light[entry.key][3]

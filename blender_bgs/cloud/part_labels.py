@@ -7,7 +7,7 @@ from . import identity
 from .properties import BGS_Label, without_updates
 from .typed import SplatObject
 
-ROW_COPIED = ("level", "key", "parent", "count", "seen", "name", "color", "hidden", "tint", "exposure")
+ROW_COPIED = ("level", "key", "parent", "count", "seen", "name", "automatic", "color", "hidden", "tint", "exposure")
 SPLAT_COPIED = ("color_mode", "level", "levels", "level_bits")
 
 

@@ -98,6 +98,7 @@ class BGS_Label(bpy.types.PropertyGroup):
     name: bpy.props.StringProperty(
         name="Name", description="Double-click to change it. The run folder keeps it too", update=_name_changed
     )
+    automatic: bpy.props.StringProperty()  # the name that describes it; it has this until a person names it
     color: bpy.props.FloatVectorProperty(
         name="Color",
         description="The colour of this label",

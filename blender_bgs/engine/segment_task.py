@@ -11,6 +11,7 @@ from ..cloud import edit_mode
 from ..cloud.point_clouds import is_splat
 from ..cloud.typed import Context, SplatObject
 from . import segmenting
+from .delivered import delivered_identity
 from .keeping import in_words
 from .progress import Progress
 from .runner import undo_step
@@ -31,9 +32,7 @@ class SegmentTask:
 
     def prepare(self, state: Progress) -> None:
         """Read the run that the engine has named, and no other."""
-        self._answer = segmenting.read_answer(
-            self._run, self._snapshot, segmenting.delivered_identity(state, self._run)
-        )
+        self._answer = segmenting.read_answer(self._run, self._snapshot, delivered_identity(state, self._run))
 
     def apply(self) -> Iterator[None]:
         """Give the cloud its codes, labels and colours."""

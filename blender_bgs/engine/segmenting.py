@@ -1,9 +1,8 @@
 """Starts the engine on a cloud, reads its run folder, and applies the codes to the cloud's points."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.files import check_writable
 from bgs_engine.core.input_files import is_file
 from bgs_engine.core.mended_labels import MendedLabels, lay_over
-from bgs_engine.core.printable import without_surrogates
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import open_run, positions_sha256, run_id_of
 
@@ -31,7 +29,6 @@ from ..parts import label_objects
 from .job import Job
 from .locate import command, find_engine
 from .preferred import preferences
-from .progress import UPDATE, Progress
 from .segment_config import SegmentConfig
 
 CHECK_SECONDS = 1.0  # between two checks on disk whether an engine is installed
@@ -75,6 +72,7 @@ class Answer:
     `codes` is int32 [N] and `table` their code table. `names` are the names in the run folder. `partners` maps the old
     labels to the new ones that they match. `confidence` is float32 [N] in 0..1, or None. `notes` are sentences about
     files of the run that could not be used. `kept` is the number of mended labels that the codes hold.
+    `automatic` are the names that the engine gave.
     """
 
     run: Path
@@ -87,6 +85,7 @@ class Answer:
     snapshot: CloudSnapshot
     notes: tuple[str, ...] = ()
     kept: int = 0
+    automatic: dict[Key, str] = field(default_factory=dict)
 
 
 def default_run_folder(obj: SplatObject) -> Path:
@@ -182,26 +181,6 @@ def snapshot_of(obj: SplatObject, in_order: bool, mark: str = "", mended: Mended
     return CloudSnapshot(np.arange(count, dtype=np.int32) if rows is None else rows, in_order, old, mark, mended)
 
 
-def delivered_identity(state: Progress, run: Path) -> str:
-    """The identity of the run that the engine says it has made.
-
-    Args:
-        state: of the job after its end.
-        run: the folder that the engine was asked to write.
-
-    Raises:
-        InputError: the engine named no run, or another folder.
-    """
-    if state.delivered is None:
-        raise InputError("The engine did not say which run it has made.", UPDATE)
-    folder, identity = state.delivered
-    if Path(folder) != Path(str(without_surrogates(os.path.realpath(run)))):
-        raise InputError(
-            f"The engine wrote its run to {folder}, and was asked for {run}.", "Import that folder, or segment again."
-        )
-    return identity
-
-
 def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answer:
     """Read a run folder and bring its codes to the order of the points. It takes time and may run in a thread.
 
@@ -240,7 +219,17 @@ def read_answer(run: Path, snapshot: CloudSnapshot, identity: str = "") -> Answe
     partners = carry_over.partners(snapshot.old, table) if snapshot.old is not None else {}
     confidence = None if confidence is None else confidence[rows]
     return Answer(
-        opened.folder, opened.layout, codes, table, extras.names, partners, confidence, snapshot, extras.notes, kept
+        opened.folder,
+        opened.layout,
+        codes,
+        table,
+        extras.names,
+        partners,
+        confidence,
+        snapshot,
+        extras.notes,
+        kept,
+        extras.automatic,
     )
 
 
@@ -272,7 +261,7 @@ def steps_of(obj: SplatObject, answer: Answer) -> Iterator[tuple[str, Callable[[
 
     def list_labels() -> None:
         settings = previous.for_new_labels(answer.partners)
-        settings.names = answer.names | settings.names
+        settings.names, settings.automatic = answer.names | settings.names, answer.automatic
         labels.list_labels(obj, settings)
         label_objects.rename_keys(obj, answer.partners)
 

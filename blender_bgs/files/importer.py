@@ -82,7 +82,7 @@ def import_splat(
             if extras.confidence is not None:
                 point_clouds.set_column(cloud, Column(CONFIDENCE, "FLOAT", extras.confidence))
             bits = run.layout if run else BitLayout(config.level_bits)
-            labels.attach(obj, codes, bits, run.folder if run else None, extras.names, extras.colors)
+            labels.attach(obj, codes, bits, run.folder if run else None, extras.names, extras.colors, extras.automatic)
     except Exception:
         bpy.data.objects.remove(obj)
         bpy.data.pointclouds.remove(cloud)

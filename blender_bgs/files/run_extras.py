@@ -13,15 +13,16 @@ from ..logic.label_tree import Color, Key
 class RunExtras:
     """What a run holds beside its codes.
 
-    `confidence` is float32 [N] in 0..1, or None. `names` are the names that people gave, by (level, label);
-    `colors` those of labels that have not the palette's colour. `notes` has a sentence for each file that cannot be
-    used.
+    `confidence` is float32 [N] in 0..1, or None. `names` are the names of labels by (level, label), `automatic` those
+    that the engine gave; `colors` are those of labels that have not the palette's colour. `notes` has a sentence for
+    each file that cannot be used.
     """
 
     confidence: np.ndarray | None = None
     names: dict[Key, str] = field(default_factory=dict)
     colors: dict[Key, Color] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    automatic: dict[Key, str] = field(default_factory=dict)
 
 
 NO_EXTRAS = RunExtras()
@@ -30,7 +31,7 @@ NO_EXTRAS = RunExtras()
 def read_extras(run: Run) -> RunExtras:
     """The confidence, the names and the colours of a run."""
     notes = []
-    confidence, names, colors = None, {}, {}
+    confidence, names, colors, automatic = None, {}, {}, {}
     try:
         confidence = read_confidence(run.folder, len(run.codes))
     except BgsError as error:
@@ -39,7 +40,8 @@ def read_extras(run: Run) -> RunExtras:
         levels = run.labels().levels
         found = {(level, row.label): row for level, rows in enumerate(levels, 1) for row in rows}
         names = {key: row.name for key, row in found.items()}
+        automatic = {key: row.automatic for key, row in found.items() if row.automatic}
         colors = {key: row.shown_color for key, row in found.items() if row.shown_color is not None}
     except BgsError as error:
         notes.append(f"The labels have automatic names. {error.message}")
-    return RunExtras(confidence, names, colors, tuple(notes))
+    return RunExtras(confidence, names, colors, tuple(notes), automatic)

@@ -50,7 +50,7 @@ def save(obj: SplatObject) -> bool:
         InputError: the folder belongs to another splat or was changed by another program, or cannot be written.
     """
     folder = _folder_of(obj)
-    names, colors = _names_of(obj), _colors_of(obj)
+    names, colors, automatic = _names_of(obj), _colors_of(obj), _automatic_of(obj)
     with only_writer(folder):
         finish_update(folder)
         _refuse_another_run(obj, folder)
@@ -58,11 +58,11 @@ def save(obj: SplatObject) -> bool:
         rows = rows_in(obj, run)
         codes = run.codes.copy()
         codes[rows] = code_tables.codes_of(obj)
-        written = _try_names(folder, names, colors) if np.array_equal(codes, run.codes) else None
+        written = _try_names(folder, names, colors, automatic) if np.array_equal(codes, run.codes) else None
         if written is None:
             _refuse_other_rows(obj, run, rows)
             table = _table(obj, run, rows, codes)
-            _name(table, names, colors)
+            _name(table, names, colors, automatic)
             save_labels(run, codes, table)
     with without_updates():
         obj.bgs.run_changed = False
@@ -99,7 +99,7 @@ def save_names(obj: SplatObject) -> None:
         with only_writer(folder):
             finish_update(folder)
             _refuse_another_run(whole, folder)
-            _write_names(folder, _names_of(whole))
+            _write_names(folder, _names_of(whole), None, _automatic_of(whole))
         _written.add(folder)
     except BgsError as error:
         with without_updates():
@@ -151,17 +151,17 @@ def _refuse_other_rows(obj: SplatObject, run: Run, rows: np.ndarray) -> None:
         )
 
 
-def _try_names(folder: Path, names: Names, colors: Colors) -> bool | None:
+def _try_names(folder: Path, names: Names, colors: Colors, automatic: Names) -> bool | None:
     """Write names and colours. Returns whether they were new, or None if labels.json is damaged and has to be new."""
     try:
-        return _write_names(folder, names, colors)
+        return _write_names(folder, names, colors, automatic)
     except InputError:
         return None
 
 
-def _write_names(folder: Path, names: Names, colors: Colors | None = None) -> bool:
+def _write_names(folder: Path, names: Names, colors: Colors | None, automatic: Names) -> bool:
     table = read_labels(folder / "labels.json")
-    if not _name(table, names, colors):
+    if not _name(table, names, colors, automatic):
         return False
     write_labels(folder / "labels.json", table)
     return True
@@ -169,6 +169,10 @@ def _write_names(folder: Path, names: Names, colors: Colors | None = None) -> bo
 
 def _names_of(obj: SplatObject) -> Names:
     return {(row.level, row.label): row.name for row in obj.bgs.labels}
+
+
+def _automatic_of(obj: SplatObject) -> Names:
+    return {(row.level, row.label): row.automatic for row in obj.bgs.labels}
 
 
 def _colors_of(obj: SplatObject) -> Colors:
@@ -185,15 +189,16 @@ def _alike(one: Color | None, other: Color | None) -> bool:
     return bool(np.allclose(one, other, atol=COLOR_STEP))
 
 
-def _name(table: LabelTable, names: Names, colors: Colors | None) -> bool:
+def _name(table: LabelTable, names: Names, colors: Colors | None, automatic: Names) -> bool:
     """Give the labels their names, and their colours unless `colors` is None. Returns whether anything changed."""
     changed = False
     for level, rows in enumerate(table.levels, 1):
         for row in rows:
             name = names.get((level, row.label), row.name)
             color = row.shown_color if colors is None else colors.get((level, row.label))
-            changed |= name != row.name or not _alike(color, row.shown_color)
-            row.name, row.shown_color = name, color
+            describing = automatic.get((level, row.label), row.automatic)
+            changed |= (name, describing) != (row.name, row.automatic) or not _alike(color, row.shown_color)
+            row.name, row.automatic, row.shown_color = name, describing, color
     return changed
 
 

@@ -12,6 +12,7 @@ from bgs_engine.core.input_files import is_folder
 
 from ..engine import segmenting
 from ..engine.blocking import ERRORS, complain, finish, say
+from ..engine.delivered import delivered_identity
 from ..engine.locate import find_engine
 from ..engine.segment_config import SegmentConfig
 from ..files import importer
@@ -84,7 +85,7 @@ def _segment_one(path: Path, blend: Path, run: Path | None, options: argparse.Na
     )
     log = blend.with_name(f"{blend.stem}_bgs.log")
     job, given = segmenting.start_segment(obj, run, config, log, python)
-    identity = segmenting.delivered_identity(finish(job), run)
+    identity = delivered_identity(finish(job), run)
     answer = segmenting.read_answer(run, segmenting.snapshot_of(obj, given.in_order, given.mark), identity)
     found = segmenting.apply_answer(obj, answer)
     for note in answer.notes:

@@ -19,10 +19,12 @@ def text_of(context: Context) -> str:
 
 
 def draw(layout: bpy.types.UILayout, context: Context) -> None:
-    """Draw the field, and the button once there is something in it."""
+    """Draw the field. Beside it is the button that names labels, or the one that selects what is found."""
     row = layout.row(align=True)
     row.prop(context.window_manager, "bgs_search", text="", icon="VIEWZOOM", placeholder="Search")
-    if text_of(context):
+    if not text_of(context):
+        row.operator("bgs.name_labels", text="", icon="FONT_DATA")
+    else:
         button: Any = row.operator("bgs.select_by_name", text="", icon="SELECT_SET")
         button.text = text_of(context)
 

@@ -19,7 +19,8 @@ class LabelSettings:
     """What users can change on labels, by (level, label): names, sRGB colours in 0..1, and which labels are hidden.
 
     `light` has the tint (3 values) and the exposure of the labels whose light is not the captured one. `locked` are the
-    labels that are protected against edits. `sets` has the labels of each named set.
+    labels that are protected against edits. `sets` has the labels of each named set. `automatic` has the names that
+    describe labels, which those have that nobody has named.
     """
 
     names: dict[Key, str] = field(default_factory=dict)
@@ -28,12 +29,13 @@ class LabelSettings:
     light: dict[Key, tuple[float, ...]] = field(default_factory=dict)
     locked: set[Key] = field(default_factory=set)
     sets: dict[str, set[Key]] = field(default_factory=dict)
+    automatic: dict[Key, str] = field(default_factory=dict)
 
     def for_new_labels(self, partners: dict[Key, Key]) -> "LabelSettings":
         """The settings for the new labels. `partners` maps old to new ones. Automatic names are not carried over."""
         new = self.renumbered(partners)
-        kept = {partners[key] for key, name in self.names.items() if key in partners and not is_automatic(name)}
-        new.names = {key: name for key, name in new.names.items() if key in kept}
+        given = {key: name for key, name in new.names.items() if not is_automatic(name, new.automatic.get(key, ""))}
+        new.names, new.automatic = given, {}
         return new
 
     def renumbered(self, partners: dict[Key, Key]) -> "LabelSettings":
@@ -49,6 +51,7 @@ class LabelSettings:
             light={partners[key]: values for key, values in self.light.items() if key in partners},
             locked=those(self.locked),
             sets={name: those(keys) for name, keys in self.sets.items()},
+            automatic={partners[key]: name for key, name in self.automatic.items() if key in partners},
         )
 
 

@@ -36,7 +36,7 @@ MENU = (
     ("bgs.take_back_place", "bgs.cancel_pointing", "bgs.accept_suggestion"),
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.select_touching", "bgs.grow_to_neighbours", "bgs.select_similar", "bgs.select_by_condition"),
-    ("bgs.name_labels", "bgs.select_by_name"),
+    ("bgs.name_labels", "bgs.select_by_name", "bgs.select_copies"),
     (
         "bgs.save_set",
         "bgs.select_set",

@@ -8,9 +8,12 @@ from bgs_engine.core.errors import UsageError
 
 from ..cloud import label_selection
 from ..cloud.active_splat import need_splat
+from ..cloud.label_selection import need_selected_labels
 from ..cloud.typed import Context
 from ..interface.operator_base import NeedsLabels, counted
+from ..logic.label_names import copies_of
 from .combining import MODES, describe
+from .edit_operators import NeedsSelectedLabels
 
 
 def text_of(context: Context) -> str:
@@ -55,7 +58,25 @@ class BGS_OT_select_by_name(NeedsLabels, bpy.types.Operator):
         return f"{named}, {counted(len(label_selection.selected_labels(obj)), 'label')} selected"
 
 
-CLASSES = (BGS_OT_select_by_name,)
+class BGS_OT_select_copies(NeedsSelectedLabels, bpy.types.Operator):
+    """Add the shown labels that have the name of a selected one with another number, such as "chair 1" to "chair 6"."""
+
+    bl_idname = "bgs.select_copies"
+    bl_label = "Select Copies by Name"
+    in_edit_mode = True
+
+    def work(self, context: Context) -> str:
+        obj = need_splat(context)
+        level, chosen = obj.bgs.shown_level, need_selected_labels(obj)
+        rows = [row for row in obj.bgs.labels if row.level == level and not row.hidden]
+        wanted = copies_of([row.name for row in chosen], [row.name for row in rows])
+        before = {row.label for row in chosen}
+        found = [row.label for row in rows if row.name in wanted and row.label not in before]
+        label_selection.combine_labels(obj, [(level, label) for label in found], "ADD")
+        return f"{counted(len(found), 'label')} added, {counted(len(found) + len(before), 'label')} selected"
+
+
+CLASSES = (BGS_OT_select_by_name, BGS_OT_select_copies)
 
 
 def add_to_blender() -> None:

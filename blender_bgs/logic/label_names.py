@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 LONGEST = 63  # bytes of the name of an object in Blender before 5.0; newer ones take more
 _NUMBERED = re.compile(r"(.*)\.(\d{3,})")
+_COPY = re.compile(r"(.+) \d+")
 
 
 def unique_name(name: str, taken: Collection[str]) -> str:
@@ -27,3 +28,12 @@ def is_name_of(own: str, label: str) -> bool:
     stems = {own, found[1]} if found else {own}
     cut = len(own.encode()) >= LONGEST - 4
     return any(stem == label or (cut and label.startswith(stem)) for stem in stems)
+
+
+def copies_of(names: Collection[str], all_names: Collection[str]) -> set[str]:
+    """Those of `all_names` that are one of `names` but for the number at the end: of "chair 2" also "chair 1".
+
+    Names without a number have no copies.
+    """
+    stems = {found[1] for name in names if (found := _COPY.fullmatch(name))}
+    return {name for name in all_names if (found := _COPY.fullmatch(name)) and found[1] in stems}

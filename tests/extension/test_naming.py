@@ -63,6 +63,14 @@ def test_an_edit_keeps_the_automatic_names(obj) -> None:
     assert all(is_automatic(row.name, row.automatic) for row in obj.bgs.labels if row.level == 1)
 
 
+def test_copies_are_added_by_name(obj) -> None:
+    for row, name in zip(list(obj.bgs.labels)[:4], ("chair 1", "chair 2", "chair 10", "chair"), strict=True):
+        row.name = name
+    label_selection.select_labels(obj, [(1, obj.bgs.labels[0].label)])
+    assert bpy.ops.bgs.select_copies() == {"FINISHED"}
+    assert {row.name for row in label_selection.selected_labels(obj)} == {"chair 1", "chair 2", "chair 10"}
+
+
 def test_search_shows_and_selects_by_name(obj) -> None:
     for row, name in zip(list(obj.bgs.labels)[:4], ("Chair 1", "Table", "chair 2", "Lamp"), strict=True):
         row.name = name

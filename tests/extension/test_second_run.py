@@ -335,3 +335,28 @@ def test_a_result_without_room_is_refused_and_the_next_one_keeps_the_labels(run_
     assert "more bits" in caught.value.hint and np.array_equal(code_tables.codes_of(obj), before)
     again = keeping.mended_labels(obj)  # the folder has the run that was refused
     assert mended is not None and again is not None and again.keys == mended.keys
+
+
+def test_automatic_names_go_to_the_run_folder_and_come_back_apart_from_given_ones(run_import) -> None:
+    obj, run, _ = run_import
+    obj.bgs.level = 1
+    obj.bgs.labels[0].name = "Mars"
+    bpy.ops.bgs.name_labels()
+    bpy.ops.bgs.save_run()
+    written = {(level, row.label): row for level, rows in enumerate(open_run(run).labels().levels, 1) for row in rows}
+    before = {(row.level, row.label): (row.name, row.automatic) for row in obj.bgs.labels}
+    assert {key: (row.name, row.automatic) for key, row in written.items()} == before
+    bpy.data.objects.remove(obj)
+    bpy.ops.bgs.import_splat(filepath=str(run / "scene.ply"))
+    again = bpy.context.view_layer.objects.active
+    assert {(row.level, row.label): (row.name, row.automatic) for row in again.bgs.labels} == before
+    assert sum(name != automatic for name, automatic in before.values()) == 1  # Mars
+
+
+def test_automatic_names_of_the_first_run_do_not_stay_after_the_second(run_import) -> None:
+    obj, run, codes = run_import
+    bpy.ops.bgs.name_labels()
+    next(row for row in obj.bgs.labels if row.level == 1).name = "Mars"
+    segment_again(obj, run, other_numbers(codes), run.parent / "made.ply")  # this engine gives no automatic names
+    names = [row.name for row in obj.bgs.labels if row.level == 1]
+    assert "Mars" in names and all(name == "Mars" or name.startswith("L1_") for name in names)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blender_bgs.logic.label_names import is_name_of, unique_name
+from blender_bgs.logic.label_names import copies_of, is_name_of, unique_name
 from blender_bgs.logic.label_tree import build_entries
 from tests.logic.test_logic import make_table
 
@@ -35,3 +35,9 @@ def test_given_names_are_made_unique_and_empty_ones_automatic() -> None:
     found = {entry.key: entry.name for entry in build_entries(table, names)}
     assert [found[one.key] for one in labels[:3]] == ["Chair", "Chair.001", "L1_3"]
     assert len({(entry.level, entry.name) for entry in build_entries(table, names)}) == len(found)
+
+
+def test_copies_differ_in_their_numbers_alone() -> None:
+    known = ["red chair 1", "red chair 12", "red chair", "chair 1", "red chair, left 2", "red chair x"]
+    assert copies_of(["red chair 12"], known) == {"red chair 1", "red chair 12"}
+    assert copies_of(["red chair", "chair"], known) == set()

@@ -12,11 +12,13 @@ import numpy as np
 from numba import prange
 
 from bgs_engine.raster.cpu.jit import parallel, serial
-from bgs_engine.raster.cpu.project import mahalanobis
+from bgs_engine.raster.cpu.near import LANES, OPACITY, ROWS, find_hits, gather_near, longest_list
 from bgs_engine.raster.cpu.view import View
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, EXTENT_CAP, TILE, TRANSMITTANCE_MIN
 
-CHUNK = 32  # pixels that share one stretch of the fragment buffers and one thread
+CHUNK = 64  # pixels that share one stretch of the fragment buffers and one thread
+BANDS = 32  # of chunks, interleaved: every thread gets its share of the crowded parts of a picture
+RUN = 16  # pixels of a tile that share a list
 START_CAPACITY = 64  # fragments a pixel, on average over a chunk; doubled whenever a chunk overflows
 
 
@@ -34,41 +36,72 @@ def opacity_cutoffs(order, opacities, alpha_min, extent_cap):
 
 
 @parallel
-def _list_fragments(px, py, tiles_x, tile, offsets, ranks, records, opacity, cutoff, alpha_max, t_min, capacity,
-                    rank, falloff, weight, start, end):  # fmt: skip
-    """Fill the fragment buffers; True if every chunk fitted into CHUNK * capacity fragments."""
+def _list_fragments(px, py, tiles_x, tile, offsets, ranks, records, opacity, cutoff, alpha_max, t_min, extent_cap,
+                    capacity, rank, falloff, weight, start, end):  # fmt: skip
+    """Fill the fragment buffers; True if every chunk fitted into CHUNK * capacity fragments.
+
+    Up to `RUN` pixels of one tile that follow each other share one short list of Gaussians, gathered as far as one of
+    them looks. It leaves out what none of them can touch.
+    """
     pixels = px.size
     chunks = (pixels + CHUNK - 1) // CHUNK
     t = records.dtype.type
     half, one = t(0.5), t(1)
-    fits = np.ones(chunks, np.uint8)
-    for c in prange(chunks):
-        w = c * CHUNK * capacity
-        limit = w + CHUNK * capacity
-        for p in range(c * CHUNK, min(pixels, (c + 1) * CHUNK)):
-            x, y = px[p] + half, py[p] + half
-            through = one
-            start[p] = w
-            cell = (py[p] // tile) * tiles_x + px[p] // tile
-            for k in range(offsets[cell], offsets[cell + 1]):
-                r = ranks[k]
-                q = mahalanobis(records, r, x, y)
-                if q > cutoff[r]:
-                    continue
-                g = math.exp(-half * q)
-                alpha = min(alpha_max, opacity[r] * g)
-                after = through * (one - alpha)
-                if after < t_min:
-                    break
-                if w >= limit:
-                    fits[c] = 0
-                    break
-                rank[w] = r
-                falloff[w] = g
-                weight[w] = alpha * through
-                through = after
-                w += 1
-            end[p] = w
+    fits = np.ones(BANDS, np.uint8)
+    room = longest_list(offsets) // LANES + 2
+    for band in prange(BANDS):
+        blocks = np.empty((room, ROWS, LANES), records.dtype)
+        number = np.empty((room, LANES), np.int32)
+        count = np.empty(room, np.int64)
+        q = np.empty(LANES + 1, records.dtype)
+        hit = np.empty(LANES + 1, np.int64)
+        for c in range(band, chunks, BANDS):
+            w = c * CHUNK * capacity
+            limit = w + CHUNK * capacity
+            stop = min(pixels, (c + 1) * CHUNK)
+            first = c * CHUNK
+            while first < stop:
+                cell = (py[first] // tile) * tiles_x + px[first] // tile
+                last = first
+                x0, x1, y0, y1 = px[first], px[first], py[first], py[first]
+                while last < min(stop, first + RUN) and (py[last] // tile) * tiles_x + px[last] // tile == cell:
+                    x0, x1 = min(x0, px[last]), max(x1, px[last])
+                    y0, y1 = min(y0, py[last]), max(y1, py[last])
+                    last += 1
+                source, source_end, held = offsets[cell], offsets[cell + 1], 0
+                for p in range(first, last):
+                    x, y = t(px[p]) + half, t(py[p]) + half
+                    through = one
+                    start[p] = w
+                    k = 0
+                    done = False
+                    while not done:
+                        if k == held:
+                            source, count[k] = gather_near(
+                                ranks, source, source_end, records, opacity, cutoff, extent_cap,
+                                t(x0) + half, t(x1) + half, t(y0) + half, t(y1) + half, number[k], blocks[k],
+                            )  # fmt: skip
+                            if not count[k]:
+                                break
+                            held += 1
+                        raw, own = blocks[k, OPACITY], number[k]
+                        hits = find_hits(blocks[k], count[k], x, y, q, hit)
+                        for h in range(hits):
+                            g = math.exp(-half * q[h])
+                            alpha = min(alpha_max, raw[hit[h]] * g)
+                            after = through * (one - alpha)
+                            if after < t_min or w >= limit:
+                                fits[band] &= after < t_min
+                                done = True
+                                break
+                            rank[w] = own[hit[h]]
+                            falloff[w] = g
+                            weight[w] = alpha * through
+                            through = after
+                            w += 1
+                        k += 1
+                    end[p] = w
+                first = last
     return fits.min() == 1
 
 
@@ -248,7 +281,8 @@ class FragmentLister:
             rank, falloff, weight = self._reserve(len(px), t)
             fits = _list_fragments(
                 px, py, view.tiles_x, TILE, view.offsets, view.ranks, view.records, opacity, cutoff,
-                t(ALPHA_MAX), t(TRANSMITTANCE_MIN), self._capacity, rank, falloff, weight, start, end,
+                t(ALPHA_MAX), t(TRANSMITTANCE_MIN), t(EXTENT_CAP), self._capacity, rank, falloff, weight,
+                start, end,
             )  # fmt: skip
             if fits:
                 return Fragments(view, opacity, start, end, rank, falloff, weight)

@@ -10,9 +10,9 @@ import math
 import numpy as np
 from numba import prange
 
-from bgs_engine.raster.cpu.fragments import opacity_cutoffs
+from bgs_engine.raster.cpu.fragments import BANDS, opacity_cutoffs
 from bgs_engine.raster.cpu.jit import parallel
-from bgs_engine.raster.cpu.project import mahalanobis
+from bgs_engine.raster.cpu.near import LANES, OPACITY, ROWS, find_hits, gather_near, longest_list
 from bgs_engine.raster.cpu.view import View
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, EMPTY_CODE, EXTENT_CAP, TILE, TRANSMITTANCE_MIN
 
@@ -22,85 +22,106 @@ CHECK_EVERY = 8  # Gaussians between two looks at whether all bits are decided
 
 @parallel
 def _label_map(width, height, tiles_x, tile, bits, offsets, ranks, records, opacity, cutoff, codes,
-               alpha_max, t_min, out):  # fmt: skip
+               alpha_max, t_min, extent_cap, out):  # fmt: skip
     """Fill out uint32 [H, W]; codes uint32 [M] in depth order."""
     t = records.dtype.type
     half, one = t(0.5), t(1)
-    for cell in prange(offsets.size - 1):
-        held = np.empty(CODES_HELD, np.uint32)
+    room = longest_list(offsets) // LANES + 2
+    for band in prange(BANDS):
+        held_codes = np.empty(CODES_HELD, np.uint32)
         held_weight = np.empty(CODES_HELD, records.dtype)
         bit_weight = np.empty(32, records.dtype)
-        y0, x0 = (cell // tiles_x) * tile, (cell % tiles_x) * tile
-        for y in range(y0, min(height, y0 + tile)):
-            for x in range(x0, min(width, x0 + tile)):
-                through = one
-                count = 0
-                spilled = False
-                done = False
-                since_check = 0
-                for k in range(offsets[cell], offsets[cell + 1]):
-                    r = ranks[k]
-                    q = mahalanobis(records, r, x + half, y + half)
-                    if q > cutoff[r]:
-                        continue
-                    alpha = min(alpha_max, opacity[r] * math.exp(-half * q))
-                    after = through * (one - alpha)
-                    if after < t_min:
-                        break
-                    weight = alpha * through
-                    through = after
-                    code = codes[r]
-                    j = 0
-                    while j < count and held[j] != code:
-                        j += 1
-                    if j == count:
-                        if count == CODES_HELD:  # move what is held to the bit sums and start anew
-                            if not spilled:
-                                for d in range(bits):
-                                    bit_weight[d] = 0
-                            spilled = True
-                            for h in range(count):
-                                for d in range(bits):
-                                    if (held[h] >> np.uint32(d)) & np.uint32(1):
-                                        bit_weight[d] += held_weight[h]
-                            count = 0
-                            j = 0
-                        held[j] = code
-                        held_weight[j] = 0
-                        count += 1
-                    held_weight[j] += weight
-                    if held_weight[j] > half:
-                        out[y, x] = code
-                        done = True
-                        break
-                    since_check += 1
-                    if through < half and since_check >= CHECK_EVERY:
-                        since_check = 0
-                        decided = True
-                        for d in range(bits):
-                            s = bit_weight[d] if spilled else t(0)
-                            for h in range(count):
-                                if (held[h] >> np.uint32(d)) & np.uint32(1):
-                                    s += held_weight[h]
-                            if s <= half and s + through > half:
-                                decided = False
+        blocks = np.empty((room, ROWS, LANES), records.dtype)
+        number = np.empty((room, LANES), np.int32)
+        found = np.empty(room, np.int64)
+        q = np.empty(LANES + 1, records.dtype)
+        hit = np.empty(LANES + 1, np.int64)
+        for y in range(band, height, BANDS):
+            for column in range(tiles_x):
+                x0, x1 = column * tile, min(width, (column + 1) * tile)
+                cell = (y // tile) * tiles_x + column
+                source, source_end, gathered = offsets[cell], offsets[cell + 1], 0
+                for x in range(x0, x1):
+                    through = one
+                    count = 0
+                    spilled = False
+                    named = False
+                    done = False
+                    since_check = 0
+                    k = 0
+                    while not done:
+                        if k == gathered:
+                            source, found[k] = gather_near(
+                                ranks, source, source_end, records, opacity, cutoff, extent_cap,
+                                t(x0) + half, t(x1) - half, t(y) + half, t(y) + half, number[k], blocks[k],
+                            )  # fmt: skip
+                            if not found[k]:
                                 break
-                        if decided:
-                            break
-                if done:
-                    continue
-                if through >= half:
-                    out[y, x] = EMPTY_CODE
-                    continue
-                label = np.uint32(0)
-                for d in range(bits):
-                    s = bit_weight[d] if spilled else t(0)
-                    for h in range(count):
-                        if (held[h] >> np.uint32(d)) & np.uint32(1):
-                            s += held_weight[h]
-                    if s > half:
-                        label |= np.uint32(1) << np.uint32(d)
-                out[y, x] = label
+                            gathered += 1
+                        raw = blocks[k, OPACITY]
+                        for n in range(find_hits(blocks[k], found[k], t(x) + half, t(y) + half, q, hit)):
+                            alpha = min(alpha_max, raw[hit[n]] * math.exp(-half * q[n]))
+                            after = through * (one - alpha)
+                            if after < t_min:
+                                done = True
+                                break
+                            weight = alpha * through
+                            through = after
+                            code = codes[number[k, hit[n]]]
+                            j = 0
+                            while j < count and held_codes[j] != code:
+                                j += 1
+                            if j == count:
+                                if count == CODES_HELD:  # move what is held to the bit sums and start anew
+                                    if not spilled:
+                                        for d in range(bits):
+                                            bit_weight[d] = 0
+                                    spilled = True
+                                    for h in range(count):
+                                        for d in range(bits):
+                                            if (held_codes[h] >> np.uint32(d)) & np.uint32(1):
+                                                bit_weight[d] += held_weight[h]
+                                    count = 0
+                                    j = 0
+                                held_codes[j] = code
+                                held_weight[j] = 0
+                                count += 1
+                            held_weight[j] += weight
+                            if held_weight[j] > half:
+                                out[y, x] = code
+                                named = True
+                                done = True
+                                break
+                            since_check += 1
+                            if through < half and since_check >= CHECK_EVERY:
+                                since_check = 0
+                                decided = True
+                                for d in range(bits):
+                                    s = bit_weight[d] if spilled else t(0)
+                                    for h in range(count):
+                                        if (held_codes[h] >> np.uint32(d)) & np.uint32(1):
+                                            s += held_weight[h]
+                                    if s <= half and s + through > half:
+                                        decided = False
+                                        break
+                                if decided:
+                                    done = True
+                                    break
+                        k += 1
+                    if named:
+                        continue
+                    if through >= half:
+                        out[y, x] = EMPTY_CODE
+                        continue
+                    label = np.uint32(0)
+                    for d in range(bits):
+                        s = bit_weight[d] if spilled else t(0)
+                        for h in range(count):
+                            if (held_codes[h] >> np.uint32(d)) & np.uint32(1):
+                                s += held_weight[h]
+                        if s > half:
+                            label |= np.uint32(1) << np.uint32(d)
+                    out[y, x] = label
 
 
 def label_map(view: View, opacities: np.ndarray, codes: np.ndarray, bits: int) -> np.ndarray:
@@ -116,6 +137,6 @@ def label_map(view: View, opacities: np.ndarray, codes: np.ndarray, bits: int) -
     out = np.empty((view.height, view.width), np.uint32)
     _label_map(
         view.width, view.height, view.tiles_x, TILE, bits, view.offsets, view.ranks, view.records, opacity, cutoff,
-        codes.view(np.uint32)[view.order], t(ALPHA_MAX), t(TRANSMITTANCE_MIN), out,
+        codes.view(np.uint32)[view.order], t(ALPHA_MAX), t(TRANSMITTANCE_MIN), t(EXTENT_CAP), out,
     )  # fmt: skip
     return out

@@ -1,6 +1,7 @@
 """Depth-ordered lists of Gaussians per 16 x 16 tile, without a sort of pairs.
 
-Bands of tile rows scan the depth-sorted records in parallel, so every list comes out in depth order by itself.
+Parts of the depth-sorted records are scanned in parallel, once to count and once to fill. Each part has its own stretch
+of every list, and the stretches follow each other, so every list is in depth order.
 """
 
 import math
@@ -11,7 +12,7 @@ from numba import prange
 from bgs_engine.raster.cpu.jit import inline, parallel
 from bgs_engine.raster.cpu.project import CONIC_XX, CONIC_XY, CONIC_YY, EXTENT_X, EXTENT_Y, X, Y
 
-BANDS = 16  # fixed, so that the result does not depend on the number of threads
+PARTS = 16  # of the records; enough for all threads, and each needs a number for each tile
 
 
 @inline
@@ -32,25 +33,26 @@ def _touches(mx, my, cxx, cxy, cyy, x0, y0, x1, y1, extent_cap):
 def tile_lists(records, tiles_x, tiles_y, tile, extent_cap):
     """(offsets int64 [T + 1], ranks int32 [K]): ranks[offsets[t]:offsets[t + 1]] are the records that touch tile t."""
     n = records.shape[0]
+    tiles = tiles_x * tiles_y
     half = records.dtype.type(0.5)
-    offsets = np.zeros(tiles_x * tiles_y + 1, np.int64)
-    place = np.zeros(tiles_x * tiles_y, np.int64)
+    place = np.zeros((PARTS, tiles), np.int64)  # first counts, then the next free place, of each part in each list
+    offsets = np.zeros(tiles + 1, np.int64)
     ranks = np.empty(0, np.int32)
     for fill in range(2):
         if fill:
-            for i in range(tiles_x * tiles_y):
-                offsets[i + 1] += offsets[i]
-                place[i] = offsets[i]
-            ranks = np.empty(offsets[-1], np.int32)
-        for band in prange(BANDS):
-            first, last = band * tiles_y // BANDS, (band + 1) * tiles_y // BANDS - 1
-            for r in range(n):
-                my, ey = records[r, Y], records[r, EXTENT_Y]
-                ya = max(first, math.floor((my - ey) / tile))
-                yb = min(last, math.floor((my + ey) / tile))
-                if ya > yb:
-                    continue
-                mx, ex = records[r, X], records[r, EXTENT_X]
+            total = 0
+            for i in range(tiles):
+                for part in range(PARTS):
+                    count = place[part, i]
+                    place[part, i] = total
+                    total += count
+                offsets[i + 1] = total
+            ranks = np.empty(total, np.int32)
+        for part in prange(PARTS):
+            for r in range(part * n // PARTS, (part + 1) * n // PARTS):
+                mx, my, ex, ey = records[r, X], records[r, Y], records[r, EXTENT_X], records[r, EXTENT_Y]
+                ya = max(0, math.floor((my - ey) / tile))
+                yb = min(tiles_y - 1, math.floor((my + ey) / tile))
                 xa = max(0, math.floor((mx - ex) / tile))
                 xb = min(tiles_x - 1, math.floor((mx + ex) / tile))
                 cxx, cxy, cyy = records[r, CONIC_XX], records[r, CONIC_XY], records[r, CONIC_YY]
@@ -61,8 +63,6 @@ def tile_lists(records, tiles_x, tiles_y, tile, extent_cap):
                         x1, y1 = x0 + tile - 1, y0 + tile - 1
                         if single or _touches(mx, my, cxx, cxy, cyy, x0, y0, x1, y1, extent_cap):
                             if fill:
-                                ranks[place[y * tiles_x + x]] = r
-                                place[y * tiles_x + x] += 1
-                            else:
-                                offsets[y * tiles_x + x + 1] += 1
+                                ranks[place[part, y * tiles_x + x]] = r
+                            place[part, y * tiles_x + x] += 1
     return offsets, ranks

@@ -8,7 +8,7 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import Device
 from bgs_engine.raster.color_frames import render_frame
 from bgs_engine.raster.label_maps import label_renderer
-from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.config import PRESETS, TrainConfig
 from bgs_engine.train.start import training_start
 from bgs_engine.train.steps import make_steps
 from bgs_engine.train.tiny_scene import EDGE, tiny_scene
@@ -34,7 +34,9 @@ def warm_up(reporter: Reporter) -> None:
 
 
 def _associate_and_train(views: MaskedViews) -> None:
-    config, silent = TrainConfig(), Reporter()
-    start = training_start(views, config, CPU, silent)
-    steps = make_steps(CPU, views, start, config, silent)
-    steps.take(0, np.random.default_rng(0), config.first_feature_rate, config.opacity_rate)
+    silent = Reporter()
+    for objective in PRESETS:
+        config = TrainConfig(objective=objective)
+        start = training_start(views, config, CPU, silent)
+        steps = make_steps(CPU, views, start, config, silent)
+        steps.take(0, np.random.default_rng(0), config.first_feature_rate, config.opacity_rate)

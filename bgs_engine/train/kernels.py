@@ -11,7 +11,7 @@ MAX_CHANNELS = 32
 
 @parallel
 def adam_on_touched(
-    rows, offsets, fragment, pixel, weight, grad, alpha_grad,
+    rows, offsets, fragment, pixel, weight, grad, alpha_grad, pulled, stirred,
     features, m, v, logits, opacities, logit_m, logit_v, feature_rate, opacity_rate, beta1, beta2, epsilon,
 ):  # fmt: skip
     """Sum each touched Gaussian's gradients, in pixel order, and take its Adam step at once.
@@ -19,17 +19,26 @@ def adam_on_touched(
     No [N, D] gradient exists. Rows that no pixel touched keep their moments (lazy Adam). The moments start at zero
     without bias correction: beta2 = 0.99 with beta1 = 0.9 makes a row's first step exactly the corrected one
     (0.1 g / sqrt(0.01 g²)). Features stay within 0..1; opacities [N] follow the logits [N].
+
+    pulled: bool [P], whether the pixel has a gradient. stirred: bool [N], whether the row ever had one; it is kept up
+    to date. A row that never had one has nothing to change, and its memory is not read.
     """
     channels = features.shape[1]
     one, zero = np.float32(1), np.float32(0)
     for j in prange(rows.size):
         s = np.empty(MAX_CHANNELS, np.float32)
         i = rows[j]
+        for e in range(offsets[j], offsets[j + 1]):
+            stirred[i] |= pulled[pixel[e]]
+        if not stirred[i]:
+            continue
         for d in range(channels):
             s[d] = 0
         g = zero
         for e in range(offsets[j], offsets[j + 1]):
             k, p = fragment[e], pixel[e]
+            if not pulled[p]:
+                continue
             w = weight[k]
             g += alpha_grad[k]
             for d in range(channels):

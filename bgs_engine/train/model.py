@@ -30,6 +30,7 @@ class CpuModel:
         self.logit_m, self.logit_v = np.zeros_like(self.logits), np.zeros_like(self.logits)
         builder = ViewBuilder(scene)
         self.views: ByteCache[View] = ByteCache(lambda k: builder.build(cameras[k]), cache_bytes)
+        self._stirred = np.zeros(len(scene), bool)  # rows that ever had a gradient
         self._lister = FragmentLister()
         self._fragments: Fragments | None = None
 
@@ -55,6 +56,7 @@ class CpuModel:
         lists = fragments.by_gaussian()
         adam_on_touched(
             lists.rows, lists.offsets, lists.fragment, lists.pixel, fragments.weight, grad, alpha_grad,
+            grad.any(1), self._stirred,
             self.features, self.m, self.v, self.logits, self.opacities, self.logit_m, self.logit_v,
             np.float32(feature_rate), np.float32(opacity_rate), BETA1, BETA2, EPSILON,
         )  # fmt: skip
@@ -71,3 +73,4 @@ class CpuModel:
         """Continue from a checkpoint's arrays."""
         for name in self.state():
             getattr(self, name)[...] = state[name]
+        self._stirred = (self.m != 0).any(1) | (self.v != 0).any(1) | (self.logit_m != 0) | (self.logit_v != 0)

@@ -6,11 +6,12 @@ An objective maps the rendered features F [P, D] of one view's pixels and their 
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from bgs_engine.associate.mask_children import CONTRADICTED, MaskChildren
+from bgs_engine.associate.one_hot import one_hot
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.train.config import TrainConfig
+from bgs_engine.train.contrastive_kernel import PARTS, pull_and_push
 
 TORCH_EPSILON = 1e-4  # under the square roots of distances: keeps the gradient finite where two codes are equal
 
@@ -34,73 +35,43 @@ class ContrastiveObjective:
 
     def __init__(self, layout: BitLayout, config: TrainConfig) -> None:
         self.layout, self.config = layout, config
-        # Many small tensors: threads cost 30 times what they save where others use the processors too.
-        torch.set_num_threads(1)
 
     def __call__(self, features: np.ndarray, labels: np.ndarray, camera: int) -> tuple[float, np.ndarray]:
         """See `Objective`."""
-        rendered = torch.from_numpy(features).requires_grad_()
-        ids = torch.from_numpy(labels.astype(np.int64))
-        bits = (rendered > 0.5).float()
-        loss = self.config.regulariser * ((bits - rendered) ** 2).sum(1).mean()
-        used = (bits - rendered).detach() + rendered if self.config.straight_through else rendered
+        bits = (features > 0.5).astype(np.float32)
+        off = features - bits
+        scale = self.config.regulariser / max(len(features), 1)
+        loss = scale * float((off * off).sum())
+        grad = np.float32(2 * scale) * off
+        used = bits if self.config.straight_through else features  # straight through: the gradient is that of `used`
         for level, columns in enumerate(self.layout.slices()[: labels.shape[1]]):
-            known = ids[:, level] > 0
-            if known.any():
-                group = ids[known, level - 1] if level and self.config.progressive else torch.zeros_like(ids[known, 0])
-                loss = loss + self._level(used[known, columns], ids[known, level], group, guided=level > 0)
-        loss.backward()
-        gradient = rendered.grad
-        assert gradient is not None  # the regulariser alone reaches every pixel
-        return float(loss.detach()), gradient.numpy()
+            known = np.flatnonzero(labels[:, level] > 0)
+            if len(known):
+                ids = labels[known, level]
+                group = labels[known, level - 1] if level and self.config.progressive else np.zeros_like(ids)
+                part, own = self._level(np.ascontiguousarray(used[known, columns]), ids, group, guided=level > 0)
+                loss += part
+                grad[known, columns] += own
+        return loss, grad
 
-    def _level(self, x: torch.Tensor, mask: torch.Tensor, group: torch.Tensor, guided: bool) -> torch.Tensor:
-        """One level's loss; x [P, D_l], mask [P] and group [P] ids."""
-        _, mask = torch.unique(mask, return_inverse=True)
-        count = torch.bincount(mask).float()
-        masks = len(count)
-        means = torch.zeros(masks, x.shape[1]).index_add_(0, mask, x) / count[:, None]
-        weight = 1 / (count[mask] * masks)
-        pull = _length(x - means[mask])
-        group_of_mask = torch.zeros(masks, dtype=torch.long).scatter_(0, mask, group)
-        _, group_of_mask, members = torch.unique(group_of_mask, return_inverse=True, return_counts=True)
-        loss = (pull * weight).sum() + self._repulsion(x, means, mask, group_of_mask, members, weight)
-        lone = members[group_of_mask[mask]] == 1
-        if guided and self.config.virtual_negative and bool(lone.any()):
-            loss = loss + self.config.virtual_negative * (_length(x[lone]) * weight[lone]).sum()
-        return loss
-
-    def _repulsion(
-        self,
-        x: torch.Tensor,
-        means: torch.Tensor,
-        mask: torch.Tensor,
-        group_of_mask: torch.Tensor,
-        members: torch.Tensor,
-        weight: torch.Tensor,
-    ) -> torch.Tensor:
-        """Mean distance of every pixel to the other masks of its group, short of the largest possible one.
-
-        Group by group, so that the cost is pixels times siblings, however many masks the view has. The group of each
-        mask [K] and the number of masks of each group [G] are given.
-        """
-        furthest = x.shape[1] ** 0.5
-        group_of_pixel = group_of_mask[mask]
-        order = torch.argsort(group_of_pixel, stable=True)
-        parts = torch.split(order, torch.bincount(group_of_pixel, minlength=len(members)).tolist())
-        total = x.new_zeros(())
-        for group in torch.nonzero(members > 1).ravel().tolist():
-            pixels, siblings = parts[group], torch.nonzero(group_of_mask == group).ravel()
-            distance = _length(x[pixels, None] - means[None, siblings])
-            other = (siblings[None] != mask[pixels, None]).float()
-            push = ((furthest - distance) * other).sum(1) / (len(siblings) - 1)
-            total = total + (push * weight[pixels]).sum()
-        return total
-
-
-def _length(x: torch.Tensor) -> torch.Tensor:
-    """Euclidean length along the last axis, with a finite gradient at zero."""
-    return x.square().sum(-1).add(TORCH_EPSILON).sqrt()
+    def _level(self, x: np.ndarray, ids: np.ndarray, group: np.ndarray, guided: bool) -> tuple[float, np.ndarray]:
+        """One level's loss and its gradient, float32 [P, D_l]; x float32 [P, D_l], mask ids [P] and groups' ids [P]."""
+        _, one_pixel, mask = np.unique(ids, return_index=True, return_inverse=True)
+        group_of_mask = group[one_pixel]
+        order = np.argsort(group_of_mask, kind="stable")  # masks of a group follow each other
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        mask, group_of_mask = rank[mask], group_of_mask[order]
+        first, last = (np.searchsorted(group_of_mask, group_of_mask, side) for side in ("left", "right"))
+        count = np.bincount(mask)
+        sums = one_hot(mask, len(count)).T
+        means = np.asarray(sums @ x) / count[:, None].astype(np.float32)
+        grad, loss = np.empty_like(x), np.empty(PARTS)
+        force = np.empty((PARTS, *means.shape), np.float32)
+        virtual = np.float32(self.config.virtual_negative if guided else 0)
+        pull_and_push(x, mask, means, count, first, last, virtual, np.float32(TORCH_EPSILON), grad, force, loss)
+        grad += (force.sum(0) / count[:, None].astype(np.float32))[mask]
+        return float(loss.sum()), grad
 
 
 class SegmentObjective:

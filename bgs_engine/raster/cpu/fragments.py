@@ -12,27 +12,22 @@ import numpy as np
 from numba import prange
 
 from bgs_engine.raster.cpu.jit import parallel, serial
-from bgs_engine.raster.cpu.near import LANES, OPACITY, ROWS, find_hits, gather_near, longest_list
+from bgs_engine.raster.cpu.near import (
+    BANDS,
+    LANES,
+    OPACITY,
+    ROWS,
+    find_hits,
+    gather_near,
+    longest_list,
+    opacity_cutoffs,
+)
 from bgs_engine.raster.cpu.view import View
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, EXTENT_CAP, TILE, TRANSMITTANCE_MIN
 
 CHUNK = 64  # pixels that share one stretch of the fragment buffers and one thread
-BANDS = 32  # of chunks, interleaved: every thread gets its share of the crowded parts of a picture
 RUN = 16  # pixels of a tile that share a list
 START_CAPACITY = 64  # fragments a pixel, on average over a chunk; doubled whenever a chunk overflows
-
-
-@parallel
-def opacity_cutoffs(order, opacities, alpha_min, extent_cap):
-    """Opacity [M] in depth order, and the q [M] beyond which alpha falls below ALPHA_MIN (-1: nowhere visible)."""
-    t = opacities.dtype.type
-    opacity = np.empty(order.size, opacities.dtype)
-    cutoff = np.empty(order.size, opacities.dtype)
-    for r in prange(order.size):
-        o = opacities[order[r]]
-        opacity[r] = o
-        cutoff[r] = min(t(2) * math.log(o / alpha_min), extent_cap) if o > alpha_min else t(-1)
-    return opacity, cutoff
 
 
 @parallel
@@ -127,19 +122,26 @@ def _backward_alpha(start, end, rank, falloff, weight, opacity, order, features,
     """
     pixels, channels = start.size, features.shape[1]
     t = features.dtype.type
-    one = t(1)
+    one, zero = t(1), t(0)
     out = np.empty(rank.size, features.dtype)
     for p in prange(pixels):
-        behind = t(0)
+        pulled = False
+        for d in range(channels):
+            pulled |= grad[p, d] != zero
+        if not pulled:  # a step often has many pixels that are right already
+            for k in range(start[p], end[p]):
+                out[k] = zero
+            continue
+        behind = zero
         for k in range(end[p] - 1, start[p] - 1, -1):
             i = order[rank[k]]
             raw = opacity[rank[k]] * falloff[k]
             alpha = min(alpha_max, raw)
-            s = t(0)
+            s = zero
             for d in range(channels):
                 s += features[i, d] * grad[p, d]
             ahead = weight[k] / alpha * s - behind / (one - alpha)
-            out[k] = ahead * falloff[k] if raw < alpha_max else t(0)
+            out[k] = ahead * falloff[k] if raw < alpha_max else zero
             behind += weight[k] * s
     return out
 

@@ -5,9 +5,17 @@ import math
 import numpy as np
 from numba import prange
 
-from bgs_engine.raster.cpu.fragments import BANDS, opacity_cutoffs
 from bgs_engine.raster.cpu.jit import parallel
-from bgs_engine.raster.cpu.near import LANES, OPACITY, ROWS, find_hits, gather_near, longest_list
+from bgs_engine.raster.cpu.near import (
+    BANDS,
+    LANES,
+    OPACITY,
+    ROWS,
+    find_hits,
+    gather_near,
+    longest_list,
+    opacity_cutoffs,
+)
 from bgs_engine.raster.cpu.project import DEPTH
 from bgs_engine.raster.cpu.view import View
 from bgs_engine.raster.semantics import ALPHA_MAX, ALPHA_MIN, EXTENT_CAP, TILE, TRANSMITTANCE_MIN

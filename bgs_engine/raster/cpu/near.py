@@ -4,13 +4,31 @@ Neighbouring pixels share a short list, gathered block by block, as far as one o
 of them can touch. The columns of a block are contiguous, so distances come several at a time.
 """
 
-from bgs_engine.raster.cpu.jit import serial
+import math
+
+import numpy as np
+
+from bgs_engine.raster.cpu.jit import parallel, prange, serial
 from bgs_engine.raster.cpu.project import CONIC_XX, CONIC_XY, CONIC_YY, EXTENT_X, EXTENT_Y, X, Y
 
+BANDS = 32  # of a picture's lines or pixels, interleaved: every thread gets its share of the crowded parts of a picture
 LANES = 64  # Gaussians of a block; more are gathered in vain where pixels are opaque
 # Rows of a block: centre, conic (the middle entry doubled), cutoff, opacity, distances of the last pixel.
 NEAR_X, NEAR_Y, NEAR_XX, NEAR_XY, NEAR_YY, CUTOFF, OPACITY, DISTANCE = range(8)
 ROWS = 8
+
+
+@parallel
+def opacity_cutoffs(order, opacities, alpha_min, extent_cap):
+    """Opacity [M] in depth order, and the q [M] beyond which alpha falls below ALPHA_MIN (-1: nowhere visible)."""
+    t = opacities.dtype.type
+    opacity = np.empty(order.size, opacities.dtype)
+    cutoff = np.empty(order.size, opacities.dtype)
+    for r in prange(order.size):
+        o = opacities[order[r]]
+        opacity[r] = o
+        cutoff[r] = min(t(2) * math.log(o / alpha_min), extent_cap) if o > alpha_min else t(-1)
+    return opacity, cutoff
 
 
 @serial

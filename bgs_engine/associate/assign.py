@@ -22,9 +22,10 @@ def codes_from_segments(labels: np.ndarray, layout: BitLayout, seed: int) -> np.
     parent = np.zeros(len(labels), np.int64)
     parts = []
     for level, bits in enumerate(layout.level_bits[: labels.shape[1]], 1):
-        pairs, member = np.unique(np.stack([parent, labels[:, level - 1]], 1), axis=0, return_inverse=True)
-        member = member.ravel()
-        _, family_start, family_size = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+        own = labels[:, level - 1].astype(np.int64) + 1
+        width = int(own.max(initial=0)) + 1
+        pairs, member = np.unique(parent * width + own, return_inverse=True)
+        _, family_start, family_size = np.unique(pairs // width, return_index=True, return_counts=True)
         most = int(family_size.max())
         if most > 1 << bits:
             raise UsageError(

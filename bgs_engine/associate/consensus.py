@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from bgs_engine.associate.kernels import best_per_row
-from bgs_engine.associate.one_hot import members_by_group, one_hot
+from bgs_engine.associate.one_hot import columns_scaled, columns_summed, one_hot, rows_summed
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ def settle(
     seen = _views_that_see(masks, mask_view)
     for last in [False] * config.rounds + [True]:
         segment_of_mask = _without_rarely_shown(segment_of_mask, mask_view, seen, config)
-        parent = _parents(trusted, segment_of_mask, above)
-        votes = (trusted @ one_hot(segment_of_mask)).tocsr()
+        votes = columns_summed(trusted, segment_of_mask)
+        parent = _parents(votes, above)
         labels = _vote(votes, parent, above)
         agreement.append(_agreement(votes, labels, trusted))
         if not last:
             segment_of_mask, lumps = _reassign(masks, mask_view, labels, len(parent), config)
-            trusted = (masks @ sp.diags(np.where(lumps, np.float32(config.lump_weight), np.float32(1)))).tocsr()
+            trusted = columns_scaled(masks, np.where(lumps, np.float32(config.lump_weight), np.float32(1)))
     return LevelSegments(labels, votes, segment_of_mask, parent, (agreement[0], agreement[-1]))
 
 
@@ -88,7 +88,7 @@ def taken_as_given(
         parent: int32 [segments], the segment around each, one level up; -1 = none.
         above: int32 [N]: the segments of the level above, in which this level must nest; None at level 1.
     """
-    votes = (masks @ one_hot(segment_of_mask, len(parent))).tocsr()
+    votes = columns_summed(masks, segment_of_mask, len(parent))
     labels = _vote(votes, parent, above)
     agreement = _agreement(votes, labels, masks)
     return LevelSegments(labels, votes, segment_of_mask, parent, (agreement, agreement))
@@ -102,7 +102,7 @@ def _agreement(votes: sp.csr_matrix, labels: np.ndarray, masks: sp.csr_matrix) -
 
 def _views_that_see(masks: sp.csr_matrix, mask_view: np.ndarray) -> np.ndarray:
     """The number of views that see the Gaussians of each mask: their mean by weight in the mask, float [masks]."""
-    views = np.diff((masks @ one_hot(mask_view)).tocsr().indptr).astype(np.float32)
+    views = np.diff(columns_summed(masks, mask_view).indptr).astype(np.float32)
     return (masks.T @ views) / np.maximum(np.asarray(masks.sum(0)).ravel(), 1e-9)
 
 
@@ -127,14 +127,12 @@ def _without_rarely_shown(
 
 def segment_around(masks: sp.csr_matrix, above: np.ndarray) -> np.ndarray:
     """The segment of `above` (int32 [N]) that holds most weight of each mask of CSR [N, masks]; int32 [masks]."""
-    members = members_by_group(above, int(above.max(initial=0)) + 1)
-    return np.asarray((members @ masks).toarray().argmax(0), np.int32)
+    return np.asarray(rows_summed(masks, above, int(above.max(initial=0)) + 1).argmax(0), np.int32)
 
 
-def _parents(masks: sp.csr_matrix, segment_of_mask: np.ndarray, above: np.ndarray | None) -> np.ndarray:
+def _parents(votes: sp.csr_matrix, above: np.ndarray | None) -> np.ndarray:
     """The segment above that holds most votes of each segment, int32 [segments]; -1 without a level above."""
-    segments = one_hot(segment_of_mask)
-    return np.full(segments.shape[1], -1, np.int32) if above is None else segment_around(masks @ segments, above)
+    return np.full(votes.shape[1], -1, np.int32) if above is None else segment_around(votes, above)
 
 
 def _vote(votes: sp.csr_matrix, parent: np.ndarray, above: np.ndarray | None) -> np.ndarray:
@@ -157,7 +155,7 @@ def _reassign(
     """
     if not segments:  # every mask holds too few Gaussians
         return np.full(masks.shape[1], -1, np.int32), np.zeros(masks.shape[1], bool)
-    shared = np.asarray((members_by_group(labels, segments) @ masks).todense())  # [segments, masks], pixels
+    shared = rows_summed(masks, labels, segments)  # [segments, masks], pixels
     in_view = np.asarray(shared @ one_hot(mask_view))[
         :, mask_view
     ]  # [segments, masks]: of the segment in the mask's view

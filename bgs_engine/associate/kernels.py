@@ -4,40 +4,7 @@ import numpy as np
 
 from bgs_engine.raster.cpu.jit import parallel, prange, serial
 
-NODES_HELD = 16  # nodes that a Gaussian can contribute to in one view; further ones are left out
-
-
-@parallel
-def gaussian_votes(
-    offsets, fragment, pixel, rank, falloff, weight, opacity, alpha_max, node_of_pixel, nodes, weights, clear
-):  # fmt: skip
-    """Sum the contribution of each touched Gaussian to each node, in pixels.
-
-    Fills nodes int32 [R, NODES_HELD] (-1 = none), weights and clear float32 [R, NODES_HELD]. `clear` holds the weights
-    times the transmittance before the Gaussian. node_of_pixel is int32 [P], -1 = no mask.
-    """
-    for j in prange(offsets.size - 1):
-        count = 0
-        own = opacity[rank[fragment[offsets[j]]]]
-        for e in range(offsets[j], offsets[j + 1]):
-            node = node_of_pixel[pixel[e]]
-            if node < 0:
-                continue
-            k = 0
-            while k < count and nodes[j, k] != node:
-                k += 1
-            if k == count:
-                if count == NODES_HELD:
-                    continue
-                nodes[j, k] = node
-                weights[j, k] = 0
-                clear[j, k] = 0
-                count += 1
-            f = fragment[e]
-            weights[j, k] += weight[f]
-            clear[j, k] += weight[f] * weight[f] / min(alpha_max, own * falloff[f])
-        for k in range(count, NODES_HELD):
-            nodes[j, k] = -1
+PARTS = 32  # of the rows of a matrix, for the threads
 
 
 @serial
@@ -56,19 +23,70 @@ def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best
         best[i] = arg
 
 
-@serial
-def group_sizes(indptr, columns, group, size):
-    """Add to size int64 [groups] how many rows of a CSR matrix have an entry in each group of columns.
+@parallel
+def group_sizes(indptr, columns, group, sizes):
+    """Count in how many rows of a CSR matrix each group of columns has an entry: sizes int64 [PARTS, groups], summed.
 
     group: int [columns], the group of each column.
     """
-    last_row = np.full(size.size, -1, np.int64)
+    rows = indptr.size - 1
+    for part in prange(sizes.shape[0]):
+        size = sizes[part]
+        last_row = np.full(size.size, -1, np.int64)
+        for i in range(part * rows // PARTS, (part + 1) * rows // PARTS):
+            for k in range(indptr[i], indptr[i + 1]):
+                g = group[columns[k]]
+                if last_row[g] != i:
+                    last_row[g] = i
+                    size[g] += 1
+
+
+@parallel
+def columns_in_groups(indptr, columns, group, groups, length):
+    """Fill length [N]: the groups that have an entry in each row of a CSR matrix; group int [columns], -1 = none."""
+    rows = indptr.size - 1
+    for part in prange(PARTS):
+        last_row = np.full(groups, -1, np.int64)
+        for i in range(part * rows // PARTS, (part + 1) * rows // PARTS):
+            count = 0
+            for k in range(indptr[i], indptr[i + 1]):
+                g = group[columns[k]]
+                if g >= 0 and last_row[g] != i:
+                    last_row[g] = i
+                    count += 1
+            length[i] = count
+
+
+@parallel
+def sum_groups(indptr, columns, values, group, groups, where, out_columns, out_values):
+    """Sum the columns of a CSR matrix by their groups. where [N + 1] says where the rows of the result begin.
+
+    The first group of a row comes last: this is the order of SciPy's product, on which ties depend.
+    """
+    rows = indptr.size - 1
+    for part in prange(PARTS):
+        place = np.full(groups, -1, np.int64)
+        for i in range(part * rows // PARTS, (part + 1) * rows // PARTS):
+            following = where[i + 1] - 1
+            for k in range(indptr[i], indptr[i + 1]):
+                g = group[columns[k]]
+                if g < 0:
+                    continue
+                if place[g] < where[i]:  # of an earlier row
+                    place[g] = following
+                    out_columns[following], out_values[following] = g, 0
+                    following -= 1
+                out_values[place[g]] += values[k]
+
+
+@serial
+def sum_rows(indptr, columns, values, group, table):
+    """Add the rows of a CSR matrix [N, K] to the row group[i] of table float32 [groups, K]; -1 = none."""
     for i in range(indptr.size - 1):
-        for k in range(indptr[i], indptr[i + 1]):
-            g = group[columns[k]]
-            if last_row[g] != i:
-                last_row[g] = i
-                size[g] += 1
+        g = group[i]
+        if g >= 0:
+            for k in range(indptr[i], indptr[i + 1]):
+                table[g, columns[k]] += values[k]
 
 
 @serial

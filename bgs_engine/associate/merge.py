@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from bgs_engine.associate.kernels import group_sizes
-from bgs_engine.associate.one_hot import one_hot
+from bgs_engine.associate.kernels import PARTS, group_sizes
+from bgs_engine.associate.one_hot import columns_summed, one_hot
 
 PAIRS_AT_ONCE = 100_000  # pairs of groups compared in one piece: it bounds the memory
 
@@ -40,7 +40,7 @@ def merge_masks(
         config: thresholds.
     """
     of_view = one_hot(mask_view, int(mask_view.max()) + 1)
-    seen = (member @ of_view).tocsr()  # [G, views]: is the Gaussian labelled in the view
+    seen = columns_summed(member, mask_view, of_view.shape[1])  # [G, views]: is the Gaussian labelled in the view
     shared = (member.T @ member).tocsr()  # [masks, masks]: Gaussians in both
     reached = (member.T @ seen).toarray()  # [masks, views]: Gaussians of the mask that are labelled in the view
     group = np.arange(member.shape[1])
@@ -49,8 +49,9 @@ def merge_masks(
         fold = one_hot(group, groups)
         a, b, inter = _pairs(fold.T @ shared @ fold, group, within)
         could = _could_share(fold.T @ reached, (fold.T @ of_view).toarray(), a, b) - inter
-        size = np.zeros(groups, np.int64)
-        group_sizes(member.indptr, member.indices, group, size)
+        sizes_of_parts = np.zeros((PARTS, groups), np.int64)
+        group_sizes(member.indptr, member.indices, group, sizes_of_parts)
+        size = sizes_of_parts.sum(0)
         enough = np.maximum(config.min_shared, config.min_overlap * np.minimum(size[a], size[b]))
         iou = np.where(could >= enough, inter / np.maximum(could, 1), 0)
         left, right = _mutual_best(a, b, iou, groups, config.iou)

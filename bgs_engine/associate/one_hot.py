@@ -1,7 +1,9 @@
-"""Sparse matrices of ones: which rows belong to which column."""
+"""Sparse matrices of ones: which rows belong to which column; sums over the columns or rows of each group."""
 
 import numpy as np
 import scipy.sparse as sp
+
+from bgs_engine.associate.kernels import columns_in_groups, sum_groups, sum_rows
 
 
 def ones_at(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:
@@ -24,7 +26,30 @@ def one_hot(column_of_row: np.ndarray, columns: int | None = None) -> sp.csr_mat
     return ones_at(rows, column_of_row[rows], (len(column_of_row), columns))
 
 
-def members_by_group(group_of_row: np.ndarray, groups: int) -> sp.csr_matrix:
-    """CSR float32 [groups, N], the transpose of `one_hot`: each group's members."""
-    members = np.flatnonzero(group_of_row >= 0)
-    return ones_at(group_of_row[members], members, (groups, len(group_of_row)))
+def columns_summed(matrix: sp.csr_matrix, group: np.ndarray, groups: int | None = None) -> sp.csr_matrix:
+    """CSR float32 [N, groups]: `matrix @ one_hot(group, groups)` of CSR float32 [N, K], on all threads.
+
+    Args:
+        matrix: CSR float32 [N, K].
+        group: int [K], -1 = none.
+        groups: their number; by default the largest of `group`, plus one.
+    """
+    groups = int(group.max(initial=-1)) + 1 if groups is None else groups
+    length = np.zeros(matrix.shape[0] + 1, np.int64)
+    columns_in_groups(matrix.indptr, matrix.indices, group, groups, length[1:])
+    where = np.cumsum(length).astype(np.int32 if length.sum() < np.iinfo(np.int32).max else np.int64)
+    columns, values = np.empty(where[-1], np.int32), np.empty(where[-1], np.float32)
+    sum_groups(matrix.indptr, matrix.indices, matrix.data, group, groups, where, columns, values)
+    return sp.csr_matrix((values, columns, where), (matrix.shape[0], groups))
+
+
+def rows_summed(matrix: sp.csr_matrix, group: np.ndarray, groups: int) -> np.ndarray:
+    """Float32 [groups, K]: the sum of the rows of each group of CSR float32 [N, K]; group int [N], -1 = none."""
+    table = np.zeros((groups, matrix.shape[1]), np.float32)
+    sum_rows(matrix.indptr, matrix.indices, matrix.data, group, table)
+    return table
+
+
+def columns_scaled(matrix: sp.csr_matrix, weight: np.ndarray) -> sp.csr_matrix:
+    """CSR float32 [N, K] with each column times its weight, float32 [K]."""
+    return sp.csr_matrix((matrix.data * weight[matrix.indices], matrix.indices, matrix.indptr), matrix.shape)

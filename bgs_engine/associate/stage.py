@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.sparse as sp
 
 from bgs_engine.associate.assign import codes_from_segments
 from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, segment_around, settle, taken_as_given
@@ -11,6 +10,7 @@ from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.associate.masked_views import MaskedViews
 from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
+from bgs_engine.associate.one_hot import columns_scaled
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.votes import VoteCollector, Votes, collect_votes
 from bgs_engine.core.codes import BitLayout
@@ -108,7 +108,7 @@ def _settle_levels(
         else:
             merged = merge_masks(members(votes, masks, level, config.members), view, within, config.merge)
             trust = np.where(votes.undivided(level), config.consensus.undivided_weight, 1).astype(np.float32)
-            levels.append(settle((masks @ sp.diags(trust)).tocsr(), view, merged, above, config.consensus))
+            levels.append(settle(columns_scaled(masks, trust), view, merged, above, config.consensus))
         above, sure = neighbours.spread(levels[-1], above)
         labels.append(above)
         confidence.append(sure)

@@ -12,12 +12,12 @@ from functools import lru_cache
 import numpy as np
 import scipy.sparse as sp
 
-from bgs_engine.associate.kernels import NODES_HELD, gaussian_votes
 from bgs_engine.associate.masked_views import MaskedViews
-from bgs_engine.associate.one_hot import one_hot
+from bgs_engine.associate.one_hot import columns_summed
+from bgs_engine.associate.vote_kernels import CHUNK, join_chunks, sum_chunks
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.events import Reporter
-from bgs_engine.raster.cpu.fragments import FragmentLister, tile_order
+from bgs_engine.raster.cpu.fragments import FragmentLister, Fragments, tile_order, transpose
 from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.semantics import ALPHA_MAX
 
@@ -51,7 +51,7 @@ class Votes:
 
     def mask_matrix(self, level: int) -> sp.csr_matrix:
         """CSR float32 [N, masks of `level`]: each Gaussian's weight in each mask, pixels."""
-        return (self.matrix @ one_hot(self.node_masks[:, level - 1], len(self.mask_view[level - 1]))).tocsr()
+        return columns_summed(self.matrix, self.node_masks[:, level - 1], len(self.mask_view[level - 1]))
 
     def shared_ids(self, level: int) -> tuple[np.ndarray, np.ndarray]:
         """(Number of each mask's id int32 [masks], number of the id above each id int32 [ids], -1 = none).
@@ -114,19 +114,35 @@ def collect_votes(views: MaskedViews, reporter: Reporter) -> Votes:
     def of_view(camera: Camera, px: np.ndarray, py: np.ndarray, ids: np.ndarray) -> ViewVotes:
         combinations, node = combinations_of(ids)
         fragments = lister.list(builder.build(camera), px, py, opacities)
-        lists = fragments.by_gaussian()
-        held = np.empty((len(lists.rows), NODES_HELD), np.int32)
-        weights, clear = np.zeros((2, len(lists.rows), NODES_HELD), np.float32)
-        gaussian_votes(
-            lists.offsets, lists.fragment, lists.pixel, fragments.rank, fragments.falloff, fragments.weight,
-            fragments.opacity, np.float32(ALPHA_MAX), node, held, weights, clear,
-        )  # fmt: skip
-        who, slot = np.nonzero((held >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
-        weight = weights[who, slot]
-        through = as_bytes(clear[who, slot] / weight)
-        return ViewVotes(combinations, lists.rows[who], held[who, slot], weight * np.float32(STRIDE**2), through)
+        rows, nodes, weights, clear = _by_gaussian(fragments, node)
+        counts = np.flatnonzero((nodes >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
+        weight = weights[counts]
+        through = as_bytes(clear[counts] / weight)
+        return ViewVotes(combinations, rows[counts], nodes[counts], weight * np.float32(STRIDE**2), through)
 
     return votes_of_all(views, of_view, reporter)
+
+
+def _by_gaussian(fragments: Fragments, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(Gaussian int32 [K], its node int32 [K], -1 = none, weight and clear float32 [K]).
+
+    A Gaussian has several places, and the last of them may be empty. node: int32 [P], of each pixel.
+    `clear` holds the weights times the transmittance before the Gaussian.
+    """
+    listed = np.append(0, np.cumsum(fragments.end - fragments.start))
+    first = np.ascontiguousarray(listed[:-1:CHUNK])
+    last = np.empty_like(first)
+    ranks, nodes = np.empty((2, listed[-1]), np.int32)
+    part, part_clear = np.empty((2, listed[-1]), np.float32)
+    sum_chunks(
+        fragments.start, fragments.end, fragments.rank, fragments.falloff, fragments.weight, fragments.opacity,
+        np.float32(ALPHA_MAX), node, first, last, ranks, nodes, part, part_clear,
+    )  # fmt: skip
+    touched, offsets, entry, _ = transpose(first, last, ranks, len(fragments.view.order))
+    held = np.empty(len(entry), np.int32)
+    weights, clear = np.zeros((2, len(entry)), np.float32)
+    join_chunks(offsets, entry, nodes, part, part_clear, held, weights, clear)
+    return np.repeat(fragments.view.order[touched], np.diff(offsets)), held, weights, clear
 
 
 def votes_of_all(views: MaskedViews, of_view: VotesOfView, reporter: Reporter) -> Votes:

@@ -1,4 +1,4 @@
-"""Warp kernels of the votes: see `associate.kernels.gaussian_votes`."""
+"""Warp kernels of the votes: see `associate.vote_kernels`."""
 
 import warp as wp
 
@@ -8,7 +8,7 @@ from bgs_engine.raster.warp.kernels.walk import alpha_of
 
 wp.set_module_options(NO_ADJOINT)
 
-NODES_HELD = wp.constant(16)  # as `associate.kernels.NODES_HELD`
+NODES_HELD = wp.constant(16)  # as `associate.vote_kernels.NODES_HELD`
 Nodes = wp.types.vector(length=16, dtype=wp.int32)
 Weights = wp.types.vector(length=16, dtype=wp.float32)
 

@@ -9,7 +9,7 @@ from bgs_engine.associate.consensus import ConsensusConfig, LevelSegments, settl
 from bgs_engine.associate.mask_children import MaskChildren
 from bgs_engine.associate.members import MemberConfig, members
 from bgs_engine.associate.merge import MergeConfig, merge_masks
-from bgs_engine.associate.one_hot import members_by_group, one_hot
+from bgs_engine.associate.one_hot import columns_scaled, columns_summed, one_hot, rows_summed
 from bgs_engine.associate.spread import Neighbours, SpreadConfig
 from bgs_engine.associate.stage import Association
 from bgs_engine.associate.votes import Votes, combinations_of
@@ -124,7 +124,20 @@ def test_one_hot_leaves_negative_rows_empty():
     groups = np.array([2, -1, 0, 2], np.int32)
     assert one_hot(groups).toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert one_hot(groups, 4).shape == (4, 4)
-    assert (members_by_group(groups, 3).toarray() == one_hot(groups).toarray().T).all()
+
+
+def test_sums_over_groups_are_those_of_the_products():
+    """`columns_summed` and `rows_summed` against SciPy's products with `one_hot`, also for empty rows and no group."""
+    rng = np.random.default_rng(0)
+    matrix = sp.random(200, 30, 0.1, "csr", np.float32, rng)  # most rows have a few entries, some have none
+    columns, rows = rng.integers(-1, 5, 30), rng.integers(-1, 4, 200)
+    summed = columns_summed(matrix, columns, 6)
+    # Sums of a few numbers below one: float32 differs by its last bits.
+    np.testing.assert_allclose(summed.toarray(), (matrix @ one_hot(columns, 6)).toarray(), atol=1e-6)
+    assert (summed.getnnz(1) == (matrix @ one_hot(columns, 6)).getnnz(1)).all()  # no place is there twice
+    np.testing.assert_allclose(rows_summed(matrix, rows, 4), (one_hot(rows, 4).T @ matrix).toarray(), atol=1e-5)
+    weight = rng.random(30, np.float32)
+    assert (columns_scaled(matrix, weight).toarray() == matrix.toarray() * weight).all()
 
 
 def test_codes_nest_and_differ():

@@ -147,8 +147,11 @@ def _backward_alpha(start, end, rank, falloff, weight, opacity, order, features,
 
 
 @serial
-def _transpose(start, end, rank, visible):
-    """Counting sort of the fragments by Gaussian: (touched ranks, offsets, fragment numbers, their pixels)."""
+def transpose(start, end, rank, visible):
+    """Counting sort of the fragments by Gaussian: (touched ranks, offsets, fragment numbers, their pixels).
+
+    Whatever is listed by start and end can be sorted, such as sums over several pixels.
+    """
     pixels = start.size
     place = np.zeros(visible + 1, np.int32)
     fragments = 0
@@ -248,7 +251,7 @@ class Fragments:
 
     def by_gaussian(self) -> ByGaussian:
         """The transposed list."""
-        ranks, offsets, fragment, pixel = _transpose(self.start, self.end, self.rank, len(self.view.order))
+        ranks, offsets, fragment, pixel = transpose(self.start, self.end, self.rank, len(self.view.order))
         return ByGaussian(self.view.order[ranks], offsets, fragment, pixel)
 
     def backward(self, features: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ def columns_summed(matrix: sp.csr_matrix, group: np.ndarray, groups: int | None 
     groups = int(group.max(initial=-1)) + 1 if groups is None else groups
     length = np.zeros(matrix.shape[0] + 1, np.int64)
     columns_in_groups(matrix.indptr, matrix.indices, group, groups, length[1:])
-    where = np.cumsum(length).astype(np.int32 if length.sum() < np.iinfo(np.int32).max else np.int64)
+    where = np.cumsum(length)
     columns, values = np.empty(where[-1], np.int32), np.empty(where[-1], np.float32)
     sum_groups(matrix.indptr, matrix.indices, matrix.data, group, groups, where, columns, values)
     return sp.csr_matrix((values, columns, where), (matrix.shape[0], groups))

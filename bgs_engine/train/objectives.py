@@ -11,7 +11,7 @@ from bgs_engine.associate.mask_children import CONTRADICTED, MaskChildren
 from bgs_engine.associate.one_hot import one_hot
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.train.config import TrainConfig
-from bgs_engine.train.contrastive_kernel import PARTS, pull_and_push
+from bgs_engine.train.contrastive_kernels import PARTS, pull_and_push
 
 TORCH_EPSILON = 1e-4  # under the square roots of distances: keeps the gradient finite where two codes are equal
 

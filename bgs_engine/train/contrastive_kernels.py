@@ -24,7 +24,7 @@ def pull_and_push(x, mask, means, count, first, last, virtual_negative, epsilon,
     one, zero = np.float32(1), np.float32(0)
     furthest = math.sqrt(np.float32(channels))
     for part in prange(PARTS):
-        total = 0.0
+        total = np.float64(0)
         pushes = force[part]
         pushes[:] = zero
         own = np.empty(channels, np.float32)

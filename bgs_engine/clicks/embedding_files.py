@@ -41,6 +41,10 @@ class EmbeddingFiles:
         self._tidied = False
         self.problem: BgsError | None = None  # why nothing is kept
 
+    def has(self, key: str) -> bool:
+        """Whether there is a file of this key. It may turn out to be damaged."""
+        return (self.folder / f"{key}.npz").is_file()
+
     def load(self, key: str) -> dict[str, np.ndarray] | None:
         """The arrays that `keep` kept under this key; None if there are none or the file is damaged."""
         try:

@@ -97,6 +97,17 @@ class Embeddings:
         """
         return self._unpacked[number].encoded
 
+    def ready(self, number: int) -> bool:
+        """Whether the features of a view are there, so that `encoded` need not wait for the encoder."""
+        future = self._making.get(number)
+        if self._done[number] or (future is not None and future.done()):
+            return True
+        if self._files is None:
+            return False
+        with suppress(InputError):
+            return self._files.has(self._key(number))
+        return False
+
     def work_ahead(self) -> bool:
         """Do a little for the views that nobody has asked for yet; False: all are encoded.
 

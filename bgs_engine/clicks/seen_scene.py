@@ -34,7 +34,7 @@ class SeenScene:
         self._held: ByteCache[ViewWeights] = ByteCache(self._made, MEMORY_BYTES)
         self._solid = np.flatnonzero(scene.opacities >= LEAST_OPACITY)
         self.sample = _every(self._solid, SAMPLE)[0]
-        self._most = np.zeros(len(scene), np.float32)  # the weight of each Gaussian in its best view so far
+        self.most = np.zeros(len(scene), np.float32)  # the weight of each Gaussian in its best view so far
         self._known: set[int] = set()
 
     def __len__(self) -> int:
@@ -54,13 +54,19 @@ class SeenScene:
 
     def clear(self, number: int) -> np.ndarray:
         """The Gaussians that a view shows clearly, bool [N]."""
-        return self.view(number).seen >= np.maximum(FAINT * self._most, LEAST_SEEN)
+        return self.view(number).seen >= np.maximum(FAINT * self.most, LEAST_SEEN)
 
-    def showing(self, place: np.ndarray, count: int, check: Callable[[], None]) -> list[tuple[int, np.ndarray]]:
-        """At most `count` views that show a place [3], from different sides, and the pixel (x, y) of the place."""
+    def showing(
+        self, place: np.ndarray, count: int, check: Callable[[], None], among: Sequence[int] | None = None
+    ) -> list[tuple[int, np.ndarray]]:
+        """At most `count` views that show a place [3], from different sides, and the pixel (x, y) of the place.
+
+        among: the numbers of the views that may be chosen; None: all.
+        """
         found, quality, direction = [], [], []
-        for number, camera in enumerate(self.cameras):
+        for number in range(len(self)) if among is None else among:
             check()
+            camera = self.cameras[number]
             xy, seen = self.view(number).visible(place[None])
             if seen[0]:
                 away = place - camera.position
@@ -80,10 +86,10 @@ class SeenScene:
             chosen.append(int(gain.argmax()))
         return [found[k] for k in chosen]
 
-    def covering(self, thing: np.ndarray, count: int) -> list[int]:
-        """At most `count` views that together show most of a thing, bool [N], clearly."""
+    def covering(self, thing: np.ndarray, count: int, among: Sequence[int]) -> list[int]:
+        """At most `count` of the views `among` that together show most of a thing, bool [N], clearly."""
         weight = self.scene.opacities[self.sample] * thing[self.sample]
-        left = [k for k in range(len(self)) if float(self.view(k).seen[thing].sum()) >= LEAST_SHOWN]
+        left = [k for k in among if float(self.view(k).seen[thing].sum()) >= LEAST_SHOWN]
         clear = {k: self.clear(k)[self.sample] for k in left}
         times = np.zeros(len(self.sample), np.float32)
         chosen: list[int] = []
@@ -116,7 +122,7 @@ class SeenScene:
 
     def _made(self, number: int) -> ViewWeights:
         made = view_weights(self.scene, self._builder, self._lister, self.cameras[number])
-        np.maximum(self._most, made.seen, out=self._most)
+        np.maximum(self.most, made.seen, out=self.most)
         self._known.add(number)
         return made
 

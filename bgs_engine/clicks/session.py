@@ -4,19 +4,23 @@ A prompt is answered in four steps.
 1. The model is asked at the newest place in views that show it from different sides; it answers with masks of several
    sizes.
 2. Masks of different views that are of one thing make a group. The best supported groups are lifted to Gaussians.
-3. Each thing is shown to the model again in views that cover it, as points and a box. So the far sides are seen too.
-4. A new place changes what was suggested before: a + place adds its thing, a - place takes its thing away.
-If there is a run, its labels at the place are suggested as well.
+3. The masks show one side. If there is a run, its labels complete each thing, and the labels at the place are things
+   too. Without a run each thing is shown to the model again in views that cover it, as points and a box.
+4. The flat surface at the place is a thing too. Things are ordered by how well the masks confirm them.
+A further place changes what was suggested before: a + place adds its thing, a - place takes its thing away.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bgs_engine.clicks.flat_surface import SolidGaussians, flat_surface
 from bgs_engine.clicks.masks_of_place import groups_of
+from bgs_engine.clicks.order import confirmed, is_structure
 from bgs_engine.clicks.prompt import Answer, Prompt, Suggestion
+from bgs_engine.clicks.run_labels import RunLabels
 from bgs_engine.clicks.seen_scene import SeenScene
 from bgs_engine.clicks.things import Thing, ask_at, completed, in_large_pieces, lifted, refined, thing_of_set
 from bgs_engine.core.cameras import Camera
@@ -25,11 +29,14 @@ from bgs_engine.masks.prompting import Check, PromptableModel
 from bgs_engine.raster.scene import RasterScene
 
 FIRST_VIEWS = 6  # in which the model is asked at a place
+LEAST_VIEWS = 3  # for which an ask waits, if fewer are ready that show the place
 MORE_VIEWS = 5  # in which it is asked about a thing
 GROUPS = 3  # that become things
 MOST_SUGGESTIONS = 6
 ALIKE = 0.85  # intersection over union: more alike suggestions are one
-LABEL_SUPPORT = 0.6  # of a label of the run, beside the support of groups
+LABEL_BONUS = 0.05  # added to how well masks confirm a label of the run: training saw more views than a click does
+COARSEST_BONUS = 0.05  # and to that of the coarsest level: whole things are meant more often than parts
+STRUCTURE_BONUS = 1.0  # and to that of a wall or a floor, so that it comes first
 HOLDS = 0.5  # of what makes up a place: a thing with more holds the place
 NOTHING = ("There is nothing of a size that can be suggested at this place.", "Click another place on the thing.")
 
@@ -45,6 +52,7 @@ class ClickSession:
         encoded: Callable[[int], Any],
         model: PromptableModel,
         labels: np.ndarray | None,
+        ready: Callable[[int], bool] = lambda number: True,
     ) -> None:
         """Nothing is computed yet.
 
@@ -55,13 +63,15 @@ class ClickSession:
             encoded: the model's features of a view's picture, by its number. It may take a second.
             model: the mask model.
             labels: int32 [L, N], the label of each Gaussian at each level, in the scene's order; None: no run.
+            ready: whether a view's features are there already, so that `encoded` takes no second.
         """
         self.seen = SeenScene(scene, cameras)
         self._offset = offset
         self._encoded = encoded
         self._model = model
-        # Labels have up to 32 bits; here they are numbered from 0.
-        self._labels = [] if labels is None else [np.unique(row, return_inverse=True)[1] for row in labels]
+        self._ready = ready
+        self._labels = None if labels is None else RunLabels(labels)
+        self._solid = SolidGaussians(scene)
 
     def work_ahead(self) -> bool:
         """Make ready what the first prompt needs of one more view; False: all is ready."""
@@ -128,14 +138,13 @@ class ClickSession:
         else:
             changed = [_without(before, thing) for thing in things]
         if changed:
-            again = refined(self.seen, self._model, self._encoded, changed[0], places, inside, MORE_VIEWS, check)
-            changed.append(completed(self.seen, again))
+            changed.append(completed(self.seen, self._refined(changed[0], places, inside, check)))
         return changed
 
     def _things_at(self, place: np.ndarray, others: np.ndarray, check: Check) -> list[Thing]:
         """The things that hold a place and none of the places `others` [P, 3], the best supported first."""
         seen = self.seen
-        views = seen.showing(place, FIRST_VIEWS, check)
+        views = self._views_at(place, check)
         masks = ask_at(seen, self._model, self._encoded, views, check)
         at = seen.at(place, views)
         at_others = [seen.at(other, seen.showing(other, FIRST_VIEWS, check)) for other in others]
@@ -152,27 +161,62 @@ class ClickSession:
                 found.append(thing)
             if len(found) == GROUPS:
                 break
-        kinds = np.ones(1, bool)
-        things = []
-        for thing in found:
-            better = refined(seen, self._model, self._encoded, thing, place[None], kinds, MORE_VIEWS, check)
-            better = Thing(better.share, better.known, better.views, better.support * thing.support)
-            whole = completed(seen, better if fits(better) else thing)
-            large = in_large_pieces(seen, whole)
-            things.append(large if fits(large) else whole)
-        for labels in self._labels:
-            label = int(np.bincount(labels, weights=at).argmax())
-            own = Thing((labels == label).astype(np.float32), np.ones(len(labels), bool), 0, LABEL_SUPPORT)
-            if fits(own):
-                things.append(own)
-        return sorted(things, key=lambda thing: -thing.support)
+        things = [whole for thing in found if fits(whole := self._whole(thing, place, fits, check))]
+        bonus = [0.0] * len(things)
+        for level, label in enumerate(() if self._labels is None else self._labels.at(at)):
+            if fits(label):
+                things.append(label)
+                bonus.append(LABEL_BONUS + (COARSEST_BONUS if level == 0 else 0.0))
+        surface = self._surface(place)
+        if surface is not None and fits(surface):
+            things.append(surface)
+            bonus.append(STRUCTURE_BONUS if is_structure(seen, surface.inside) else 0.0)
+        support = [a + b for a, b in zip(confirmed(seen, place, things, found), bonus, strict=True)]
+        ordered = [replace(thing, support=value) for thing, value in zip(things, support, strict=True)]
+        return sorted(ordered, key=lambda thing: -thing.support)
+
+    def _views_at(self, place: np.ndarray, check: Check) -> list[tuple[int, np.ndarray]]:
+        """Views that show a place, as `SeenScene.showing`: those that are ready, and others if these are too few."""
+        ready = self._ready_views()
+        found = self.seen.showing(place, FIRST_VIEWS, check, ready)
+        if len(found) < LEAST_VIEWS and len(ready) < len(self.seen):
+            known = {number for number, _ in found}
+            more = [one for one in self.seen.showing(place, LEAST_VIEWS, check) if one[0] not in known]
+            found += more[: LEAST_VIEWS - len(found)]
+        return found
+
+    def _ready_views(self) -> list[int]:
+        return [number for number in range(len(self.seen)) if self._ready(number)]
+
+    def _refined(self, thing: Thing, places: np.ndarray, inside: np.ndarray, check: Check) -> Thing:
+        """What the model says of a thing in further views; see `refined`."""
+        among = self._ready_views() or range(len(self.seen))
+        return refined(self.seen, self._model, self._encoded, thing, places, inside, MORE_VIEWS, among, check)
+
+    def _whole(self, thing: Thing, place: np.ndarray, fits: Callable[[Thing], bool], check: Check) -> Thing:
+        """A thing that a few views show from one side, with its other sides."""
+        seen = self.seen
+        if self._labels is not None:
+            return self._labels.snapped(thing, seen.scene.opacities * seen.most)
+        better = self._refined(thing, place[None], np.ones(1, bool), check)
+        whole = completed(seen, better if fits(better) else thing)
+        large = in_large_pieces(seen, whole)
+        return large if fits(large) else whole
+
+    def _surface(self, place: np.ndarray) -> Thing | None:
+        """The flat surface at a place."""
+        rows = flat_surface(self._solid, place)
+        if rows is None:
+            return None
+        share = np.zeros(len(self.seen.scene), np.float32)
+        share[rows] = 1
+        return Thing(share, np.ones(len(share), bool), 0, 0.0)
 
     def _of_marked(self, marked: np.ndarray, check: Check) -> list[Thing]:
         """What was marked as it is, and what the model makes of it."""
         own = thing_of_set(marked)
         none = np.zeros((0, 3))
-        again = refined(self.seen, self._model, self._encoded, own, none, np.zeros(0, bool), MORE_VIEWS, check)
-        return [own, completed(self.seen, again)]
+        return [own, completed(self.seen, self._refined(own, none, np.zeros(0, bool), check))]
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def refined(
     places: np.ndarray,
     inside: np.ndarray,
     count: int,
+    among: Sequence[int],
     check: Check,
 ) -> Thing:
     """What the model says when it is shown what is known of a thing, in `count` views that cover it.
@@ -111,10 +112,11 @@ def refined(
         places: float64 [P, 3], scene coordinates.
         inside: bool [P], which of them belong to the thing.
         count: the number of views, at most.
+        among: the numbers of the views that may be asked.
         check: raises `CancelledError` once the user asked to stop.
     """
     asked = []
-    for number in seen.covering(thing.inside, count):
+    for number in seen.covering(thing.inside, count, among):
         check()
         view = seen.view(number)
         known = view.picture(thing.known)

@@ -89,7 +89,8 @@ def open_session(source: Path, masks: MasksConfig, reporter: Reporter) -> OpenSe
     files = None if run is None else EmbeddingFiles(run.folder, _same_run(run))
     embeddings = Embeddings(pictures, model, files)
     labels = None if run is None else _labels(run, scene)
-    session = ClickSession(scene.raster, scene.gaussians.offset, cameras, embeddings.encoded, model, labels)
+    offset, encoded, ready = scene.gaussians.offset, embeddings.encoded, embeddings.ready
+    session = ClickSession(scene.raster, offset, cameras, encoded, model, labels, ready)
     return OpenSession(scene.ply.count, len(cameras), session, embeddings)
 
 

@@ -219,6 +219,37 @@ def test_a_prompt_of_nothing_is_refused(made: Made) -> None:
         made.ask((made.place_on(made.rows(2, things(made, 2, 1)[0])), False))
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_views_that_are_ready_are_asked_and_an_answer_waits_for_three(
+    made: Made, with_labels: Made, labels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = with_labels if labels else made
+    places = [room.place_on(room.rows(2, number)) for number in things(room, 2, 8)]
+    shown_in = [
+        room.session.seen.showing(p - room.session._offset, len(room.session.seen), lambda: None) for p in places
+    ]
+    most = int(np.argmax([len(views) for views in shown_in]))
+    place, shown = places[most], [number for number, _ in shown_in[most]]
+    assert len(shown) >= 5
+    maps, asked, ready = room.session._encoded, set[int](), set[int]()
+
+    def encoded(number: int) -> np.ndarray:
+        asked.add(number)
+        ready.add(number)
+        found: np.ndarray = maps(number)
+        return found
+
+    monkeypatch.setattr(room.session, "_encoded", encoded)
+    monkeypatch.setattr(room.session, "_ready", lambda number: number in ready)
+    ready.update(shown[:1])
+    assert room.ask((place, True)).suggestions
+    assert len(asked) == 3 and shown[0] in asked
+    asked.clear()
+    ready.update(shown[:5])
+    room.ask((place, True))
+    assert asked <= ready and len(asked) >= 5
+
+
 def test_a_cancelled_prompt_ends(made: Made) -> None:
     def cancelled() -> None:
         raise CancelledError

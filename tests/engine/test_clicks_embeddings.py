@@ -273,6 +273,17 @@ def test_memory_has_a_limit(model: OnnxSam, monkeypatch: pytest.MonkeyPatch) -> 
     assert embeddings.encodings == 3  # the first was dropped for the second
 
 
+def test_views_whose_features_are_there_are_ready(model: OnnxSam, tmp_path: Path) -> None:
+    shots = [Shot(number) for number in range(3)]
+    first = Embeddings(shots, model, files_in(tmp_path / "run"))
+    assert not any(first.ready(number) for number in range(3))
+    first.encoded(1)
+    assert [first.ready(number) for number in range(3)] == [False, True, False]
+    again = Embeddings(shots, model, files_in(tmp_path / "run"))
+    assert [again.ready(number) for number in range(3)] == [False, True, False]  # on the disk
+    assert not Embeddings([Gone(5)], model, files_in(tmp_path / "run")).ready(0)
+
+
 def test_close_stops_the_encoder() -> None:
     model = Slow()
     embeddings = Embeddings([Shot(1), Shot(2)], model)

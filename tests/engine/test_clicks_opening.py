@@ -75,9 +75,9 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict:
     found: dict = {}
     make = session_module.ClickSession.__init__
 
-    def noted(self, scene, offset, cameras, encoded, model, labels):  # type: ignore[no-untyped-def]
+    def noted(self, scene, offset, cameras, encoded, model, labels, ready):  # type: ignore[no-untyped-def]
         found.update(scene=scene, offset=offset, cameras=cameras, encoded=encoded, model=model, labels=labels)
-        make(self, scene, offset, cameras, encoded, model, labels)
+        make(self, scene, offset, cameras, encoded, model, labels, ready)
 
     monkeypatch.setattr(session_module.ClickSession, "__init__", noted)
     return found

@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="train on this dataset; --small makes one")
     parser.add_argument("--truth", type=Path, help="its truth, for the accuracy")
     parser.add_argument("--iterations", type=int, default=1500)
+    parser.add_argument("--kernels", action="store_true", help="also the time of each kernel of a step and a frame")
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     small = options.small
@@ -66,19 +67,35 @@ def main() -> None:
         device = resolve(options.device)
     except BgsError as error:
         raise SystemExit(str(error)) from None
-    lines = [f"{platform.machine()}, {device.why}; warp-lang {wp.__version__}"]
-    lines += [f"kernels loaded or compiled in {timed(lambda: list(load_kernels(device.name))):.1f} s"]
+    report = Report(RESULTS / "cuda.txt" if options.save else None)
+    report.add([f"{platform.machine()}, {device.why}; warp-lang {wp.__version__}; {views} views {size[0]}x{size[1]}"])
+    report.add([f"kernels loaded or compiled in {timed(lambda: list(load_kernels(device.name))):.1f} s"])
     for count in counts:
         scene, cameras = made_room(count, views, size)
-        lines.append(f"made room, {count:,} Gaussians, {views} views {size[0]}x{size[1]}")
-        for section in (step_lines, gsplat_lines, label_lines, vote_lines):
-            lines += [f"  {line}" for line in section(device, scene, cameras, steps)]
-            print(*lines[-6:], sep="\n", file=sys.stderr)
-    lines += training_lines(device, options.dataset, options.truth, options.iterations, small)
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if options.save:
-        (RESULTS / "cuda.txt").write_text(text, encoding="utf-8")
+        report.add([f"made room, {count:,} Gaussians"])
+        sections = [step_lines, label_lines, vote_lines, *([kernel_lines] if options.kernels else []), gsplat_lines]
+        for section in sections:
+            report.add(f"  {line}" for line in section(device, scene, cameras, steps))
+    report.add(training_lines(device, options.dataset, options.truth, options.iterations, small))
+
+
+class Report:
+    """Lines that are printed, and kept in a file, as soon as they are known: a lent card can go before the end."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.lines: list[str] = []
+        self.file = file
+        self.last = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Print and keep the lines one by one; the first says what differs from the last kept results."""
+        for line in lines:
+            if not self.lines and self.last and self.last[0] != line:
+                print(f"The last kept results are from: {self.last[0]}", flush=True)
+            print(line, flush=True)
+            self.lines.append(line)
+            if self.file:
+                self.file.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
 
 
 def made_room(count: int, views: int, size: tuple[int, int]) -> tuple[RasterScene, list[Camera]]:
@@ -119,6 +136,15 @@ def block_maps(camera: Camera) -> np.ndarray:
 
 def step_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
     """A step and its stages for both objectives, what a view costs once, and the memory."""
+    for _, steps, config in both_objectives(device, scene, cameras):
+        yield from objective_lines(device, steps, config, len(cameras), count)
+        del steps  # else the next objective's peak of memory counts both
+
+
+def both_objectives(
+    device: Device, scene: RasterScene, cameras: list[Camera]
+) -> Iterator[tuple[str, DeviceSteps, TrainConfig]]:
+    """(Name, fresh steps, their settings) of each objective."""
     maps, rng = block_maps(cameras[0]), np.random.default_rng(0)
     features = rng.random((len(scene), LAYOUT.total), np.float32)
     children = MaskChildren(
@@ -130,8 +156,7 @@ def step_lines(device: Device, scene: RasterScene, cameras: list[Camera], count:
     views = MaskedViews(scene, cameras, lambda _: maps, LAYOUT)
     for objective, mask_children in (("association", children), ("contrastive", None)):
         config = training(objective, len(scene) < 10_000)
-        steps = DeviceSteps(device.name, views, features, mask_children, config, print_warning)
-        yield from objective_lines(device, steps, config, len(cameras), count)
+        yield objective, DeviceSteps(device.name, views, features, mask_children, config, print_warning), config
 
 
 def objective_lines(device: Device, steps: DeviceSteps, config: TrainConfig, views: int, count: int) -> Iterator[str]:
@@ -212,6 +237,27 @@ def label_lines(device: Device, scene: RasterScene, cameras: list[Camera], count
     for tile in (8, 16):
         moving, fixed = frames(DeviceLabelRenderer(scene, codes, scene.opacities, LAYOUT.total, device.name, tile))
         yield f"labels, tiles of {tile}: {count / moving:,.0f} frames/s moving, {count / fixed:,.0f} fixed view"
+
+
+def kernel_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:
+    """Microseconds on the card of each kernel of a step of both objectives, and of a label frame."""
+    codes = (np.arange(len(scene)) * 200 // len(scene) * 21474836).astype(np.uint32).view(np.int32)
+    renderer = DeviceLabelRenderer(scene, codes, scene.opacities, LAYOUT.total, device.name)
+    renderer.label_map(cameras[0])
+    todo: dict[str, Callable[[], object]] = {"frame": lambda: renderer.render(cameras[0])}
+    for objective, steps, config in both_objectives(device, scene, cameras[:2]):
+        take_all(steps, config, range(2))
+        todo[objective] = lambda steps=steps, config=config: take_all(steps, config, [1])  # type: ignore[misc]
+    for name, what in todo.items():
+        what()
+        wp.timing_begin(cuda_filter=wp.TIMING_ALL)
+        for _ in range(10):
+            what()
+        total: dict[str, float] = {}
+        for result in wp.timing_end():
+            total[result.name] = total.get(result.name, 0) + result.elapsed * 100
+        yield f"{name}, microseconds: {sum(total.values()):.0f}"
+        yield from (f"  {value:6.0f} {kernel}" for kernel, value in sorted(total.items(), key=lambda item: -item[1]))
 
 
 def vote_lines(device: Device, scene: RasterScene, cameras: list[Camera], count: int) -> Iterator[str]:

@@ -8,11 +8,11 @@ import warp as wp
 
 from bgs_engine.associate import warp_kernels
 from bgs_engine.associate.masked_views import MaskedViews
-from bgs_engine.associate.votes import MIN_WEIGHT, STRIDE, ViewVotes, Votes, as_bytes, votes_of_all
+from bgs_engine.associate.votes import MIN_WEIGHT, STRIDE, ViewVotes, Votes, as_bytes, votes_of_all, voting_pixels
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.events import Reporter
 from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragments
-from bgs_engine.raster.warp.grouping import sort_by_labels
+from bgs_engine.raster.warp.grouping import labelled_pixels, sort_by_labels
 from bgs_engine.raster.warp.kernels import grouping
 from bgs_engine.raster.warp.view import DeviceScene, DeviceViewBuilder, to_device
 
@@ -21,30 +21,38 @@ def collect_votes_on(device: str, views: MaskedViews, reporter: Reporter) -> Vot
     """The votes of all views, computed on a Warp device. Arguments and result are those of `collect_votes`."""
     geometry = DeviceScene(views.scene, device)
     builder, lister = DeviceViewBuilder(geometry), DeviceFragmentLister(len(views.scene), device)
+    places: dict[tuple[int, int], tuple[wp.array, wp.array]] = {}  # of the voting pixels; views have few sizes
 
-    def of_view(camera: Camera, px: np.ndarray, py: np.ndarray, ids: np.ndarray) -> ViewVotes:
-        combinations, node = _combinations(ids, device)
-        places = to_device(px, wp.int32, device), to_device(py, wp.int32, device)
-        fragments = lister.list(builder.build(camera), *places, geometry.opacities, measure=True)
+    def of_view(camera: Camera, maps: np.ndarray) -> ViewVotes:
+        size = camera.width, camera.height
+        if size not in places:
+            px, py = voting_pixels(*size)
+            places[size] = to_device(px, wp.int32, device), to_device(py, wp.int32, device)
+        combinations, node = _combinations(maps, *places[size], device)
+        fragments = lister.list(builder.build(camera), *places[size], geometry.opacities, measure=True)
         gaussians, nodes, pixels, clear = _votes(fragments, node, device)
         return ViewVotes(combinations, gaussians, nodes, pixels, as_bytes(clear / pixels))
 
     return votes_of_all(views, of_view, reporter)
 
 
-def _combinations(ids: np.ndarray, device: str) -> tuple[np.ndarray, wp.array]:
-    """As `votes.combinations_of`, with the node of each pixel (int32 [P]) on the device; ids int32 [L, P]."""
-    labelled = np.flatnonzero(ids.any(0)).astype(np.int32)
-    node = wp.full(ids.shape[1], -1, dtype=wp.int32, device=device)
-    none = np.zeros((int(len(labelled) < ids.shape[1]), len(ids)), np.int32)  # unlabelled pixels have a row there too
-    if not len(labelled):
+def _combinations(maps: np.ndarray, px: wp.array, py: wp.array, device: str) -> tuple[np.ndarray, wp.array]:
+    """As `votes.combinations_of`, of the pixels px, py (int32 [P]) of maps int32 [L, H, W]; nodes on the device."""
+    levels, width = maps.shape[0], maps.shape[2]
+    node = wp.full(px.size, -1, dtype=wp.int32, device=device)
+    some = wp.empty((levels, px.size), dtype=wp.int32, device=device)
+    flat_maps = maps.reshape(levels, -1)
+    whole = to_device(flat_maps, wp.int32, device)
+    wp.launch(grouping.gather_pixels, px.size, [whole, width, px, py], [some], device=device)
+    of_labelled, at = labelled_pixels(some, levels)
+    count = at.size
+    none = np.zeros((int(count < px.size), levels), np.int32)  # unlabelled pixels have a row there too
+    if not count:
         return none, node
-    of_labelled = to_device(ids[:, labelled], wp.int32, device)
-    order, numbers = sort_by_labels(of_labelled, ids.max(1))
-    count, nodes = len(labelled), int(numbers[-1:].numpy()[0])
-    at = to_device(labelled, wp.int32, device)
+    order, numbers = sort_by_labels(of_labelled, flat_maps.max(1))
+    nodes = int(numbers[-1:].numpy()[0])
     scratch = wp.empty(count, dtype=wp.int32, device=device), wp.empty(nodes, dtype=wp.int32, device=device)
-    labels = wp.empty((nodes, len(ids)), dtype=wp.int32, device=device)
+    labels = wp.empty((nodes, levels), dtype=wp.int32, device=device)
     wp.launch(grouping.write_nodes, count, [of_labelled, order, numbers, at], [*scratch, labels], device=device)
     wp.launch(warp_kernels.nodes_of_pixels, count, [order, numbers, at, len(none)], [node], device=device)
     return np.concatenate([none, labels.numpy()]), node

@@ -103,16 +103,17 @@ class ViewVotes:
 
 
 VoteCollector = Callable[[MaskedViews, Reporter], Votes]
-VotesOfView = Callable[[Camera, np.ndarray, np.ndarray, np.ndarray], ViewVotes]
-"""The votes of one camera's view from px, py (int32 [P], the pixels that vote) and their mask ids (int32 [L, P])."""
+VotesOfView = Callable[[Camera, np.ndarray], ViewVotes]
+"""The votes of one camera's view from its level maps (int32 [L, H, W]); `voting_pixels` says which pixels vote."""
 
 
 def collect_votes(views: MaskedViews, reporter: Reporter) -> Votes:
     """The votes of all views, computed on the CPU. The reporter is told after each view."""
     builder, lister, opacities = ViewBuilder(views.scene), FragmentLister(), views.scene.opacities
 
-    def of_view(camera: Camera, px: np.ndarray, py: np.ndarray, ids: np.ndarray) -> ViewVotes:
-        combinations, node = combinations_of(ids)
+    def of_view(camera: Camera, maps: np.ndarray) -> ViewVotes:
+        px, py = voting_pixels(camera.width, camera.height)
+        combinations, node = combinations_of(maps[:, py, px])
         fragments = lister.list(builder.build(camera), px, py, opacities)
         rows, nodes, weights, clear = _by_gaussian(fragments, node)
         counts = np.flatnonzero((nodes >= 0) & (weights * STRIDE**2 >= MIN_WEIGHT))
@@ -151,8 +152,7 @@ def votes_of_all(views: MaskedViews, of_view: VotesOfView, reporter: Reporter) -
     for number, camera in enumerate(reporter.track(views.cameras, len(views.cameras))):
         maps = views.level_maps(number)
         if maps is not None:
-            px, py = voting_pixels(camera.width, camera.height)
-            found.append((number, of_view(camera, px, py, maps[:, py, px])))
+            found.append((number, of_view(camera, maps)))
     return _joined(len(views.scene), found)
 
 

@@ -10,6 +10,7 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.io.gaussians import logit
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragments
+from bgs_engine.raster.warp.kernels.lanes import lanes_of
 from bgs_engine.raster.warp.view import DeviceScene, DeviceView, DeviceViewBuilder, to_device
 from bgs_engine.train.model import BETA1, BETA2, EPSILON, STATE
 from bgs_engine.train.warp_kernels import adam
@@ -82,20 +83,21 @@ class DeviceModel:
         if opacity_rate > 0:
             alpha_grad = fragments.opacity_gradients(self._state["features"], grad)
         fragments.sort()
-        state = self._state
+        state, lanes = self._state, lanes_of(self.device)
         wp.launch(
             adam.adam_on_touched,
-            (fragments.capacity, grad.shape[1]),
+            (-(-fragments.capacity // min(lanes, int(adam.STRETCH))), lanes),
             [
                 fragments.ends, fragments.capacity, fragments.sort_row, fragments.sort_fragment, fragments.pixel,
                 fragments.weight, grad, alpha_grad, feature_rate, opacity_rate,
-                float(BETA1), float(BETA2), float(EPSILON),
+                float(BETA1), float(BETA2), float(EPSILON), lanes,
             ],
             [
                 state["features"], state["m"], state["v"], state["logits"], self._opacities,
                 state["logit_m"], state["logit_v"],
             ],
             device=self.device,
+            block_dim=adam.BLOCK,
         )  # fmt: skip
         self._fragments = None  # sorted in place: good for one step
 

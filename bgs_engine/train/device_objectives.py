@@ -12,6 +12,7 @@ import warp as wp
 from bgs_engine.associate.mask_children import CONTRADICTED, MaskChildren
 from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.core.codes import BitLayout
+from bgs_engine.raster.warp.kernels.lanes import lanes_of
 from bgs_engine.raster.warp.view import to_device
 from bgs_engine.train.config import TrainConfig
 from bgs_engine.train.device_sampling import DevicePixels, DeviceSample
@@ -116,6 +117,7 @@ class DeviceContrastiveObjective:
         del self._views[sample.number]
         for scratch in (family.counts, family.members, family.present, family.sums, family.mean_grad, self._grad):
             scratch.zero_()
+        lanes = lanes_of(self.device)
         binarised, pixels, device = int(self.config.straight_through), features.shape[0], self.device
         node, masks_of = sample.node, sample.view.node_mask
         wp.launch(
@@ -136,11 +138,11 @@ class DeviceContrastiveObjective:
         )
         wp.launch(
             contrastive.forces,
-            (pixels, masks_of.shape[1]),
+            (pixels, lanes),
             [
                 features, node, masks_of, self._bits.first, family.counts, family.means, family.present,
                 family.members, family.first, family.last, binarised,
-                float(self.config.virtual_negative), TORCH_EPSILON,
+                float(self.config.virtual_negative), TORCH_EPSILON, lanes,
             ],
             [self._grad, family.mean_grad, loss],
             device=device,

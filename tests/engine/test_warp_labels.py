@@ -19,8 +19,7 @@ from bgs_engine.raster.cpu.view import ViewBuilder
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp.label_maps import DeviceLabelRenderer
 from tests.helpers.made_scenes import CAMERA, made_scene, random_gaussians, turned_camera
-
-DEVICE = "cpu"
+from tests.helpers.warp_device import DEVICE
 
 
 @pytest.mark.parametrize("codes_in_use", [3, 2000])

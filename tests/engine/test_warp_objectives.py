@@ -18,8 +18,8 @@ from bgs_engine.train.device_objectives import (
 from bgs_engine.train.device_sampling import DevicePixelSampler, DeviceSample, index_on_device
 from bgs_engine.train.objectives import ContrastiveObjective, Objective, SegmentObjective
 from bgs_engine.train.sampling import index_pixels
+from tests.helpers.warp_device import DEVICE
 
-DEVICE = "cpu"
 LAYOUT = BitLayout((5, 4, 4))
 SIZE = (80, 60)
 

@@ -12,8 +12,8 @@ from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragmen
 from bgs_engine.raster.warp.view import DeviceScene, DeviceView, DeviceViewBuilder, to_device
 from tests.engine.test_raster import CHANNELS, FEW, FLAT, SINGLE, SINGLE_PROJECTED, Tolerance, assert_close, inputs
 from tests.helpers.made_scenes import CAMERA, MadeScene, all_pixels, made_scene, make, random_gaussians, turned_camera
+from tests.helpers.warp_device import DEVICE
 
-DEVICE = "cpu"
 # q of an ellipse thirty times longer than wide is a small difference of large terms: two digits go (seen: 2.3e-5).
 NEEDLES = Tolerance(error=5e-5, doubt=1e-4)
 

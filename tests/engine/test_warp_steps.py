@@ -13,8 +13,9 @@ from bgs_engine.train.device_model import DeviceModel
 from bgs_engine.train.device_sampling import MIN_PLACES
 from bgs_engine.train.device_steps import DeviceSteps
 from bgs_engine.train.model import CpuModel
-from tests.engine.test_warp_objectives import DEVICE, LAYOUT, nested_maps
+from tests.engine.test_warp_objectives import LAYOUT, nested_maps
 from tests.helpers.made_scenes import CAMERA, all_pixels, made_scene, random_gaussians
+from tests.helpers.warp_device import DEVICE
 
 
 def test_steps_are_the_cpus_steps() -> None:
@@ -103,16 +104,16 @@ def test_a_step_on_a_held_view_waits_for_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 class Budget:
-    """Warp's own host allocator with an end to it: a device whose memory runs out."""
+    """Warp's own allocator of the device with an end to it: a device whose memory runs out."""
 
     def __init__(self, device: wp.Device) -> None:
-        self.inner, self.limit, self.held = device.default_allocator, 1 << 60, 0
+        self.inner, self.limit, self.held = device.get_allocator(), 1 << 60, 0
         self.deallocate_requires_context_guard = self.inner.deallocate_requires_context_guard
         self.memory_kind = getattr(self.inner, "memory_kind", None)
 
     def allocate(self, size: int) -> int:
         if self.held + size > self.limit:
-            raise RuntimeError(f"Failed to allocate {size} bytes on device 'cpu'")
+            raise RuntimeError(f"Failed to allocate {size} bytes on device '{DEVICE}'")
         self.held += size
         return self.inner.allocate(size)
 
@@ -125,7 +126,7 @@ class Budget:
 def budget(monkeypatch: pytest.MonkeyPatch) -> Budget:
     device = wp.get_device(DEVICE)
     limited = Budget(device)
-    monkeypatch.setattr(device, "default_allocator", limited)
+    monkeypatch.setattr(device, "current_allocator" if device.is_cuda else "default_allocator", limited)
     return limited
 
 

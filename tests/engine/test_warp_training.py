@@ -16,8 +16,9 @@ from bgs_engine.output.evaluate import evaluate_run
 from bgs_engine.pipeline.runs import train_run
 from bgs_engine.train.config import TrainConfig
 from tests.engine.test_training import CancelAt
+from tests.helpers.warp_device import CHOICE
 
-QUICK = TrainConfig(device="warp-cpu", iterations=100, uniform_pixels=300, balanced_pixels=1200, balanced_masks=16)
+QUICK = TrainConfig(device=CHOICE, iterations=100, uniform_pixels=300, balanced_pixels=1200, balanced_masks=16)
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +62,13 @@ def test_a_stopped_run_resumes_to_the_same_codes(small_scene: Path, tmp_path: Pa
 
 def test_render_draws_the_same_labels(small_scene: Path, trained: Path, tmp_path: Path) -> None:
     cameras = str(small_scene / "gt" / "transforms_test.json")
-    for device in ("cpu", "warp-cpu"):
+    for device in ("cpu", CHOICE):
         arguments = ["render", str(trained), "-o", str(tmp_path / device), "--views", cameras, "--device", device]
         assert main(arguments) == 0
     theirs = sorted((tmp_path / "cpu" / "labels").glob("*.png"))
     assert len(theirs) == 2  # the scene's held-out views
     for path in theirs:
-        one, other = read_label_png(path), read_label_png(tmp_path / "warp-cpu" / "labels" / path.name)
+        one, other = read_label_png(path), read_label_png(tmp_path / CHOICE / "labels" / path.name)
         assert one.any() and (one != other).sum() <= one.size // 5000  # see test_warp_labels
 
 

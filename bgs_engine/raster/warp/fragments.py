@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import composite, walk
+from bgs_engine.raster.warp.kernels.lanes import lanes_of
 from bgs_engine.raster.warp.view import DeviceView
 
 HEADROOM = 1.5  # of the fragments a step needed: other masks of the view may show more
@@ -132,8 +133,14 @@ class DeviceFragmentLister:
                 block_dim=walk.BLOCK,
             )
         lists = [px, py, view.tiles_x, view.tile, view.offsets, view.ranks, view.records]
+        lanes = lanes_of(self.device)
         wp.launch(
-            walk.count_fragments, px.size, [*lists, opacity, cutoff], [counts], device=self.device, block_dim=walk.BLOCK
+            walk.count_fragments,
+            (px.size, lanes),
+            [*lists, opacity, cutoff, lanes],
+            [counts],
+            device=self.device,
+            block_dim=walk.BLOCK,
         )
         wp.utils.array_scan(counts, ends, inclusive=True)
         if measure:
@@ -142,8 +149,8 @@ class DeviceFragmentLister:
         sort_row[: self.capacity].fill_(self.gaussians)  # behind every Gaussian: unused places sort to the end
         wp.launch(
             walk.write_fragments,
-            px.size,
-            [*lists, view.order, opacity, cutoff, ends, self.capacity],
+            (px.size, lanes),
+            [*lists, view.order, opacity, cutoff, lanes, ends, self.capacity],
             [row, pixel, falloff, weight, raw, sort_row, sort_fragment, self.stats],
             device=self.device,
             block_dim=walk.BLOCK,

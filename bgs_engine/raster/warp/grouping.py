@@ -1,9 +1,27 @@
-"""Groups the pixels of a view by their labels, on the device."""
+"""Finds the labelled pixels of a view and groups them by their labels, on the device."""
 
 import numpy as np
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import grouping
+
+
+def labelled_pixels(maps: wp.array, leading: int) -> tuple[wp.array, wp.array]:
+    """(ids int32 [L, K], flat pixel numbers int32 [K]) of the labelled pixels; waits for the device.
+
+    maps: int32 [L, P], 0 = unlabelled; leading: a pixel is labelled if one of that many first levels has a label.
+    """
+    levels, pixels = maps.shape
+    if not pixels:
+        return maps, wp.empty(0, dtype=wp.int32, device=maps.device)
+    marks, places = (wp.empty(pixels, dtype=wp.int32, device=maps.device) for _ in range(2))
+    wp.launch(grouping.mark_labelled, pixels, [maps, leading], [marks], device=maps.device)
+    wp.utils.array_scan(marks, places, inclusive=True)
+    count = int(places[-1:].numpy()[0])
+    ids = wp.empty((levels, count), dtype=wp.int32, device=maps.device)
+    flat = wp.empty(count, dtype=wp.int32, device=maps.device)
+    wp.launch(grouping.gather_labelled, pixels, [maps, marks, places], [ids, flat], device=maps.device)
+    return ids, flat
 
 
 def sort_by_labels(ids: wp.array, largest: np.ndarray) -> tuple[wp.array, wp.array]:

@@ -37,6 +37,8 @@ class DeviceLabelRenderer:
         mask = np.uint32((1 << bits) - 1)
         self._codes = to_device(codes.view(np.uint32) & mask, wp.uint32, device)
         self._out = wp.empty((0, 0), dtype=wp.uint32, device=device)
+        self._left_over = wp.empty(0, dtype=wp.int32, device=device)
+        self._left_over_count = wp.zeros(1, dtype=wp.int32, device=device)
         self._capacity = 0
         self._needed = wp.zeros(1, dtype=wp.int32, device="cpu", pinned=wp.get_device(device).is_cuda)
         self._needed_now = self._needed.numpy()  # the same memory: filled by the device, read without waiting
@@ -72,15 +74,24 @@ class DeviceLabelRenderer:
         """Codes per pixel of prepared lists, uint32 [H, W], on the device."""
         if self._out.shape != (view.height, view.width):
             self._out = wp.empty((view.height, view.width), dtype=wp.uint32, device=self.device)
+            self._left_over = wp.empty(view.height * view.width, dtype=wp.int32, device=self.device)
+        self._left_over_count.zero_()
+        lists = [view.offsets, view.ranks, view.records, CAP, view.order, self.scene.opacities, self._codes]
+        left_over = [self._left_over, self._left_over_count]
         wp.launch(
-            kernels.label_map,
+            kernels.label_map_of_few,
             (view.offsets.size - 1, view.tile * view.tile),
-            [
-                view.width, view.tiles_x, view.tile, self.bits, view.offsets, view.ranks, view.records, CAP,
-                view.order, self.scene.opacities, self._codes,
-            ],
-            [self._out],
+            [view.width, view.tiles_x, view.tile, *lists],
+            [self._out, *left_over],
             device=self.device,
             block_dim=view.tile * view.tile,
-        )  # fmt: skip
+        )
+        wp.launch(
+            kernels.label_map,
+            self._left_over.size,
+            [view.width, view.tiles_x, view.tile, self.bits, *lists, *left_over],
+            [self._out],
+            device=self.device,
+            block_dim=kernels.BLOCK,
+        )
         return self._out

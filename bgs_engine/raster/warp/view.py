@@ -103,7 +103,6 @@ class DeviceViewBuilder:
         """
         scene, device = self.scene, self.scene.device
         tiles_x, tiles_y = -(-camera.width // self.tile), -(-camera.height // self.tile)
-        self.visible.zero_()
         if scene.count == 0:
             self.ends.zero_()
             return tiles_x, tiles_y
@@ -111,14 +110,14 @@ class DeviceViewBuilder:
             projection.project,
             scene.count,
             [scene.means, scene.covs, scene.opacities, int(tight), pinhole(camera)],
-            [self.records, self.depths, self.ids, self.visible],
+            [self.records, self.depths, self.ids],
             device=device,
         )
         wp.utils.radix_sort_pairs(self.depths, self.ids, scene.count)  # stable: equal depths keep the scene's order
         wp.launch(
             tiles.gather_and_count,
             scene.count,
-            [self.records, self.ids, self.visible, tiles_x, tiles_y, self.tile],
+            [self.records, self.ids, self.depths, tiles_x, tiles_y, self.tile],
             [self.ordered, self.counts],
             device=device,
         )
@@ -127,6 +126,8 @@ class DeviceViewBuilder:
 
     def sizes(self) -> tuple[int, int]:
         """(pairs, visible Gaussians) of the last `project`; waits for the device."""
+        if self.scene.count:
+            wp.launch(tiles.count_visible, 1, [self.depths, self.scene.count], [self.visible], device=self.scene.device)
         return int(self.ends[-1:].numpy()[0]), int(self.visible.numpy()[0])
 
     def reserve(self, pairs: int) -> None:
@@ -149,7 +150,7 @@ class DeviceViewBuilder:
         wp.launch(
             tiles.fill_pairs,
             scene.count,
-            [self.ordered, self.visible, self.ends, tiles_x, tiles_y, self.tile, capacity],
+            [self.ordered, self.counts, self.ends, tiles_x, tiles_y, self.tile, capacity],
             [self.pair_tiles, self.pair_ranks],
             device=device,
         )

@@ -7,6 +7,7 @@ other in it. Counts, means and everything else are of the pixels drawn in this s
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.lanes import sum_of_lanes
 from bgs_engine.train.warp_kernels import FIXED
 
 wp.set_module_options(NO_ADJOINT)
@@ -84,53 +85,57 @@ def forces(
     binarised: wp.int32,
     virtual_negative: wp.float32,
     epsilon: wp.float32,
+    lanes: wp.int32,
     grad: wp.array2d[wp.float32],
     mean_grad: wp.array2d[wp.int64],
     loss: wp.array[wp.int64],
 ):
-    """Attraction, repulsion and virtual negative of pixel p at one level: its own share of grad, and the means'.
+    """Attraction, repulsion and virtual negative of a pixel at all levels: its own share of grad, and the means'.
 
-    grad [P, D] must be zero before; first_bit [L + 1]; last_sibling is one past the family's last mask.
+    Threads (pixel, lane); each lane has its own bits. grad [P, D] must be zero before; first_bit [L + 1];
+    last_sibling is one past the family's last mask.
     """
-    p, level = wp.tid()
+    p, lane = wp.tid()
     if node[p] < 0:
         return
-    mask = node_mask[node[p], level]
-    if mask < 0:
-        return
-    a, b = first_bit[level], first_bit[level + 1]
-    weight = 1.0 / (wp.float32(counts[mask]) * wp.float32(present[level]))
-    siblings = members[first_sibling[mask]]
-    furthest = wp.sqrt(wp.float32(b - a))
     total = wp.float32(0.0)
-    for s in range(first_sibling[mask], last_sibling[mask]):
-        if counts[s] == 0:
+    for level in range(node_mask.shape[1]):
+        mask = node_mask[node[p], level]
+        if mask < 0:
             continue
-        square = epsilon
-        for d in range(a, b):
-            x = as_used(features[p, d], binarised) - means[s, d]
-            square += x * x
-        length = wp.sqrt(square)
-        pull = weight
-        if s == mask:
-            total += weight * length
-        else:
-            pull = -weight / wp.float32(siblings - 1)
-            total += -pull * (furthest - length)
-        for d in range(a, b):
-            slope = pull / length * (as_used(features[p, d], binarised) - means[s, d])
-            grad[p, d] = grad[p, d] + slope
-            wp.atomic_sub(mean_grad, s, d, wp.int64(slope * FIXED))
-    if level > 0 and siblings == 1 and virtual_negative > 0.0:
-        square = epsilon
-        for d in range(a, b):
-            x = as_used(features[p, d], binarised)
-            square += x * x
-        length = wp.sqrt(square)
-        total += virtual_negative * weight * length
-        for d in range(a, b):
-            grad[p, d] = grad[p, d] + virtual_negative * weight / length * as_used(features[p, d], binarised)
-    wp.atomic_add(loss, 0, wp.int64(total * FIXED))
+        a, b = first_bit[level] + lane, first_bit[level + 1]
+        weight = 1.0 / (wp.float32(counts[mask]) * wp.float32(present[level]))
+        siblings = members[first_sibling[mask]]
+        furthest = wp.sqrt(wp.float32(b - first_bit[level]))
+        for s in range(first_sibling[mask], last_sibling[mask]):
+            if counts[s] == 0:
+                continue
+            square = wp.float32(0.0)
+            for d in range(a, b, lanes):
+                x = as_used(features[p, d], binarised) - means[s, d]
+                square += x * x
+            length = wp.sqrt(sum_of_lanes(square) + epsilon)
+            pull = weight
+            if s == mask:
+                total += weight * length
+            else:
+                pull = -weight / wp.float32(siblings - 1)
+                total += -pull * (furthest - length)
+            for d in range(a, b, lanes):
+                slope = pull / length * (as_used(features[p, d], binarised) - means[s, d])
+                grad[p, d] = grad[p, d] + slope
+                wp.atomic_sub(mean_grad, s, d, wp.int64(slope * FIXED))
+        if level > 0 and siblings == 1 and virtual_negative > 0.0:
+            square = wp.float32(0.0)
+            for d in range(a, b, lanes):
+                x = as_used(features[p, d], binarised)
+                square += x * x
+            length = wp.sqrt(sum_of_lanes(square) + epsilon)
+            total += virtual_negative * weight * length
+            for d in range(a, b, lanes):
+                grad[p, d] = grad[p, d] + virtual_negative * weight / length * as_used(features[p, d], binarised)
+    if lane == 0:
+        wp.atomic_add(loss, 0, wp.int64(total * FIXED))
 
 
 @wp.kernel

@@ -8,6 +8,48 @@ wp.set_module_options(NO_ADJOINT)
 
 
 @wp.kernel
+def mark_labelled(maps: wp.array2d[wp.int32], leading: wp.int32, marks: wp.array[wp.int32]):
+    """1 where a pixel has a label at one of the first `leading` levels, else 0, [P]; maps [L, P]."""
+    p = wp.tid()
+    mark = wp.int32(0)
+    for level in range(leading):
+        if maps[level, p] > 0:
+            mark = wp.int32(1)
+    marks[p] = mark
+
+
+@wp.kernel
+def gather_labelled(
+    maps: wp.array2d[wp.int32],
+    marks: wp.array[wp.int32],
+    places: wp.array[wp.int32],
+    ids: wp.array2d[wp.int32],
+    flat: wp.array[wp.int32],
+):
+    """Labels [L, K] and flat numbers [K] of the pixels with a mark; places [P]: inclusive sum of the marks."""
+    p = wp.tid()
+    if marks[p] == 1:
+        k = places[p] - 1
+        flat[k] = p
+        for level in range(maps.shape[0]):
+            ids[level, k] = maps[level, p]
+
+
+@wp.kernel
+def gather_pixels(
+    maps: wp.array2d[wp.int32],
+    width: wp.int32,
+    px: wp.array[wp.int32],
+    py: wp.array[wp.int32],
+    some: wp.array2d[wp.int32],
+):
+    """Labels [L, K] of the pixels px, py of maps that are `width` pixels wide."""
+    k = wp.tid()
+    for level in range(maps.shape[0]):
+        some[level, k] = maps[level, py[k] * width + px[k]]
+
+
+@wp.kernel
 def level_keys(ids: wp.array2d[wp.int32], level: wp.int32, order: wp.array[wp.int32], keys: wp.array[wp.int32]):
     """keys [P] = ids of one level in the present order; ids [L, P]."""
     k = wp.tid()

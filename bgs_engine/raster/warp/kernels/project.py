@@ -43,9 +43,8 @@ def project(
     records: wp.array2d[wp.float32],
     depths: wp.array[wp.float32],
     ids: wp.array[wp.int32],
-    visible: wp.array[wp.int32],
 ):
-    """Records [N, 8], depth keys and ids [N] (to be sorted), and the number of visible Gaussians in visible[0].
+    """Records [N, 8], depth keys and ids [N] (to be sorted); the key of a Gaussian that is not visible is `CULLED`.
 
     Visible: in front of the near plane, non-degenerate, and its q <= cap ellipse touches the image. The cap is
     EXTENT_CAP, or, where `tight`, the q beyond which this opacity falls below ALPHA_MIN.
@@ -102,4 +101,3 @@ def project(
     records[i, 6] = ey
     records[i, 7] = cap
     depths[i] = z
-    wp.atomic_add(visible, 0, 1)

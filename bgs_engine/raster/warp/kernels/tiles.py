@@ -3,6 +3,7 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.project import CULLED
 
 wp.set_module_options(NO_ADJOINT)
 
@@ -53,17 +54,20 @@ def last_tile(high: wp.float32, tile: wp.float32, tiles: wp.int32):
 def gather_and_count(
     records: wp.array2d[wp.float32],
     ids: wp.array[wp.int32],
-    visible: wp.array[wp.int32],
+    depths: wp.array[wp.float32],
     tiles_x: wp.int32,
     tiles_y: wp.int32,
     tile: wp.int32,
     ordered: wp.array2d[wp.float32],
     counts: wp.array[wp.int32],
 ):
-    """Records in depth order [N, 8] (the first visible[0] rows) and how many tiles each touches [N], else 0."""
+    """Records in depth order [N, 8] and how many tiles each touches [N]; 0 and no record where it is not visible.
+
+    ids, depths: sorted by depth.
+    """
     r = wp.tid()
     counts[r] = 0
-    if r >= visible[0]:
+    if depths[r] >= CULLED:
         return
     i = ids[r]
     for k in range(8):
@@ -86,7 +90,7 @@ def gather_and_count(
 @wp.kernel
 def fill_pairs(
     ordered: wp.array2d[wp.float32],
-    visible: wp.array[wp.int32],
+    counts: wp.array[wp.int32],
     ends: wp.array[wp.int32],
     tiles_x: wp.int32,
     tiles_y: wp.int32,
@@ -97,14 +101,12 @@ def fill_pairs(
 ):
     """Pairs (tile, rank), nearest Gaussians first; what does not fit `capacity` is left out, so the farthest go.
 
-    ends [N]: inclusive sum of the counts of `gather_and_count`.
+    counts [N]: of `gather_and_count`; ends [N]: their inclusive sum.
     """
     r = wp.tid()
-    if r >= visible[0]:
+    if counts[r] == 0:
         return
-    at = wp.int32(0)
-    if r > 0:
-        at = ends[r - 1]
+    at = ends[r] - counts[r]
     size = wp.float32(tile)
     mx, my, ex, ey = ordered[r, 0], ordered[r, 1], ordered[r, 5], ordered[r, 6]
     xa, xb = first_tile(mx - ex, size), last_tile(mx + ex, size, tiles_x)
@@ -119,6 +121,19 @@ def fill_pairs(
                     tile_of[at] = y * tiles_x + x
                     ranks[at] = r
                 at += 1
+
+
+@wp.kernel
+def count_visible(depths: wp.array[wp.float32], count: wp.int32, visible: wp.array[wp.int32]):
+    """visible[0]: how many of the first `count` depths, which are sorted, belong to visible Gaussians. One thread."""
+    low, high = wp.int32(0), wp.int32(count)
+    while low < high:
+        middle = (low + high) // 2
+        if depths[middle] < CULLED:
+            low = middle + 1
+        else:
+            high = middle
+    visible[0] = low
 
 
 @wp.kernel

@@ -1,13 +1,14 @@
-"""One thread a pixel walks its tile's list front to back, as `raster.semantics` says: first counting, then writing."""
+"""A pixel's lanes walk its tile's list front to back, as `raster.semantics` says: first counting, then writing."""
 
 import warp as wp
 
 from bgs_engine.raster import semantics
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.lanes import first_lane, lanes_with, of_lane
 
 wp.set_module_options(NO_ADJOINT)
 
-BLOCK = 64  # threads a block: one thread a pixel, and ten thousand pixels are to fill a large card
+BLOCK = 64  # threads a block: two pixels on a card
 
 ALPHA_MAX = wp.constant(float(semantics.ALPHA_MAX))
 ALPHA_MIN = wp.constant(float(semantics.ALPHA_MIN))
@@ -63,25 +64,37 @@ def count_fragments(
     records: wp.array2d[wp.float32],
     opacity: wp.array[wp.float32],
     cutoff: wp.array[wp.float32],
+    lanes: wp.int32,
     counts: wp.array[wp.int32],
 ):
-    """Fragments of each pixel [P]; none where px is -1 (a pixel drawn twice)."""
-    p = wp.tid()
+    """Fragments of each pixel [P]; none where px is -1 (a pixel drawn twice). Threads (pixel, lane)."""
+    p, lane = wp.tid()
     count = wp.int32(0)
     if px[p] >= 0:
         x, y = wp.float32(px[p]) + 0.5, wp.float32(py[p]) + 0.5
         cell = (py[p] // tile) * tiles_x + px[p] // tile
         through = wp.float32(1.0)
-        for k in range(offsets[cell], offsets[cell + 1]):
-            r = ranks[k]
-            q = mahalanobis(records, r, x, y)
-            if q > cutoff[r]:
-                continue
-            through = through * (1.0 - alpha_of(opacity[r] * wp.exp(-0.5 * q)))
-            if through < TRANSMITTANCE_MIN:
-                break
-            count += 1
-    counts[p] = count
+        k, end = wp.int32(offsets[cell]), wp.int32(offsets[cell + 1])
+        while k < end:
+            seen, alpha = wp.int32(0), wp.float32(0.0)
+            if k + lane < end:
+                r = ranks[k + lane]
+                q = mahalanobis(records, r, x, y)
+                if q <= cutoff[r]:
+                    seen = wp.int32(1)
+                    alpha = alpha_of(opacity[r] * wp.exp(-0.5 * q))
+            k += lanes
+            left = lanes_with(seen)
+            while left != wp.uint32(0):
+                through = through * (1.0 - of_lane(alpha, first_lane(left)))
+                left = left & (left - wp.uint32(1))
+                if through < TRANSMITTANCE_MIN:
+                    left = wp.uint32(0)
+                    k = end
+                else:
+                    count += 1
+    if lane == 0:
+        counts[p] = count
 
 
 @wp.kernel
@@ -96,6 +109,7 @@ def write_fragments(
     order: wp.array[wp.int32],
     opacity: wp.array[wp.float32],
     cutoff: wp.array[wp.float32],
+    lanes: wp.int32,
     ends: wp.array[wp.int32],
     capacity: wp.int32,
     row: wp.array[wp.int32],
@@ -107,41 +121,51 @@ def write_fragments(
     sort_fragment: wp.array[wp.int32],
     stats: wp.array[wp.int32],
 ):
-    """Fragments of pixel p at ends[p - 1]:ends[p] (ends [P]: inclusive sum of `count_fragments`).
+    """Fragments of pixel p at ends[p - 1]:ends[p] (ends [P]: inclusive sum of `count_fragments`). Threads (p, lane).
 
     row: scene number; falloff exp(-q/2); raw: alpha before its cap. sort_row and sort_fragment are to be sorted.
     Where all together exceed `capacity`, nothing is written and `fragment_total` is 0. stats[0]: largest number of
     fragments so far; stats[1]: how often it was too large.
     """
-    p = wp.tid()
+    p, lane = wp.tid()
     total = ends[ends.shape[0] - 1]
-    if p == 0:
+    if p == 0 and lane == 0:
         wp.atomic_max(stats, 0, total)
         if total > capacity:
             wp.atomic_add(stats, 1, 1)
     if total > capacity or px[p] < 0:
         return
-    w = row_start(ends, p)
-    limit = ends[p]
+    w, limit = row_start(ends, p), wp.int32(ends[p])
     x, y = wp.float32(px[p]) + 0.5, wp.float32(py[p]) + 0.5
     cell = (py[p] // tile) * tiles_x + px[p] // tile
     through = wp.float32(1.0)
-    k = offsets[cell]
+    k, end = wp.int32(offsets[cell]), wp.int32(offsets[cell + 1])
     while w < limit:
-        r = ranks[k]
-        k += 1
-        q = mahalanobis(records, r, x, y)
-        if q > cutoff[r]:
-            continue
-        g = wp.exp(-0.5 * q)
-        a = opacity[r] * g
-        alpha = alpha_of(a)
-        row[w] = order[r]
-        pixel[w] = p
-        falloff[w] = g
-        raw[w] = a
-        weight[w] = alpha * through
-        sort_row[w] = order[r]
-        sort_fragment[w] = w
-        through = through * (1.0 - alpha)
-        w += 1
+        seen, i = wp.int32(0), wp.int32(0)
+        g, a, alpha = wp.float32(0.0), wp.float32(0.0), wp.float32(0.0)
+        if k + lane < end:
+            r = ranks[k + lane]
+            q = mahalanobis(records, r, x, y)
+            if q <= cutoff[r]:
+                seen = wp.int32(1)
+                i = order[r]
+                g = wp.exp(-0.5 * q)
+                a = opacity[r] * g
+                alpha = alpha_of(a)
+        k += lanes
+        left = lanes_with(seen)
+        while left != wp.uint32(0):
+            nearest = first_lane(left)
+            left = left & (left - wp.uint32(1))
+            if lane == nearest:
+                row[w] = i
+                pixel[w] = p
+                falloff[w] = g
+                raw[w] = a
+                weight[w] = alpha * through
+                sort_row[w] = i
+                sort_fragment[w] = w
+            through = through * (1.0 - of_lane(alpha, nearest))
+            w += 1
+            if w == limit:
+                left = wp.uint32(0)

@@ -7,6 +7,46 @@ from bgs_engine.raster.cpu.jit import parallel, prange, serial
 PARTS = 32  # of the rows of a matrix, for the threads
 
 
+@parallel
+def entries_of_rows(view_start, rows, edges, count):
+    """Add to count int [N] how many entries each row has.
+
+    rows int32 [E]: ascending within each view; the entries of view v are view_start[v]:view_start[v + 1]. edges int
+    [B + 1]: the stretches of rows that threads share out.
+    """
+    for b in prange(edges.size - 1):
+        for v in range(view_start.size - 1):
+            e = view_start[v] + np.searchsorted(rows[view_start[v] : view_start[v + 1]], edges[b])
+            while e < view_start[v + 1] and rows[e] < edges[b + 1]:
+                count[rows[e]] += 1
+                e += 1
+
+
+@parallel
+def join_views(view_start, first_node, rows, nodes, pixels, through, edges, free, indices, data, clear):
+    """Fill a CSR matrix with the entries of all views: views in their order, and the nodes of a view ascending.
+
+    view_start, rows and edges are those of `entries_of_rows`. first_node int [V]: the first column of each view;
+    nodes int32 [E], counted from it; pixels float32 [E] and through uint8 [E]: the values. free int [N]: the first
+    place of each row, which moves on. Fills indices int [E], data float32 [E] and clear uint8 [E].
+    """
+    for b in prange(edges.size - 1):
+        for v in range(view_start.size - 1):
+            e = view_start[v] + np.searchsorted(rows[view_start[v] : view_start[v + 1]], edges[b])
+            while e < view_start[v + 1] and rows[e] < edges[b + 1]:
+                i = rows[e]
+                begin = free[i]
+                while e < view_start[v + 1] and rows[e] == i:
+                    column = first_node[v] + nodes[e]
+                    k = free[i]
+                    while k > begin and indices[k - 1] > column:
+                        indices[k], data[k], clear[k] = indices[k - 1], data[k - 1], clear[k - 1]
+                        k -= 1
+                    indices[k], data[k], clear[k] = column, pixels[e], through[e]
+                    free[i] += 1
+                    e += 1
+
+
 @serial
 def best_per_row(indptr, columns, values, allowed_parent, parent_of_column, best):
     """Fill best int32 [N] with the heaviest column of every row of a CSR matrix, -1 = none.

@@ -79,14 +79,14 @@ class DeviceModel:
         fragments = self._fragments
         if fragments is None:
             raise RuntimeError("backward before forward")
-        alpha_grad = fragments.dots
+        alpha_grad = fragments.opacity_grad
         if opacity_rate > 0:
             alpha_grad = fragments.opacity_gradients(self._state["features"], grad)
         fragments.sort()
         state, lanes = self._state, lanes_of(self.device)
         wp.launch(
             adam.adam_on_touched,
-            (-(-fragments.capacity // min(lanes, int(adam.STRETCH))), lanes),
+            (-(-fragments.capacity // lanes), lanes),
             [
                 fragments.ends, fragments.capacity, fragments.sort_row, fragments.sort_fragment, fragments.pixel,
                 fragments.weight, grad, alpha_grad, feature_rate, opacity_rate,

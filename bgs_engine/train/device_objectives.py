@@ -53,12 +53,13 @@ class DeviceSegmentObjective:
         self._grad = _like(self._grad, features)
         if sample.number not in self._tables:
             self._tables[sample.number] = self._table(sample.number, sample.view.labels)
+        lanes = lanes_of(self.device)
         wp.launch(
             segments.segment_hinge,
-            features.shape[0],
+            (features.shape[0], lanes),
             [
                 features, sample.node, sample.drawn, *self._tables[sample.number],
-                self._bits.level, self._bits.width, float(SegmentObjective.MARGIN),
+                self._bits.level, self._bits.width, float(SegmentObjective.MARGIN), lanes,
             ],
             [self._grad, loss],
             device=self.device,

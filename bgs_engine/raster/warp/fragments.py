@@ -33,7 +33,7 @@ class DeviceFragments:
     falloff: wp.array
     weight: wp.array
     raw: wp.array
-    dots: wp.array
+    opacity_grad: wp.array
     sort_row: wp.array
     sort_fragment: wp.array
 
@@ -51,24 +51,16 @@ class DeviceFragments:
 
     def opacity_gradients(self, features: wp.array, grad: wp.array) -> wp.array:
         """dL/d(opacity) per fragment for dL/dF = grad [P, D]."""
-        device = grad.device
+        lanes = lanes_of(grad.device)
         wp.launch(
-            composite.dot_with_gradient,
-            self.capacity,
-            [self.ends, self.capacity, self.row, self.pixel, features, grad],
-            [self.dots],
-            device=device,
+            composite.opacity_gradient,
+            (self.ends.size, lanes),
+            [self.ends, self.capacity, self.row, self.falloff, self.weight, self.raw, features, grad, lanes],
+            [self.opacity_grad],
+            device=grad.device,
             block_dim=composite.BLOCK,
         )
-        wp.launch(
-            composite.alpha_gradient,
-            self.ends.size,
-            [self.ends, self.capacity, self.falloff, self.weight, self.raw],
-            [self.dots],
-            device=device,
-            block_dim=composite.BLOCK,
-        )
-        return self.dots
+        return self.opacity_grad
 
     def sort(self) -> None:
         """Regroup by Gaussian: sort_row ascending, within a Gaussian in pixel order."""
@@ -145,7 +137,7 @@ class DeviceFragmentLister:
         wp.utils.array_scan(counts, ends, inclusive=True)
         if measure:
             self.reserve(int(ends[-1:].numpy()[0]))
-        row, pixel, falloff, weight, raw, dots, sort_row, sort_fragment = self._fragments
+        row, pixel, falloff, weight, raw, opacity_grad, sort_row, sort_fragment = self._fragments
         sort_row[: self.capacity].fill_(self.gaussians)  # behind every Gaussian: unused places sort to the end
         wp.launch(
             walk.write_fragments,
@@ -156,7 +148,7 @@ class DeviceFragmentLister:
             block_dim=walk.BLOCK,
         )
         return DeviceFragments(
-            self.gaussians, self.capacity, ends, row, pixel, falloff, weight, raw, dots, sort_row, sort_fragment
+            self.gaussians, self.capacity, ends, row, pixel, falloff, weight, raw, opacity_grad, sort_row, sort_fragment
         )
 
     def reserve(self, fragments: int) -> None:

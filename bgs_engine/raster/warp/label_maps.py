@@ -6,11 +6,12 @@ import warp as wp
 from bgs_engine.core.cameras import Camera
 from bgs_engine.raster.scene import RasterScene
 from bgs_engine.raster.warp.kernels import label_maps as kernels
+from bgs_engine.raster.warp.kernels.lanes import lanes_of
 from bgs_engine.raster.warp.kernels.project import CAP
 from bgs_engine.raster.warp.view import DeviceScene, DeviceView, DeviceViewBuilder, to_device
 
 LABEL_TILE = 8  # px: lists of small tiles hold little that a pixel does not need
-HEADROOM = 1.5  # of the last frame's pairs: the next camera is near
+HEADROOM = 1.25  # of the last frame's pairs: the next camera is near
 
 
 class DeviceLabelRenderer:
@@ -77,19 +78,20 @@ class DeviceLabelRenderer:
             self._left_over = wp.empty(view.height * view.width, dtype=wp.int32, device=self.device)
         self._left_over_count.zero_()
         lists = [view.offsets, view.ranks, view.records, CAP, view.order, self.scene.opacities, self._codes]
+        lanes = lanes_of(self.device)
         left_over = [self._left_over, self._left_over_count]
         wp.launch(
             kernels.label_map_of_few,
             (view.offsets.size - 1, view.tile * view.tile),
-            [view.width, view.tiles_x, view.tile, *lists],
+            [view.width, view.tiles_x, view.tile, *lists, lanes],
             [self._out, *left_over],
             device=self.device,
             block_dim=view.tile * view.tile,
         )
         wp.launch(
             kernels.label_map,
-            self._left_over.size,
-            [view.width, view.tiles_x, view.tile, self.bits, *lists, *left_over],
+            (self._left_over.size, lanes),
+            [view.width, view.tiles_x, view.tile, self.bits, *lists, *left_over, lanes],
             [self._out],
             device=self.device,
             block_dim=kernels.BLOCK,

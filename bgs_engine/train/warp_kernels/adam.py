@@ -3,8 +3,8 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.composite import fragment_total, starts_row
-from bgs_engine.raster.warp.kernels.lanes import first_lane, lanes_with
+from bgs_engine.raster.warp.kernels.composite import fragment_total
+from bgs_engine.raster.warp.kernels.lanes import int_of_lane, of_lane
 
 wp.set_module_options(NO_ADJOINT)
 
@@ -53,40 +53,60 @@ def adam_on_touched(
 ):
     """Sum the fragments of every touched Gaussian in pixel order, and take its step. Threads (stretch, lane).
 
-    A stretch is `STRETCH` fragments on a card, one on the CPU. Its lanes take the Gaussians whose first fragment lies
-    in it one after the other; each lane has its own channels.
+    A stretch is as many fragments as there are lanes. It takes the Gaussians whose first fragment lies in it. Each
+    lane loads one fragment; then all lanes take the fragments one after the other, each for its own channel.
     """
     stretch, lane = wp.tid()
-    length = wp.min(lanes, STRETCH)
     total = fragment_total(ends, capacity)
-    start = stretch * length
-    begins = wp.int32(0)
-    if lane < length and start + lane < total:
-        begins = wp.where(starts_row(sort_row, start + lane), 1, 0)
-    left = lanes_with(begins)
-    while left != wp.uint32(0):
-        k = start + first_lane(left)
-        left = left & (left - wp.uint32(1))
-        i = sort_row[k]
-        for d in range(lane, features.shape[1], lanes):
-            s, g = wp.float32(0.0), wp.float32(0.0)
-            e = k
-            while e < total and sort_row[e] == i:
-                f = sort_fragment[e]
-                s += weight[f] * grad[pixel[f], d]
-                if d == 0 and opacity_rate > 0.0:
-                    g += alpha_grad[f]
-                e += 1
-            first = beta1 * m[i, d] + (1.0 - beta1) * s
-            second = beta2 * v[i, d] + (1.0 - beta2) * s * s
-            m[i, d] = first
-            v[i, d] = second
-            features[i, d] = wp.clamp(features[i, d] - feature_rate * first / (wp.sqrt(second) + epsilon), 0.0, 1.0)
-            if d == 0 and opacity_rate > 0.0:
-                g = g * opacities[i] * (1.0 - opacities[i])
-                first = beta1 * logit_m[i] + (1.0 - beta1) * g
-                second = beta2 * logit_v[i] + (1.0 - beta2) * g * g
-                logit_m[i] = first
-                logit_v[i] = second
-                logits[i] = logits[i] - opacity_rate * first / (wp.sqrt(second) + epsilon)
-                opacities[i] = sigmoid(logits[i])
+    start = stretch * lanes
+    if start >= total:
+        return
+    channels = features.shape[1]
+    for block in range((channels + lanes - 1) // lanes):
+        d = block * lanes + lane
+        i, own = wp.int32(-1), wp.int32(0)  # the Gaussian at hand, and whether this stretch takes it
+        if start > 0:
+            i = sort_row[start - 1]
+        s, g = wp.float32(0.0), wp.float32(0.0)
+        k = wp.int32(start)
+        going = wp.int32(1)
+        while going == 1:
+            its_row, its_pixel = wp.int32(-1), wp.int32(0)
+            its_weight, its_grad = wp.float32(0.0), wp.float32(0.0)
+            if k + lane < total:
+                f = sort_fragment[k + lane]
+                its_row = sort_row[k + lane]
+                its_pixel = pixel[f]
+                its_weight = weight[f]
+                if opacity_rate > 0.0:
+                    its_grad = alpha_grad[f]
+            for j in range(lanes):
+                row = int_of_lane(its_row, j)
+                if going == 1 and row != i:
+                    if own == 1 and d < channels:
+                        first = beta1 * m[i, d] + (1.0 - beta1) * s
+                        second = beta2 * v[i, d] + (1.0 - beta2) * s * s
+                        m[i, d] = first
+                        v[i, d] = second
+                        moved = features[i, d] - feature_rate * first / (wp.sqrt(second) + epsilon)
+                        features[i, d] = wp.clamp(moved, 0.0, 1.0)
+                    if own == 1 and d == 0 and opacity_rate > 0.0:
+                        g = g * opacities[i] * (1.0 - opacities[i])
+                        first = beta1 * logit_m[i] + (1.0 - beta1) * g
+                        second = beta2 * logit_v[i] + (1.0 - beta2) * g * g
+                        logit_m[i] = first
+                        logit_v[i] = second
+                        logits[i] = logits[i] - opacity_rate * first / (wp.sqrt(second) + epsilon)
+                        opacities[i] = sigmoid(logits[i])
+                    i, own = row, wp.int32(1)
+                    s, g = wp.float32(0.0), wp.float32(0.0)
+                    if row < 0 or k + j >= start + lanes:  # behind the last fragment, or another stretch's
+                        going = wp.int32(0)
+                weighs = of_lane(its_weight, j)
+                of_pixel = int_of_lane(its_pixel, j)
+                g += of_lane(its_grad, j)
+                if going == 1 and own == 1 and d < channels:
+                    s += weighs * grad[of_pixel, d]
+            k += lanes
+            if own == 0 and k >= start + lanes:  # all of it belongs to a Gaussian of a stretch before
+                going = wp.int32(0)

@@ -3,6 +3,7 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.lanes import sum_of_lanes
 from bgs_engine.train.warp_kernels import FIXED
 
 wp.set_module_options(NO_ADJOINT)
@@ -20,14 +21,18 @@ def segment_hinge(
     level_of_bit: wp.array[wp.int32],
     width_of_bit: wp.array[wp.float32],
     margin: wp.float32,
+    lanes: wp.int32,
     grad: wp.array2d[wp.float32],
     loss: wp.array[wp.int64],
 ):
-    """dL/dF [P, D] and the loss, of pixels whose node has target bits `targets` and that many trusted levels."""
-    p = wp.tid()
+    """dL/dF [P, D] and the loss, of pixels whose node has target bits `targets` and that many trusted levels.
+
+    Threads (pixel, lane); each lane has its own bits.
+    """
+    p, lane = wp.tid()
     channels = features.shape[1]
     total = wp.float32(0.0)
-    for d in range(channels):
+    for d in range(lane, channels, lanes):
         slope = wp.float32(0.0)
         if node[p] >= 0 and level_of_bit[d] < trusted[node[p]]:
             bit = (targets[node[p]] >> wp.uint32(channels - 1 - d)) & wp.uint32(1)
@@ -37,5 +42,6 @@ def segment_hinge(
             slope = -2.0 * scale * sign * short
             total += short * short * scale
         grad[p, d] = slope
-    if total > 0.0:
+    total = sum_of_lanes(total)
+    if lane == 0 and total > 0.0:
         wp.atomic_add(loss, 0, wp.int64(total * FIXED))

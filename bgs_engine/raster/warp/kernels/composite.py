@@ -3,6 +3,7 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
+from bgs_engine.raster.warp.kernels.lanes import sum_of_lanes
 from bgs_engine.raster.warp.kernels.walk import ALPHA_MAX, alpha_of, row_start
 
 wp.set_module_options(NO_ADJOINT)
@@ -42,50 +43,37 @@ def forward(
 
 
 @wp.kernel
-def dot_with_gradient(
+def opacity_gradient(
     ends: wp.array[wp.int32],
     capacity: wp.int32,
     row: wp.array[wp.int32],
-    pixel: wp.array[wp.int32],
-    features: wp.array2d[wp.float32],
-    grad: wp.array2d[wp.float32],
-    dots: wp.array[wp.float32],
-):
-    """s_k = f_k . dF of every fragment."""
-    k = wp.tid()
-    if k >= fragment_total(ends, capacity):
-        return
-    i, p = row[k], pixel[k]
-    s = wp.float32(0.0)
-    for d in range(features.shape[1]):
-        s += features[i, d] * grad[p, d]
-    dots[k] = s
-
-
-@wp.kernel
-def alpha_gradient(
-    ends: wp.array[wp.int32],
-    capacity: wp.int32,
     falloff: wp.array[wp.float32],
     weight: wp.array[wp.float32],
     raw: wp.array[wp.float32],
-    dots: wp.array[wp.float32],
+    features: wp.array2d[wp.float32],
+    grad: wp.array2d[wp.float32],
+    lanes: wp.int32,
+    opacity_grad: wp.array[wp.float32],
 ):
-    """dL/d(opacity) of every fragment, in place of its dot; 0 where alpha is saturated.
+    """dL/d(opacity) of every fragment; 0 where alpha is saturated. Threads (pixel, lane); each lane has own channels.
 
-    dL/d(alpha_k) = T_k s_k - (sum over j behind k of w_j s_j) / (1 - alpha_k).
+    With s_k = f_k . dF: dL/d(alpha_k) = T_k s_k - (sum over j behind k of w_j s_j) / (1 - alpha_k).
     """
-    p = wp.tid()
+    p, lane = wp.tid()
     if fragment_total(ends, capacity) == 0:
         return
     behind = wp.float32(0.0)
     count = ends[p] - row_start(ends, p)
     for j in range(count):
         k = ends[p] - 1 - j
+        own = wp.float32(0.0)
+        for d in range(lane, features.shape[1], lanes):
+            own += features[row[k], d] * grad[p, d]
+        s = sum_of_lanes(own)
         alpha = alpha_of(raw[k])
-        s = dots[k]
         ahead = weight[k] / alpha * s - behind / (1.0 - alpha)
-        dots[k] = wp.where(raw[k] < ALPHA_MAX, ahead * falloff[k], 0.0)
+        if lane == 0:
+            opacity_grad[k] = wp.where(raw[k] < ALPHA_MAX, ahead * falloff[k], 0.0)
         behind += weight[k] * s
 
 

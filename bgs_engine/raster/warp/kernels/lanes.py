@@ -41,6 +41,30 @@ def of_lane(value: wp.float32, lane: wp.int32) -> wp.float32:
 
 @wp.func_native("""
 #if defined(__CUDA_ARCH__)
+    return __shfl_sync(0xffffffffu, value, lane);
+#else
+    return value;
+#endif
+""")
+def int_of_lane(value: wp.int32, lane: wp.int32) -> wp.int32:
+    """The integer `value` of that lane."""
+    ...
+
+
+@wp.func_native("""
+#if defined(__CUDA_ARCH__)
+    return __shfl_sync(0xffffffffu, value, lane);
+#else
+    return value;
+#endif
+""")
+def code_of_lane(value: wp.uint32, lane: wp.int32) -> wp.uint32:
+    """The code `value` of that lane."""
+    ...
+
+
+@wp.func_native("""
+#if defined(__CUDA_ARCH__)
     return __ffs(lanes) - 1;
 #else
     return 0;
@@ -60,4 +84,16 @@ def first_lane(lanes: wp.uint32) -> wp.int32:
 """)
 def sum_of_lanes(value: wp.float32) -> wp.float32:
     """The sum of all lanes' values, always added in the same order."""
+    ...
+
+
+@wp.func_native("""
+#if defined(__CUDA_ARCH__)
+    return __popc(lanes & ((1u << lane) - 1u));
+#else
+    return 0;
+#endif
+""")
+def lanes_before(lanes: wp.uint32, lane: wp.int32) -> wp.int32:
+    """How many bits of `lanes` are set below `lane`."""
     ...

@@ -4,7 +4,7 @@ import warp as wp
 
 from bgs_engine.raster import semantics
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.lanes import first_lane, lanes_with, of_lane
+from bgs_engine.raster.warp.kernels.lanes import first_lane, lanes_before, lanes_with, of_lane
 
 wp.set_module_options(NO_ADJOINT)
 
@@ -153,19 +153,21 @@ def write_fragments(
                 a = opacity[r] * g
                 alpha = alpha_of(a)
         k += lanes
-        left = lanes_with(seen)
+        found = lanes_with(seen)
+        own, before = w + lanes_before(found, lane), wp.float32(1.0)
+        left = found
         while left != wp.uint32(0):
             nearest = first_lane(left)
             left = left & (left - wp.uint32(1))
             if lane == nearest:
-                row[w] = i
-                pixel[w] = p
-                falloff[w] = g
-                raw[w] = a
-                weight[w] = alpha * through
-                sort_row[w] = i
-                sort_fragment[w] = w
+                before = through
             through = through * (1.0 - of_lane(alpha, nearest))
             w += 1
-            if w == limit:
-                left = wp.uint32(0)
+        if seen == 1 and own < limit:  # beyond the limit the light is used up
+            row[own] = i
+            pixel[own] = p
+            falloff[own] = g
+            raw[own] = a
+            weight[own] = alpha * before
+            sort_row[own] = i
+            sort_fragment[own] = own

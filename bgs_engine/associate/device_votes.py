@@ -12,7 +12,7 @@ from bgs_engine.associate.votes import MIN_WEIGHT, STRIDE, ViewVotes, Votes, as_
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.events import Reporter
 from bgs_engine.raster.warp.fragments import DeviceFragmentLister, DeviceFragments
-from bgs_engine.raster.warp.grouping import labelled_pixels, sort_by_labels
+from bgs_engine.raster.warp.grouping import labelled_pixels, sort_by_labels, upload_maps
 from bgs_engine.raster.warp.kernels import grouping
 from bgs_engine.raster.warp.view import DeviceScene, DeviceViewBuilder, to_device
 
@@ -40,16 +40,15 @@ def _combinations(maps: np.ndarray, px: wp.array, py: wp.array, device: str) -> 
     """As `votes.combinations_of`, of the pixels px, py (int32 [P]) of maps int32 [L, H, W]; nodes on the device."""
     levels, width = maps.shape[0], maps.shape[2]
     node = wp.full(px.size, -1, dtype=wp.int32, device=device)
-    some = wp.empty((levels, px.size), dtype=wp.int32, device=device)
-    flat_maps = maps.reshape(levels, -1)
-    whole = to_device(flat_maps, wp.int32, device)
+    some = wp.empty((levels, px.size), dtype=wp.uint16, device=device)
+    whole, largest = upload_maps(maps, device)
     wp.launch(grouping.gather_pixels, px.size, [whole, width, px, py], [some], device=device)
     of_labelled, at = labelled_pixels(some, levels)
     count = at.size
     none = np.zeros((int(count < px.size), levels), np.int32)  # unlabelled pixels have a row there too
     if not count:
         return none, node
-    order, numbers = sort_by_labels(of_labelled, flat_maps.max(1))
+    order, numbers = sort_by_labels(of_labelled, largest)
     nodes = int(numbers[-1:].numpy()[0])
     scratch = wp.empty(count, dtype=wp.int32, device=device), wp.empty(nodes, dtype=wp.int32, device=device)
     labels = wp.empty((nodes, levels), dtype=wp.int32, device=device)

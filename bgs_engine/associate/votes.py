@@ -220,11 +220,12 @@ def _matrix(gaussians: int, parts: list[ViewVotes], first_node: np.ndarray) -> t
     )
     view_start = np.cumsum([0, *(len(part.gaussians) for part in parts)])
     edges = np.linspace(0, gaussians, STRETCHES + 1).astype(np.int64)
-    kind = np.int32 if len(rows) <= np.iinfo(np.int32).max else np.int64
-    count = np.zeros(gaussians + 1, kind)
+    kind: type = np.int32 if len(rows) <= np.iinfo(np.int32).max else np.int64
+    count: np.ndarray = np.zeros(gaussians + 1, kind)
     entries_of_rows(view_start, rows, edges, count[1:])
-    indptr = np.cumsum(count, dtype=kind)
-    indices, data, clear = np.empty(len(rows), kind), np.empty_like(pixels), np.empty_like(through)
+    indptr: np.ndarray = np.cumsum(count, dtype=kind)
+    indices: np.ndarray = np.empty(len(rows), kind)
+    data, clear = np.empty_like(pixels), np.empty_like(through)
     join_views(
         view_start, first_node[:-1], rows, nodes, pixels, through, edges, indptr[:-1].copy(), indices, data, clear
     )

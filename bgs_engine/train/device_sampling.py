@@ -8,7 +8,7 @@ import warp as wp
 from bgs_engine.associate.masked_views import LevelMaps
 from bgs_engine.core.byte_cache import ByteCache
 from bgs_engine.raster.semantics import TILE
-from bgs_engine.raster.warp.grouping import labelled_pixels, sort_by_labels
+from bgs_engine.raster.warp.grouping import labelled_pixels, sort_by_labels, upload_maps
 from bgs_engine.raster.warp.kernels import grouping
 from bgs_engine.raster.warp.view import to_device
 from bgs_engine.train.sampling import NodeMasks, masks_of_nodes
@@ -64,13 +64,13 @@ def index_on_device(level_maps: np.ndarray, device: str) -> DevicePixels:
     One stable radix sort a level, finest first; only the table of nodes comes back.
     """
     levels = level_maps.shape[0]
-    flat_maps = level_maps.reshape(levels, -1)
-    ids, flat = labelled_pixels(to_device(flat_maps, wp.int32, device), 1)
+    maps, largest = upload_maps(level_maps, device)
+    ids, flat = labelled_pixels(maps, 1)
     count = flat.size
     if count == 0:
         none = np.zeros((0, levels), np.int32)
         return _pixels(wp.empty(0, dtype=wp.int32, device=device), none, np.zeros(1, np.int64), device)
-    order, numbers = sort_by_labels(ids, flat_maps.max(1))
+    order, numbers = sort_by_labels(ids, largest)
     nodes = int(numbers[-1:].numpy()[0])
     pixels, start = wp.empty(count, dtype=wp.int32, device=device), wp.empty(nodes, dtype=wp.int32, device=device)
     labels = wp.empty((nodes, levels), dtype=wp.int32, device=device)

@@ -11,6 +11,7 @@ from bgs_engine.raster.semantics import TILE
 from bgs_engine.raster.warp.kernels import project as projection
 from bgs_engine.raster.warp.kernels import tiles
 
+POOL_KEEPS = 1 << 30  # bytes
 KEPT = 5  # columns of a record that compositing needs: centre and conic
 
 
@@ -42,6 +43,7 @@ class DeviceScene:
     """Geometry of N Gaussians on a device, uploaded once: means [N, 3], covs [N, 6], opacities [N], float32."""
 
     def __init__(self, scene: RasterScene, device: str) -> None:
+        keep_freed_memory(device)
         self.device = device
         self.count = len(scene)
         self.means = to_device(scene.means, wp.float32, device)
@@ -157,6 +159,15 @@ class DeviceViewBuilder:
         wp.utils.radix_sort_pairs(self.pair_tiles, self.pair_ranks, capacity, 0, count.bit_length())
         wp.launch(tiles.find_stretches, count + 1, [self.pair_tiles, self.ends, capacity], [offsets], device=device)
         return offsets
+
+
+def keep_freed_memory(device: str) -> None:
+    """Let Warp's pool keep freed memory up to `POOL_KEEPS`.
+
+    Otherwise the pool returns it whenever the host waits, and takes it back for the next view: that costs milliseconds.
+    """
+    if wp.get_device(device).is_cuda and wp.is_mempool_enabled(device):
+        wp.set_mempool_release_threshold(device, POOL_KEEPS)
 
 
 def pinhole(camera: Camera) -> projection.Pinhole:

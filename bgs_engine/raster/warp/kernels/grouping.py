@@ -8,19 +8,19 @@ wp.set_module_options(NO_ADJOINT)
 
 
 @wp.kernel
-def mark_labelled(maps: wp.array2d[wp.int32], leading: wp.int32, marks: wp.array[wp.int32]):
+def mark_labelled(maps: wp.array2d[wp.uint16], leading: wp.int32, marks: wp.array[wp.int32]):
     """1 where a pixel has a label at one of the first `leading` levels, else 0, [P]; maps [L, P]."""
     p = wp.tid()
     mark = wp.int32(0)
     for level in range(leading):
-        if maps[level, p] > 0:
+        if maps[level, p] > wp.uint16(0):
             mark = wp.int32(1)
     marks[p] = mark
 
 
 @wp.kernel
 def gather_labelled(
-    maps: wp.array2d[wp.int32],
+    maps: wp.array2d[wp.uint16],
     marks: wp.array[wp.int32],
     places: wp.array[wp.int32],
     ids: wp.array2d[wp.int32],
@@ -32,16 +32,16 @@ def gather_labelled(
         k = places[p] - 1
         flat[k] = p
         for level in range(maps.shape[0]):
-            ids[level, k] = maps[level, p]
+            ids[level, k] = wp.int32(maps[level, p])
 
 
 @wp.kernel
 def gather_pixels(
-    maps: wp.array2d[wp.int32],
+    maps: wp.array2d[wp.uint16],
     width: wp.int32,
     px: wp.array[wp.int32],
     py: wp.array[wp.int32],
-    some: wp.array2d[wp.int32],
+    some: wp.array2d[wp.uint16],
 ):
     """Labels [L, K] of the pixels px, py of maps that are `width` pixels wide."""
     k = wp.tid()

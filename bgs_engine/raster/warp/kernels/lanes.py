@@ -10,7 +10,7 @@ import warp as wp
 LANES_OF_CARD = 32
 
 
-def lanes_of(device: str) -> int:
+def lanes_of(device: wp.DeviceLike) -> int:
     """How many threads share a list on this device."""
     return LANES_OF_CARD if wp.get_device(device).is_cuda else 1
 

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, help="views of the made rooms")
     parser.add_argument("--dataset", type=Path, help="train on this dataset; --small makes one")
     parser.add_argument("--truth", type=Path, help="its truth, for the accuracy")
-    parser.add_argument("--iterations", type=int, default=1500)
+    parser.add_argument("--iterations", type=int, help="of the whole training; by default what suits the objective")
     parser.add_argument("--kernels", action="store_true", help="also the time of each kernel of a step and a frame")
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
@@ -269,7 +269,7 @@ def vote_lines(device: Device, scene: RasterScene, cameras: list[Camera], count:
 
 
 def training_lines(
-    device: Device, dataset: Path | None, truth: Path | None, iterations: int, small: bool
+    device: Device, dataset: Path | None, truth: Path | None, iterations: int | None, small: bool
 ) -> Iterator[str]:
     """Whole runs of both objectives with stages and, where the truth is known, accuracy."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -288,7 +288,8 @@ def training_lines(
             started = time.perf_counter()
             train_run(dataset, out, LAYOUT, config, reporter)
             seconds = time.perf_counter() - started
-            yield f"{dataset.name}, {objective}, {iterations} steps: {seconds:.1f} s from reading to written run"
+            steps = "its own number of" if iterations is None else f"{iterations:,}"
+            yield f"{dataset.name}, {objective}, {steps} steps: {seconds:.1f} s from reading to written run"
             yield from (f"  {stage}: {value:.1f} s" for stage, value in reporter.timings.items())
             if truth:
                 yield as_table(evaluate_run(out, truth, Reporter()))

@@ -9,6 +9,7 @@ own time is that of many steps with one wait at the end, as in training.
 """
 
 import argparse
+import gc
 import platform
 import statistics
 import sys
@@ -138,7 +139,8 @@ def step_lines(device: Device, scene: RasterScene, cameras: list[Camera], count:
     """A step and its stages for both objectives, what a view costs once, and the memory."""
     for _, steps, config in both_objectives(device, scene, cameras):
         yield from objective_lines(device, steps, config, len(cameras), count)
-        del steps  # else the next objective's peak of memory counts both
+        del steps  # else the next objective's peak of memory counts both; its parts refer to each other
+        gc.collect()
 
 
 def both_objectives(

@@ -19,7 +19,7 @@ from bgs_engine.train.device_sampling import DevicePixels, DeviceSample
 from bgs_engine.train.objectives import TORCH_EPSILON, SegmentObjective
 from bgs_engine.train.warp_kernels import FIXED, contrastive, segments
 
-TABLE_BYTES = 64 << 20  # per-view tables; a view's are some tens of kilobytes
+TABLE_BYTES = 64 << 20  # per-view tables; a view's are some kilobytes
 
 
 class DeviceObjective(Protocol):
@@ -82,22 +82,33 @@ class DeviceSegmentObjective:
 
 @dataclass(frozen=True)
 class _Families:
-    """Per mask of one view, int32 [M] on the device: its level and its siblings first:last. counts etc. are scratch."""
+    """Per mask of one view, int32 [M] on the device: its level and its siblings first:last."""
 
     level: wp.array
     first: wp.array
     last: wp.array
-    counts: wp.array
-    members: wp.array
-    present: wp.array
-    means: wp.array
-    sums: wp.array
-    mean_grad: wp.array
 
     @property
     def nbytes(self) -> int:
         """Device memory held, bytes."""
-        return sum(array.capacity for array in (self.means, self.sums, self.mean_grad))
+        return sum(array.capacity for array in (self.level, self.first, self.last))
+
+
+class _MaskScratch:
+    """What one step sums up for each mask, for at most `masks` masks; every step begins it anew."""
+
+    def __init__(self, masks: int, layout: BitLayout, device: str) -> None:
+        self.counts = wp.empty(masks, dtype=wp.int32, device=device)
+        self.members = wp.empty(masks, dtype=wp.int32, device=device)
+        self.present = wp.empty(layout.levels, dtype=wp.int32, device=device)
+        self.means = wp.zeros((masks, layout.total), dtype=wp.float32, device=device)
+        self.sums = wp.empty((masks, layout.total), dtype=wp.int64, device=device)
+        self.mean_grad = wp.empty((masks, layout.total), dtype=wp.int64, device=device)
+
+    def begin(self) -> None:
+        """Zero what kernels add to."""
+        for array in (self.counts, self.members, self.present, self.sums, self.mean_grad):
+            array.zero_()
 
 
 class DeviceContrastiveObjective:
@@ -108,6 +119,7 @@ class DeviceContrastiveObjective:
         self._bits = _Bits(layout, device)
         self._views: dict[int, DevicePixels] = {}
         self._families: ByteCache[_Families] = ByteCache(lambda k: self._families_of(self._views[k]), TABLE_BYTES)
+        self._scratch = _MaskScratch(0, layout, device)
         self._grad = wp.empty((0, layout.total), dtype=wp.float32, device=device)
 
     def __call__(self, features: wp.array, sample: DeviceSample, loss: wp.array) -> wp.array:
@@ -116,8 +128,12 @@ class DeviceContrastiveObjective:
         self._views[sample.number] = sample.view
         family = self._families[sample.number]
         del self._views[sample.number]
-        for scratch in (family.counts, family.members, family.present, family.sums, family.mean_grad, self._grad):
-            scratch.zero_()
+        masks = family.level.size
+        if self._scratch.counts.size < masks:
+            self._scratch = _MaskScratch(masks, self.layout, self.device)
+        scratch = self._scratch
+        scratch.begin()
+        self._grad.zero_()
         lanes = lanes_of(self.device)
         binarised, pixels, device = int(self.config.straight_through), features.shape[0], self.device
         node, masks_of = sample.node, sample.view.node_mask
@@ -125,15 +141,15 @@ class DeviceContrastiveObjective:
             contrastive.sum_by_mask,
             features.shape,
             [features, node, masks_of, self._bits.level, self._bits.first, binarised],
-            [family.counts, family.sums],
+            [scratch.counts, scratch.sums],
             device=device,
             block_dim=contrastive.BLOCK,
         )
         wp.launch(
             contrastive.means_of_masks,
-            family.means.shape,
-            [family.counts, family.sums, family.level, family.first],
-            [family.means, family.present, family.members],
+            (masks, self.layout.total),
+            [scratch.counts, scratch.sums, family.level, family.first],
+            [scratch.means, scratch.present, scratch.members],
             device=device,
             block_dim=contrastive.BLOCK,
         )
@@ -141,11 +157,11 @@ class DeviceContrastiveObjective:
             contrastive.forces,
             (pixels, lanes),
             [
-                features, node, masks_of, self._bits.first, family.counts, family.means, family.present,
-                family.members, family.first, family.last, binarised,
+                features, node, masks_of, self._bits.first, scratch.counts, scratch.means, scratch.present,
+                scratch.members, family.first, family.last, binarised,
                 float(self.config.virtual_negative), TORCH_EPSILON, lanes,
             ],
-            [self._grad, family.mean_grad, loss],
+            [self._grad, scratch.mean_grad, loss],
             device=device,
             block_dim=contrastive.BLOCK,
         )  # fmt: skip
@@ -153,7 +169,7 @@ class DeviceContrastiveObjective:
             contrastive.finish,
             pixels,
             [
-                features, node, sample.drawn, masks_of, self._bits.level, family.counts, family.mean_grad,
+                features, node, sample.drawn, masks_of, self._bits.level, scratch.counts, scratch.mean_grad,
                 float(self.config.regulariser),
             ],
             [self._grad, loss],
@@ -177,16 +193,7 @@ class DeviceContrastiveObjective:
             first, last = np.searchsorted(key, key, "left"), np.searchsorted(key, key, "right")
         tables = {"level": level, "first": first, "last": last}
         uploaded = {name: to_device(table, wp.int32, self.device) for name, table in tables.items()}
-        means = wp.zeros((count, self.layout.total), dtype=wp.float32, device=self.device)
-        return _Families(
-            **uploaded,
-            counts=wp.empty(count, dtype=wp.int32, device=self.device),
-            members=wp.empty(count, dtype=wp.int32, device=self.device),
-            present=wp.empty(self.layout.levels, dtype=wp.int32, device=self.device),
-            means=means,
-            sums=wp.empty(means.shape, dtype=wp.int64, device=self.device),
-            mean_grad=wp.empty(means.shape, dtype=wp.int64, device=self.device),
-        )
+        return _Families(**uploaded)
 
 
 def loss_value(loss: int) -> float:

@@ -11,6 +11,7 @@ from bgs_engine.raster.warp.kernels.project import CAP
 from bgs_engine.raster.warp.view import DeviceScene, DeviceView, DeviceViewBuilder, to_device
 
 LABEL_TILE = 8  # px: lists of small tiles hold little that a pixel does not need
+LEFT_OVER_AT_ONCE = 8192  # pixels: as many as a large card has room for
 HEADROOM = 1.25  # of the last frame's pairs: the next camera is near
 
 
@@ -90,8 +91,8 @@ class DeviceLabelRenderer:
         )
         wp.launch(
             kernels.label_map,
-            (self._left_over.size, lanes),
-            [view.width, view.tiles_x, view.tile, self.bits, *lists, *left_over, lanes],
+            (LEFT_OVER_AT_ONCE, lanes),
+            [view.width, view.tiles_x, view.tile, self.bits, *lists, *left_over, LEFT_OVER_AT_ONCE, lanes],
             [self._out],
             device=self.device,
             block_dim=kernels.BLOCK,

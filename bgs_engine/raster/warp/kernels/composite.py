@@ -3,7 +3,7 @@
 import warp as wp
 
 from bgs_engine.raster.warp.kernels import NO_ADJOINT
-from bgs_engine.raster.warp.kernels.lanes import sum_of_lanes
+from bgs_engine.raster.warp.kernels.lanes import int_of_lane, of_lane, sum_of_lanes
 from bgs_engine.raster.warp.kernels.walk import ALPHA_MAX, alpha_of, row_start
 
 wp.set_module_options(NO_ADJOINT)
@@ -63,18 +63,26 @@ def opacity_gradient(
     if fragment_total(ends, capacity) == 0:
         return
     behind = wp.float32(0.0)
-    count = ends[p] - row_start(ends, p)
-    for j in range(count):
-        k = ends[p] - 1 - j
-        own = wp.float32(0.0)
-        for d in range(lane, features.shape[1], lanes):
-            own += features[row[k], d] * grad[p, d]
-        s = sum_of_lanes(own)
-        alpha = alpha_of(raw[k])
-        ahead = weight[k] / alpha * s - behind / (1.0 - alpha)
-        if lane == 0:
-            opacity_grad[k] = wp.where(raw[k] < ALPHA_MAX, ahead * falloff[k], 0.0)
-        behind += weight[k] * s
+    first, k = row_start(ends, p), wp.int32(ends[p])
+    while k > first:
+        at = k - 1 - lane  # each lane loads one fragment and keeps its result, from the farthest on
+        i, its_weight, its_raw, slope = wp.int32(0), wp.float32(0.0), wp.float32(0.0), wp.float32(0.0)
+        if at >= first:
+            i = row[at]
+            its_weight = weight[at]
+            its_raw = raw[at]
+        for j in range(wp.min(lanes, k - first)):
+            gaussian, own = int_of_lane(i, j), wp.float32(0.0)
+            for d in range(lane, features.shape[1], lanes):
+                own += features[gaussian, d] * grad[p, d]
+            s, w = sum_of_lanes(own), of_lane(its_weight, j)
+            if lane == j:
+                alpha = alpha_of(its_raw)
+                slope = w / alpha * s - behind / (1.0 - alpha)
+            behind += w * s
+        if at >= first:
+            opacity_grad[at] = wp.where(its_raw < ALPHA_MAX, slope * falloff[at], 0.0)
+        k -= lanes
 
 
 @wp.kernel

@@ -97,3 +97,15 @@ def sum_of_lanes(value: wp.float32) -> wp.float32:
 def lanes_before(lanes: wp.uint32, lane: wp.int32) -> wp.int32:
     """How many bits of `lanes` are set below `lane`."""
     ...
+
+
+@wp.func_native("""
+#if defined(__CUDA_ARCH__)
+    for (int step = 16; step > 0; step /= 2)
+        bits |= __shfl_xor_sync(0xffffffffu, bits, step);
+#endif
+    return bits;
+""")
+def bits_of_lanes(bits: wp.uint32) -> wp.uint32:
+    """The bits that are set in any lane's `bits`."""
+    ...

@@ -148,6 +148,7 @@ def _by_gaussian(fragments: Fragments, node: np.ndarray) -> tuple[np.ndarray, np
     join_chunks(offsets, entry, nodes, part, part_clear, held, weights, clear)
     return np.repeat(fragments.view.order[touched], np.diff(offsets)), held, weights, clear
 
+
 def _ascending(rows: np.ndarray, count: int) -> np.ndarray:
     """The order int [E] in which `rows` (int [E], each below `count`) ascend, if equal rows are neighbours.
 

@@ -75,6 +75,6 @@ def test_render_draws_the_same_labels(small_scene: Path, trained: Path, tmp_path
 def test_run_json_says_where(trained: Path) -> None:
     info = open_run(trained).info
     assert "warp-lang" in info["versions"]
-    assert info["device"] == "warp-cpu" and info["configuration"]["device"] == "warp-cpu"
+    assert info["device"] == CHOICE and info["configuration"]["device"] == CHOICE
     events = [json.loads(line) for line in (trained / "events.jsonl").read_text().splitlines()]
     assert not [event for event in events if event["event"] == "warning"]

@@ -1,10 +1,11 @@
-"""The commands that work on a run folder: render, frames, export, crumbs, similar, graph, names, eval, serve."""
+"""The commands that work on a run folder: render, frames, export, crumbs, eval, serve."""
 
 import argparse
 import json
 from pathlib import Path
 
 from bgs_engine.cli.command import Command, print_answer
+from bgs_engine.cli.finding_commands import FINDING_COMMANDS
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.events import Reporter
 from bgs_engine.devices.choice import CHOICES
@@ -90,47 +91,6 @@ def _crumbs(arguments: argparse.Namespace, _reporter: Reporter) -> None:
     print_answer("\n".join(lines), arguments)
 
 
-def _similar_arguments(parser: argparse.ArgumentParser) -> None:
-    from bgs_engine.likeness.likeness import ALIKE
-
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
-    parser.add_argument("label", metavar="LABEL", help="number or name of a label")
-    parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: the finest)")
-    parser.add_argument("--least", type=float, default=ALIKE, help="smallest likeness that is listed, 0 to 1")
-
-
-def _similar(arguments: argparse.Namespace, _reporter: Reporter) -> None:
-    from bgs_engine.io.run_folder import open_run
-    from bgs_engine.output.similar import as_table, similar_labels
-
-    found = similar_labels(open_run(arguments.run_folder), arguments.label, arguments.level)
-    print_answer(as_table(found, arguments.least), arguments)
-
-
-def _graph_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write graph.json and graph.png to")
-    parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: the finest)")
-
-
-def _graph(arguments: argparse.Namespace, reporter: Reporter) -> None:
-    from bgs_engine.io.run_folder import open_run
-    from bgs_engine.output.graph import write_graph
-
-    write_graph(open_run(arguments.run_folder), arguments.level, arguments.output, reporter)
-
-
-def _names_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
-
-
-def _names(arguments: argparse.Namespace, _reporter: Reporter) -> None:
-    from bgs_engine.output.names import as_text, name_run
-
-    table, changed = name_run(arguments.run_folder)
-    print_answer(f"{as_text(table)}\n{changed} new names.", arguments)
-
-
 def _eval_arguments(parser: argparse.ArgumentParser) -> None:
     from bgs_engine.output.protocols.table import PROTOCOLS
 
@@ -195,9 +155,7 @@ RUN_COMMANDS = (
     Command("frames", "splat pictures of a moving camera, for compositing", _frames_arguments, _frames),
     Command("export", "one PLY for each label of a run", _export_arguments, _export),
     Command("crumbs", "find floaters, crumbs, strays and haze of a run", _crumbs_arguments, _crumbs),
-    Command("similar", "labels of a run that look like one of them", _similar_arguments, _similar),
-    Command("graph", "which labels of a run touch, stand on and lie inside which", _graph_arguments, _graph),
-    Command("names", "name the labels of a run by what they look like", _names_arguments, _names),
+    *FINDING_COMMANDS,
     Command("eval", "measure a run against true labels", _eval_arguments, _eval),
     Command("serve", "answer clicks: prompts in, suggestions out, as JSON lines", _serve_arguments, _serve, talks=True),
 )

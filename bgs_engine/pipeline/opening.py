@@ -85,8 +85,8 @@ def open_session(source: Path, masks: MasksConfig, reporter: Reporter) -> OpenSe
     tiny, camera = tiny_scene()
     render_frame(tiny, camera)
     seen_weights(tiny, camera)
-    cameras, pictures = _views(scene, run, reporter)
-    files = None if run is None else EmbeddingFiles(run.folder, _same_run(run))
+    cameras, pictures = session_views(scene, run, reporter)
+    files = None if run is None else EmbeddingFiles(run.folder, same_run(run))
     embeddings = Embeddings(pictures, model, files)
     labels = None if run is None else _labels(run, scene)
     offset, encoded, ready = scene.gaussians.offset, embeddings.encoded, embeddings.ready
@@ -120,12 +120,13 @@ def _labels(run: Run, scene: Scene) -> np.ndarray:
     return np.stack([run.layout.labels(codes, level).view(np.int32) for level in levels])
 
 
-def _same_run(run: Run) -> Callable[[], bool]:
+def same_run(run: Run) -> Callable[[], bool]:
+    """A function that says whether the folder still holds this run."""
     identity = run_id_of(run.folder)
     return lambda: run_id_of(run.folder) == identity
 
 
-def _views(scene: Scene, run: Run | None, reporter: Reporter) -> tuple[list[Camera], Sequence[Picture]]:
+def session_views(scene: Scene, run: Run | None, reporter: Reporter) -> tuple[list[Camera], Sequence[Picture]]:
     """The cameras of the views, in the scene's coordinates, and their pictures."""
     if run is not None:
         try:

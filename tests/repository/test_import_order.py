@@ -20,7 +20,7 @@ FLOORS = {  # lowest first
         "io devices",
         "raster",
         "views masks made_scenes associate cutouts likeness graph",
-        "train clicks naming",
+        "train clicks naming words",
         "output",
         "pipeline",
         "cli",

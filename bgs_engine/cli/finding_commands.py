@@ -1,0 +1,111 @@
+"""The commands that find and name labels of a run: similar, find, graph, names."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from bgs_engine.cli.command import Command, print_answer
+from bgs_engine.core.errors import UsageError
+from bgs_engine.core.events import Reporter
+
+TOP = 10
+MODEL_HELP = "image-text model: FOLDER, or hf:NAME on the hub"
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help=MODEL_HELP)
+    parser.add_argument("--fetch", action="store_true", help="allow to download the model, if it is not here")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="of the model")
+
+
+def _similar_arguments(parser: argparse.ArgumentParser) -> None:
+    from bgs_engine.likeness.likeness import ALIKE
+
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("label", metavar="LABEL", help="number or name of a label")
+    parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: the finest)")
+    parser.add_argument("--least", type=float, default=ALIKE, help="smallest likeness that is listed, 0 to 1")
+
+
+def _similar(arguments: argparse.Namespace, _reporter: Reporter) -> None:
+    from bgs_engine.io.run_folder import open_run
+    from bgs_engine.output.similar import as_table, similar_labels
+
+    found = similar_labels(open_run(arguments.run_folder), arguments.label, arguments.level)
+    print_answer(as_table(found, arguments.least), arguments)
+
+
+def _graph_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write graph.json and graph.png to")
+    parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: the finest)")
+
+
+def _graph(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.io.run_folder import open_run
+    from bgs_engine.output.graph import write_graph
+
+    write_graph(open_run(arguments.run_folder), arguments.level, arguments.output, reporter)
+
+
+def _find_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("text", metavar="TEXT", help="what to find, such as a mug")
+    parser.add_argument("--not", dest="unwanted", action="append", default=[], metavar="TEXT", help="what it is not")
+    parser.add_argument("--top", type=int, default=TOP, help=f"how many labels are listed at most (default: {TOP})")
+    parser.add_argument("--level", type=int, help="level, 1 = coarsest (default: all)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    _add_model(parser)
+
+
+def _find(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.io.run_folder import open_run
+    from bgs_engine.pipeline import finding
+
+    if arguments.top < 1:
+        raise UsageError(f"--top {arguments.top} lists nothing.", "Give a number from 1.")
+    if arguments.unwanted and not arguments.model:
+        raise UsageError("--not goes with --model.", "Leave it out, or name an image-text model.")
+    run = open_run(arguments.run_folder)
+    if arguments.model:
+        from bgs_engine.words.transformers_model import TransformersImageText
+
+        model = TransformersImageText(arguments.model, arguments.device, arguments.fetch)
+        asked = (arguments.text, arguments.unwanted, arguments.level, reporter, arguments.device)
+        hits = finding.find_by_picture(run, model, *asked)
+    else:
+        hits = finding.find_by_name(run, arguments.text, arguments.level)
+    hits = hits[: arguments.top]
+    answer = json.dumps({"text": arguments.text, "labels": [asdict(hit) for hit in hits]})
+    print_answer(answer if arguments.json else finding.as_table(hits), arguments)
+
+
+def _names_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("--words", metavar="FILE", type=Path, help="name by these words, one a line; needs --model")
+    _add_model(parser)
+
+
+def _names(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.output.names import as_text, name_run
+
+    if (arguments.words is None) != (arguments.model is None):
+        raise UsageError("--words and --model go together.", "Give both of them, or none.")
+    if arguments.words is None:
+        table, changed = name_run(arguments.run_folder)
+    else:
+        from bgs_engine.pipeline.finding import name_by_words
+        from bgs_engine.words.transformers_model import TransformersImageText
+
+        model = TransformersImageText(arguments.model, arguments.device, arguments.fetch)
+        table, changed = name_by_words(arguments.run_folder, arguments.words, model, reporter)
+    print_answer(f"{as_text(table)}\n{changed} new names.", arguments)
+
+
+FINDING_COMMANDS = (
+    Command("similar", "labels of a run that look like one of them", _similar_arguments, _similar),
+    Command("find", "labels of a run that fit a text, by their pictures or by their names", _find_arguments, _find),
+    Command("graph", "which labels of a run touch, stand on and lie inside which", _graph_arguments, _graph),
+    Command("names", "name the labels of a run by what they look like", _names_arguments, _names),
+)

@@ -49,6 +49,8 @@ NOT_FOR_BLENDER = (  # hints of commands that Blender does not start, or of choi
     "Give --levels a number from 1 to 3.",
     "Give --init random or a codes.npy.",
     "--fill needs --label: it closes the holes that these labels leave.",
+    "Give --model FOLDER of a downloaded CLIP or SigLIP model, or --model hf:NAME --fetch to download one.",
+    "Add --fetch to allow its download, or give --model FOLDER.",
     "fetch it with: bgs models --fetch 3",  # the list of `bgs models` as text; the panel has its own
 )
 

@@ -277,3 +277,38 @@ def test_the_number_of_threads_changes_nothing(threads: int) -> None:
     numba.set_num_threads(threads)
     for ours, theirs in zip(alone, everything(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_step_leaves_rows_alone_that_nothing_pulls() -> None:
+    """Bit for bit, also the opacity. Rows that were pulled once go on by their moments, also after a checkpoint."""
+    scene = RasterScene.from_gaussians(random_gaussians(52, 600, np.float32))
+    px, py = all_pixels()
+    features, grad = inputs(600, len(px), np.float32)
+    features = (features - features.min()) / np.ptp(features)  # a model's features are in 0..1
+    grad[px >= CAMERA.width // 2] = 0
+    model = CpuModel(scene, [CAMERA], features.copy(), cache_bytes=1 << 20)
+    model.forward(0, px, py)
+    rows, pulled_by, opacity_by = (
+        FragmentLister().list(model.views[0], px, py, scene.opacities).backward(features, grad)
+    )
+    model.backward(grad, feature_rate=0.05, opacity_rate=0.01)
+
+    pulled = rows[pulled_by.any(1) | (opacity_by != 0)]
+    still = np.setdiff1d(np.arange(600), pulled)
+    assert len(np.intersect1d(still, rows)) > 20  # seen, but only by pixels without a gradient
+    np.testing.assert_array_equal(model.features[still], features[still])
+    np.testing.assert_array_equal(model.opacities[still], scene.opacities[still])
+    # The first step of Adam is the rate in the direction of the gradient, where it is far from zero.
+    clear = np.abs(pulled_by) > 1e-4
+    wanted = np.clip(features[rows] - 0.05 * np.sign(pulled_by), 0, 1)
+    np.testing.assert_allclose(model.features[rows][clear], wanted[clear], atol=1e-5)
+
+    resumed = CpuModel(scene, [CAMERA], features.copy(), cache_bytes=1 << 20)
+    resumed.load_state({name: values.copy() for name, values in model.state().items()})
+    before = model.features.copy()
+    for each in (model, resumed):
+        each.forward(0, px, py)
+        each.backward(np.zeros_like(grad), feature_rate=0.05, opacity_rate=0.01)
+    assert (model.features[pulled] != before[pulled]).any()  # the moments go on
+    for name, values in model.state().items():
+        np.testing.assert_array_equal(values, resumed.state()[name])

@@ -53,6 +53,11 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         "They are not checked against known hashes",
     )
 
+    words_model: bpy.props.StringProperty(
+        name="Words Model",
+        description="The image-text model that finds labels by words: its folder, or its name if it was fetched. "
+        "If it is empty, words are looked for in the names of labels",
+    )
     show_guide: bpy.props.BoolProperty(
         name="First Steps", description="Show the first steps at the top of the sidebar", default=True
     )
@@ -65,6 +70,7 @@ class BGS_Preferences(bpy.types.AddonPreferences):
         for name in ("install_folder", "base_python", "device", "untested"):
             column.prop(self, name)
         column.separator()
+        column.prop(self, "words_model")
         column.prop(self, "show_guide")
         _draw_keys(self.layout, context)
         if runner.current is not None:

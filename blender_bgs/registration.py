@@ -11,7 +11,7 @@ from .clicking import tool as click_tool
 from .cloud import appearance, code_tables, label_selection, labels, properties, shown
 from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
-from .engine import model_operators
+from .engine import model_operators, word_operators, words
 from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import runner as engine_runner
@@ -83,6 +83,7 @@ CLASSES = (
     *file_panel.CLASSES,
     *engine_panel.CLASSES,
     *label_panel.CLASSES,
+    *word_operators.CLASSES,
     *set_operators.CLASSES,
     *condition_operators.CLASSES,
     *part_panel.CLASSES,
@@ -153,3 +154,4 @@ def unregister() -> None:
     code_tables.forget()
     label_similar.forget()
     label_facts.forget()
+    words.forget()

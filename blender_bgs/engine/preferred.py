@@ -17,6 +17,7 @@ class Preferred:
     device = "auto"
     untested = False
     show_guide = True
+    words_model = ""
 
 
 def preferences() -> Preferred:

@@ -37,6 +37,7 @@ MENU = (
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.select_touching", "bgs.grow_to_neighbours", "bgs.select_similar", "bgs.select_by_condition"),
     ("bgs.name_labels", "bgs.select_by_name", "bgs.select_copies"),
+    ("bgs.find_words", "bgs.select_found", "bgs.close_found"),
     (
         "bgs.save_set",
         "bgs.select_set",

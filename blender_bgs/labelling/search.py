@@ -22,13 +22,15 @@ def text_of(context: Context) -> str:
 
 
 def draw(layout: bpy.types.UILayout, context: Context) -> None:
-    """Draw the field. Beside it is the button that names labels, or the one that selects what is found."""
+    """Draw the field and its buttons: one that names labels, or those that select and search by words."""
     row = layout.row(align=True)
     row.prop(context.window_manager, "bgs_search", text="", icon="VIEWZOOM", placeholder="Search")
     if not text_of(context):
         row.operator("bgs.name_labels", text="", icon="FONT_DATA")
     else:
         button: Any = row.operator("bgs.select_by_name", text="", icon="SELECT_SET")
+        button.text = text_of(context)
+        button = row.operator("bgs.find_words", text="", icon="OUTLINER_OB_FONT")
         button.text = text_of(context)
 
 

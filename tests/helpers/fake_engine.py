@@ -124,6 +124,26 @@ def models(arguments):
     return 0
 
 
+def find(arguments):
+    """Answers like `bgs find RUN --json -- WORDS`: labels of two levels, of which two of level 2 fit."""
+    from bgs_engine.io.run_folder import open_run
+
+    say("hello", protocol=1, version="0", command="find")
+    threading.Thread(target=listen, args=(threading.Event(),), daemon=True).start()
+    if os.environ.get("BGS_FAKE_ENGINE") == "bad":
+        say("error", code=4, message="No model for words is here.", hint="Fetch one.")
+        return 4
+    assert arguments[-2:] == ["--", "a mug"], arguments
+    assert "--json" in arguments and "--events" in arguments
+    table = open_run(Path(arguments[1])).labels()
+    rows = [{"level": k, "label": row.label, "name": row.name} for k in (2, 1) for row in table.of(k)]
+    for place, row in enumerate(rows):
+        row |= {"score": 0.9 - 0.1 * place, "found": place < 2}
+    print(json.dumps({"text": "a mug", "labels": rows[::-1]}), file=sys.stderr)
+    say("done", seconds=0.1)
+    return 0
+
+
 def main():
     arguments = sys.argv[sys.argv.index("bgs_engine") + 1 :]
     if arguments[0] == "doctor":
@@ -132,6 +152,8 @@ def main():
         return 0
     if arguments[0] == "models":
         return models(arguments)
+    if arguments[0] == "find":
+        return find(arguments)
     mode = os.environ.get("BGS_FAKE_ENGINE", "good")
     scene, run = Path(arguments[1]), Path(arguments[arguments.index("-o") + 1])
     stop = threading.Event()

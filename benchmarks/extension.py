@@ -7,8 +7,8 @@ Run it with a Python that has a bpy wheel (`python build.py test` makes .venv-bp
 main thread, best of the repeats (other programs only ever add); memory is the process's peak resident size. "Codes
 arrive" is what happens when a segmentation of this splat is done: a thread reads and sorts the run folder, then the
 main thread is called once per step, and each of these calls is timed by itself. The file is warm in the disk cache.
-"Select" figures are whole operators on 500 labels of level 2, with 2,520 rows in the list: what Blender does around them
-too counts, as its undo step. "First" ones measure all labels, and are for the first press after a change of labels.
+"Select" figures are whole operators on 500 labels of level 2, with 2,520 rows in the list: what Blender does around
+them counts too. "First" ones measure all labels, and are for the first press after a change of labels.
 """
 
 import argparse

@@ -55,7 +55,7 @@ class BGS_Preferences(bpy.types.AddonPreferences):
 
     words_model: bpy.props.StringProperty(
         name="Words Model",
-        description="The image-text model that finds labels by words: its folder, or its name if it was fetched. "
+        description="The image-text model that finds labels by words: its folder, or hf:NAME if it was fetched. "
         "If it is empty, words are looked for in the names of labels",
     )
     show_guide: bpy.props.BoolProperty(

@@ -104,9 +104,9 @@ def main() -> None:
     for things, rows in scores.items():
         text += _say(f"all {things:8}", rows)
     first, further = [times[0] for times in seconds if times], [t for times in seconds for t in times[1:]]
-    for called, times in (("first", first), ("further", further)):
+    for called, taken in (("first", first), ("further", further)):
         text += _line(
-            f"seconds of a {called} answer: median {np.median(times):.2f}, worst of {len(times)} {max(times):.2f}"
+            f"seconds of a {called} answer: median {np.median(taken):.2f}, worst of {len(taken)} {max(taken):.2f}"
         )
     if options.save:
         (RESULTS / f"{options.save}.txt").write_text(text, encoding="utf-8")

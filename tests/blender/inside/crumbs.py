@@ -1,73 +1,30 @@
 """Runs inside a real Blender with a window: Find Crumbs, its Strength, Accept and undo. By test_crumbs_in_window.py."""
 
-import json
-import subprocess
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Vector
 
-OUT = Path("/mnt/out")
-SPLAT = Path(sys.argv[sys.argv.index("--") + 1])
-PAUSE = 0.4  # seconds between two events: a frame of a software renderer takes most of this
-facts: dict[str, Any] = {}
-bpy.context.preferences.view.show_splash = False
-bpy.context.preferences.view.show_tooltips = False
-bpy.context.preferences.system.use_region_overlap = False
-
-
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area():
-    return max((a for a in window().screen.areas if a.type == "VIEW_3D"), key=lambda a: a.width * a.height)
-
-
-def region(kind="WINDOW"):
-    return next(r for r in area().regions if r.type == kind)
-
-
-def in_view():
-    return bpy.context.temp_override(window=window(), area=area(), region=region())
+sys.path.insert(0, str(Path(__file__).parent))
+from desk import GIVEN, PAUSE, Step, area, corner, facts, hand, in_view, open_tab, remove_all, view_from, walk
 
 
 def splat():
     return next(o for o in bpy.data.objects if o.type == "POINTCLOUD" and o.bgs.is_splat)
 
 
-def hand(*words):
-    """Real events of the X server, while Blender goes on."""
-    subprocess.Popen(["xdotool", *map(str, words)])
-
-
-def corner(x, y):
-    """A place in the window, from the lower left corner of the part of the view that no toolbar covers."""
-    return region("TOOLS").x + region("TOOLS").width + x, window().height - region().y - y
-
-
 def start():
-    for obj in list(bpy.data.objects):
-        bpy.data.objects.remove(obj)
+    remove_all()
     area().spaces.active.show_region_ui = True
     with in_view():
-        bpy.ops.bgs.import_splat("INVOKE_DEFAULT", filepath=str(SPLAT), level_bits="4,4,4")
+        bpy.ops.bgs.import_splat("INVOKE_DEFAULT", filepath=GIVEN[0], level_bits="4,4,4")
         bpy.ops.ed.undo_push(message="Import")
 
 
 def look():
-    view = area().spaces.active.region_3d
-    view.view_location, view.view_distance = (6.5, 3, -1), 24
-    view.view_rotation = Vector((0.2, -1, 0.4)).to_track_quat("Z", "Y")
-    region("UI").active_panel_category = "Gaussian Splat"
-    with in_view():
-        if bpy.ops.bgs.close_guide.poll():
-            bpy.ops.bgs.close_guide()  # so that the buttons are on the pictures
+    view_from((0.2, -1, 0.4), 24, (6.5, 3, -1))
+    open_tab()
 
 
 def find():
@@ -104,7 +61,7 @@ def undo():
     hand("mousemove", *corner(400, 500), "sleep", PAUSE, "key", "ctrl+z")
 
 
-STEPS: list[tuple[Callable[[], None], float, str | None]] = [
+STEPS: list[Step] = [
     (start, 2, None),
     (look, 2, None),
     (find, 2, "found"),
@@ -114,7 +71,6 @@ STEPS: list[tuple[Callable[[], None], float, str | None]] = [
     (accept, 2, "accepted"),
     (undo, 3, "undone"),
 ]
-state: dict[str, Any] = {"name": None}
 
 
 def note(name):
@@ -128,27 +84,6 @@ def note(name):
         "labels": sorted(row.name for row in splat().bgs.labels if row.level == 1),
         "strength": getattr(getattr(last, "properties", None), "strength", None),
     }
-    subprocess.run(["import", "-window", "root", str(OUT / f"crumbs-{name}.png")], check=True)
 
 
-def run():
-    try:
-        if state["name"]:
-            note(state["name"])
-        if not STEPS:
-            return end()
-        work, seconds, state["name"] = STEPS.pop(0)
-        work()
-        area().tag_redraw()
-        return seconds
-    except Exception:
-        facts["error"] = traceback.format_exc()
-        return end()
-
-
-def end():
-    (OUT / "crumbs.json").write_text(json.dumps(facts))
-    bpy.ops.wm.quit_blender()
-
-
-bpy.app.timers.register(run, first_interval=2.0, persistent=True)
+walk("crumbs", STEPS, note)

@@ -6,6 +6,7 @@ import bpy
 
 from . import guide, preferences
 from .clicking import asking, markers
+from .clicking import brush as click_brush
 from .clicking import operators as click_operators
 from .clicking import tool as click_tool
 from .cloud import appearance, code_tables, label_selection, labels, properties, shown
@@ -73,6 +74,7 @@ CLASSES = (
     *edit_operators.CLASSES,
     *pick.CLASSES,
     *area_operators.CLASSES,
+    *click_brush.CLASSES,
     *click_operators.CLASSES,
     *select_operators.CLASSES,
     *frame_operators.CLASSES,

@@ -141,15 +141,15 @@ class Asking:
 
     def show(self) -> None:
         """Tint the suggestion, and draw the headers and the markers anew."""
-        points = self.pointing.points() if self.pointing is not None else None
-        new = None if points is None or self.pointing is None else {self.pointing.whole_uid: points}
+        tint = self.pointing.strengths() if self.pointing is not None else None
+        new = None if tint is None or self.pointing is None else {self.pointing.whole_uid: tint}
         if new is not None or display.preview is not None:
             display.preview = new
             display.look_key = ()
         if not bpy.app.background:
             redraw()
             regions(HEADERS)
-            say_keys(self.pointing is not None)
+            say_keys(None if self.pointing is None else self.pointing.words())
 
     def _ask(self) -> None:
         pointing, session = self.pointing, self.session
@@ -237,16 +237,17 @@ KEYS = (
 )
 
 
-def say_keys(on: bool) -> None:
-    """Show the keys in the status bar, or Blender's own again."""
-    if on == _said[0]:
+def say_keys(words: str | None) -> None:
+    """Show the suggestion in words and the keys in the status bar, or, for None, Blender's own keys again."""
+    text = None if words is None else f"{words}.    {KEYS}" if words else KEYS
+    if text == _said[0]:
         return
-    _said[0] = on
+    _said[0] = text
     for workspace in bpy.data.workspaces:
-        workspace.status_text_set(KEYS if on else None)
+        workspace.status_text_set(text)
 
 
-_said = [False]
+_said: list[str | None] = [None]
 
 
 def tick() -> float | None:

@@ -17,10 +17,11 @@ from ..interface.operator_base import ReportingOperator
 from ..logic.attributes import POSITION
 from ..logic.clicks import camera_of, spread
 from ..viewport import areas
-from ..viewport.gesture import SHAPES, Gesture
+from ..viewport.gesture import BRUSH, SHAPES, Gesture
 from . import view
 from .accepting import ADD, NEW, TAKE, accept
 from .asking import TOOL, asking, tool_is_active
+from .brush import radius_of
 from .engine_scene import file_to_view
 from .pointing import Pointing, Step
 
@@ -132,11 +133,11 @@ class BGS_OT_add_place(Pointer, bpy.types.Operator):
 
 
 class BGS_OT_mark_area(Gesture, Pointer, bpy.types.Operator):
-    """Mark Gaussians of a thing with a box or a lasso, or with Ctrl Gaussians beside it, and ask for all of it."""
+    """Mark Gaussians of a thing with a box, a lasso or a brush, or with Ctrl Gaussians beside it, and ask for all."""
 
     bl_idname = "bgs.mark_area"
     bl_label = "Mark Area"
-    shape: bpy.props.EnumProperty(name="Shape", items=SHAPES, default="BOX")
+    shape: bpy.props.EnumProperty(name="Shape", items=(*SHAPES, BRUSH), default="BOX")
     through: bpy.props.BoolProperty(
         name="Through", description="Also mark what is hidden behind the surface that one sees"
     )
@@ -147,6 +148,10 @@ class BGS_OT_mark_area(Gesture, Pointer, bpy.types.Operator):
     mode = "ADD"
     path: list[areas.Point]
 
+    def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
+        self.brush_radius = radius_of(context)
+        return super().invoke(context, event)
+
     @classmethod
     def disabled_reason(cls, context: Context) -> str:
         return super().disabled_reason(context) or ("" if context.region_data is not None else "Point at a 3D view")
@@ -155,8 +160,10 @@ class BGS_OT_mark_area(Gesture, Pointer, bpy.types.Operator):
         path = getattr(self, "path", None)
         if not path:
             raise UsageError("No area was drawn.", "Drag in the 3D view.")
-        whole = asking.whole() or need_splat(context)
-        points = view.points_in(context, whole, path, self.through)
+        whole, size = asking.whole() or need_splat(context), (context.region.width, context.region.height)
+        brushed = self.shape == "BRUSH"
+        area = areas.stroke(path, self.brush_radius, size) if brushed else areas.area_of(path, size)
+        points = view.points_in(context, whole, area, self.through)
         if not points.any():
             return f"There is no Gaussian of {whole.name} in the area"
         pointing = asking.begin(whole, tool_is_active(context))

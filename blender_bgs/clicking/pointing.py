@@ -12,6 +12,8 @@ from ..logic.attributes import ROW
 from ..logic.clicks import size_name, with_all
 from .engine_scene import EngineScene
 
+LEAST_TINT = 0.55  # above one half, because what is drawn with less counts as outside
+
 
 @dataclass(frozen=True)
 class Step:
@@ -119,13 +121,25 @@ class Pointing:
         members = suggestion.gaussians if self.among is None else suggestion.gaussians & self.among
         return members[self.rows]
 
+    def strengths(self) -> np.ndarray | None:
+        """How strongly to tint each point of the whole cloud, float32 [P]: 0 outside the suggestion; or None.
+
+        Inside it is from `LEAST_TINT` where the engine is unsure to 1 where it is sure.
+        """
+        suggestion, points = self.suggestion, self.points()
+        if suggestion is None or points is None:
+            return None
+        sure = np.nan_to_num(np.clip(suggestion.confidence[self.rows], 0, 1))
+        return np.where(points, LEAST_TINT + (1 - LEAST_TINT) * sure, 0).astype(np.float32)
+
     def words(self) -> str:
         """The suggestion that is shown, in words; "" if there is none."""
         suggestion, points = self.suggestion, self.points()
         if self.answer is None or suggestion is None or points is None:
             return ""
         name, count = size_name(self.size, len(self.answer.suggestions)), f"{int(points.sum()):,} Gaussians"
-        return f"{name[:1].upper()}{name[1:]}: {count}" if name else count
+        agree = f"{suggestion.views} view{'s agree' if suggestion.views != 1 else ' agrees'}"
+        return f"{name[:1].upper()}{name[1:]}: {count}, {agree}" if name else f"{count}, {agree}"
 
     def fits(self, whole: SplatObject) -> bool:
         """Whether the splat still has the points at which this began."""

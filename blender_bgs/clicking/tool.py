@@ -6,6 +6,7 @@ import bpy
 
 from ..cloud.typed import Context
 from ..engine import segmenting
+from . import brush
 from .asking import TITLE, TOOL, asking
 from .operators import WAYS
 from .pointing import Pointing
@@ -38,6 +39,10 @@ def _keys() -> tuple[Any, ...]:
         ),
         ("bgs.take_back_place", {"type": "Z", "value": "PRESS", "ctrl": True}, None),
         ("bgs.cancel_pointing", {"type": "ESC", "value": "PRESS"}, None),
+        *(
+            ("bgs.brush_radius", {"type": key, "value": "PRESS"}, {"properties": [("by", by)]})
+            for key, by in (("F", 0), ("LEFT_BRACKET", -1), ("RIGHT_BRACKET", 1))
+        ),
     )
 
 
@@ -54,12 +59,19 @@ class ClickThing(bpy.types.WorkSpaceTool):
     bl_keymap = _keys()
 
     @staticmethod
+    def draw_cursor(_context: Context, tool: Any, mouse: tuple[int, int]) -> None:
+        """The circle of the brush."""
+        brush.draw_circle(tool, mouse)
+
+    @staticmethod
     def draw_settings(context: Context, layout: bpy.types.UILayout, tool: Any) -> None:
         """The header of the tool: what the engine does, the suggestion with its buttons, or the settings."""
         pointing, state = asking.pointing, asking.state
         if pointing is None:
             settings = tool.operator_properties("bgs.mark_area")
             layout.prop(settings, "shape", expand=True)
+            if settings.shape == "BRUSH":
+                layout.prop(context.scene.bgs_view, "brush_radius")  # type: ignore[attr-defined]
             layout.prop(settings, "through")
             missing = asking.problem or segmenting.engine_missing()
             if missing:

@@ -51,13 +51,12 @@ def touch(context: Context, whole: SplatObject | None, mouse: tuple[float, float
     return None if point is None else Touched(obj, mine, point, found.place, mean)
 
 
-def points_in(context: Context, whole: SplatObject, path: Sequence[areas.Point], through: bool) -> np.ndarray:
-    """The points of the whole cloud in the area inside `path` (pixels of the region), bool [P].
+def points_in(context: Context, whole: SplatObject, area: np.ndarray, through: bool) -> np.ndarray:
+    """The points of the whole cloud in an area, bool [P]. `area` has the pixels of the region, bool [H, W].
 
     Without `through` these are the ones on the front surface.
     """
     targets, objects = hover.targets_of(context, visible_objects(context, whole))
-    area = areas.area_of(path, (context.region.width, context.region.height))
     projection = _projection(context)
     if through:
         rows = [areas.rows_in(target, projection, area) for target in targets]

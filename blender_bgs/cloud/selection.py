@@ -22,13 +22,16 @@ class SelectionReader:
 
     def __init__(self, instead: Mapping[int, np.ndarray] | None = None) -> None:
         """Args:
-        instead: what to show in place of all selections: bool [N] by the session_uid of the whole cloud; None: nothing.
+        instead: what to show in place of all selections, by the session_uid of the whole cloud: float32 [N], how
+            strongly, 0 for not at all. None: nothing.
         """
         self._instead = instead
         self._wholes: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def of(self, obj: SplatObject) -> np.ndarray:
-        """The selected Gaussians, bool [N]. A label object shows its own in Edit Mode, else those of its whole cloud.
+        """The selected Gaussians, bool [N], or how strongly to show each, float32 [N].
+
+        A label object shows its own in Edit Mode, else those of its whole cloud.
 
         Its own selection is kept for the next time in Edit Mode, as that of a mesh is.
         """
@@ -39,10 +42,10 @@ class SelectionReader:
             self._wholes[whole.session_uid] = (self._shown(whole), point_clouds.get_column(whole.data, at.ROW))
         chosen, rows = self._wholes[whole.session_uid]
         points = points_in_whole(rows, obj) if chosen.any() else None
-        return np.zeros(len(obj.data.points), bool) if points is None else chosen[points] & (points >= 0)
+        return np.zeros(len(obj.data.points), bool) if points is None else chosen[points] * (points >= 0)
 
     def _shown(self, whole: SplatObject) -> np.ndarray:
-        """What to show of a whole cloud, bool [N]."""
+        """What to show of a whole cloud, bool or float32 [N]."""
         if self._instead is None:
             return selected(whole)
         mine, count = self._instead.get(whole.session_uid), len(whole.data.points)

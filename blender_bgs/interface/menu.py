@@ -32,7 +32,7 @@ MENU = (
     ("bgs.install_engine", "bgs.check_engine", "bgs.fetch_model"),
     ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_low_confidence", "bgs.select_none"),
     ("bgs.select_object", "bgs.select_objects_in", "bgs.click_label", "bgs.select_labels_in", "bgs.brush_labels"),
-    ("bgs.click_tool", "bgs.add_place", "bgs.mark_area", "bgs.change_size"),
+    ("bgs.click_tool", "bgs.add_place", "bgs.mark_area", "bgs.brush_radius", "bgs.change_size"),
     ("bgs.take_back_place", "bgs.cancel_pointing", "bgs.accept_suggestion"),
     ("bgs.isolate_label", "bgs.show_all"),
     ("bgs.select_touching", "bgs.grow_to_neighbours", "bgs.select_similar", "bgs.select_by_condition"),

@@ -1,12 +1,26 @@
-"""Computes in NumPy which Gaussians lie in an area of the picture that the user drew: a box or a lasso."""
+"""Computes in NumPy which Gaussians lie in an area of the picture that the user drew: a box, a lasso or a stroke."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from .probing import LEAST_WEIGHT, Target
 
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Where the centres of an object's Gaussians are in a picture, float32 [N] each.
+
+    x, y: pixels from the lower left corner. depth: along the view, in scene units; negative behind the camera.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    depth: np.ndarray
 
 
 def box(a: Point, b: Point) -> list[Point]:
@@ -34,23 +48,56 @@ def area_of(path: Sequence[Point], size: tuple[int, int]) -> np.ndarray:
     return inside
 
 
-def rows_in(target: Target, projection: np.ndarray, area: np.ndarray) -> np.ndarray:
+def stroke(path: Sequence[Point], radius: float, size: tuple[int, int]) -> np.ndarray:
+    """The pixels within `radius` pixels of an open path, bool [H, W]; row 0 is the lowest. See `area_of`."""
+    width, height = size
+    inside = np.zeros((height, width), bool)
+    for (x0, y0), (x1, y1) in zip(path[:-1] or path, path[1:] or path, strict=True):
+        left, right = (int(np.clip(e, 0, width)) for e in (min(x0, x1) - radius, math.ceil(max(x0, x1) + radius)))
+        low, high = (int(np.clip(e, 0, height)) for e in (min(y0, y1) - radius, math.ceil(max(y0, y1) + radius)))
+        x, y = np.arange(left, right) + 0.5 - x0, (np.arange(low, high) + 0.5 - y0)[:, None]
+        along, length = (x1 - x0, y1 - y0), math.hypot(x1 - x0, y1 - y0)
+        share = np.clip((x * along[0] + y * along[1]) / max(length * length, 1e-12), 0, 1)  # of the way, nearest to it
+        inside[low:high, left:right] |= np.hypot(x - share * along[0], y - share * along[1]) <= radius
+    return inside
+
+
+def project(target: Target, projection: np.ndarray, size: tuple[int, int]) -> Projected:
+    """The centres of an object's Gaussians in a picture of `size` (width, height). projection [4, 4] is OpenGL's."""
+    matrix, means = target.to_view.astype(np.float64), target.arrays.means
+
+    def along(row: np.ndarray) -> np.ndarray:
+        return np.asarray(means @ row[:3].astype(np.float32) + np.float32(row[3]))
+
+    depth = along(-matrix[2])
+    pixels = []
+    for axis in range(2):
+        row = projection[axis, 0] * matrix[0] + projection[axis, 1] * matrix[1] + projection[axis, 2] * matrix[2]
+        row[3] += projection[axis, 3]
+        values = along(row)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            if projection[3, 2] != 0:  # perspective
+                values /= depth
+            values += 1
+            values *= size[axis] / 2
+        pixels.append(values)
+    return Projected(pixels[0], pixels[1], depth)
+
+
+def rows_in(target: Target, projection: np.ndarray, area: np.ndarray, seen: Projected | None = None) -> np.ndarray:
     """Which Gaussians of an object have their centre in an area, bool [N]. `area` is bool [H, W], see `area_of`.
 
-    Hidden Gaussians and haze never count, because nobody sees them. projection [4, 4] is OpenGL's.
+    Hidden Gaussians and haze never count, because nobody sees them. projection [4, 4] is OpenGL's. `seen` is what
+    `project` gave for this picture, if it is known.
     """
     height, width = area.shape
-    arrays, matrix = target.arrays, target.to_view.astype(np.float32)
-    view = arrays.means @ matrix[:3, :3].T + matrix[:3, 3]
-    perspective = projection[3, 2] != 0
-    away = -view[:, 2] if perspective else np.ones(len(view), np.float32)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        x = (projection[0, 0] * view[:, 0] + projection[0, 2] * view[:, 2] + projection[0, 3]) / away
-        y = (projection[1, 1] * view[:, 1] + projection[1, 2] * view[:, 2] + projection[1, 3]) / away
-        found = (np.abs(x) < 1) & (np.abs(y) < 1) & (away > 0) & visible(target)
+    seen = seen or project(target, projection, (width, height))
+    with np.errstate(invalid="ignore"):
+        found = visible(target) & (seen.x > 0) & (seen.x < width) & (seen.y > 0) & (seen.y < height)
+        if projection[3, 2] != 0:
+            found &= seen.depth > 0
     rows = np.flatnonzero(found)
-    column = ((x[rows] + 1) * (width / 2)).astype(int).clip(0, width - 1)
-    line = ((y[rows] + 1) * (height / 2)).astype(int).clip(0, height - 1)
+    column, line = (values[rows].astype(np.int32) for values in (seen.x, seen.y))
     found[rows] = area[line, column]
     return found
 

@@ -248,7 +248,8 @@ def _composite(context: Context, pictures: Pictures, marked: bool) -> None:
     shader.uniform_sampler("picture_texture", pictures.color)
     shader.uniform_sampler("marks_texture", pictures.marks)
     shader.uniform_float("background", background_color(context))
-    shader.uniform_float("hover_tint", (*HOVER_TINT, float(marked)))
+    marking = 0.0 if not marked else 1.0 if display.preview is None else shaders.FADING
+    shader.uniform_float("hover_tint", (*HOVER_TINT, marking))
     tint = (*PICK_TINT, shaders.PICK_SHARE) if display.preview is None else (*PREVIEW_TINT, PREVIEW_SHARE)
     shader.uniform_float("pick_tint", tint)
     with in_driver():

@@ -1,12 +1,14 @@
-# mypy: disable-error-code="attr-defined, arg-type, valid-type"
-"""A mix-in for operators with which the user draws a box or a lasso in the 3D view, as with Blender's own."""
+# mypy: disable-error-code="attr-defined, arg-type, dict-item, valid-type"
+"""A mix-in for operators with which the user draws a box, a lasso or a stroke in the 3D view, as with Blender's own."""
 
 from collections.abc import Callable
 from typing import Any
 
 import bpy
 import gpu
+import numpy as np
 from gpu_extras.batch import batch_for_shader
+from gpu_extras.presets import draw_circle_2d
 
 from ..cloud.typed import Context, Returned
 from . import areas
@@ -19,19 +21,25 @@ MODES = (
     ("AND", "Intersect", "Keep only what is inside"),
 )
 SHAPES = (("BOX", "Box", "Drag a box"), ("LASSO", "Lasso", "Draw around it"))
+BRUSH = ("BRUSH", "Brush", "Draw over it")
 LEAST_STEP = 3  # pixels between two points of a lasso
+STROKE = (1.0, 1.0, 1.0, 0.25)
 
-_drawn: list[tuple[int, list[areas.Point]]] = []  # the region (its pointer) and the path that is being drawn
+# The region (its pointer), the path that is being drawn, and the radius of a brush, or 0.
+_drawn: list[tuple[int, list[areas.Point], int]] = []
 
 
 class Gesture:
-    """Mix-in: implement `finish`, which gets the path in pixels of the region. It uses `shape` and `mode`.
+    """Mix-in: `execute` finds the path in `path`, in pixels of the region. It uses `shape` and `mode`.
+
+    A brush draws a stroke of `brush_radius` pixels, and its path is open. The others are closed.
 
     With `wait` the gesture begins at the next press of a mouse button, as after B. Shift or the middle button then
     subtracts. Otherwise it begins where the button was pressed, and ends where it is let go.
     """
 
     shape: str
+    brush_radius = 0
     mode: str
     wait: bool
     execute: Callable[[Context], Returned]
@@ -76,7 +84,7 @@ class Gesture:
         elif abs(mouse[0] - last[0]) + abs(mouse[1] - last[1]) >= LEAST_STEP:
             self._path.append(mouse)
         shown = areas.box(self._path[0], self._path[-1]) if self.shape == "BOX" else self._path
-        _drawn[:] = [(self._region.as_pointer(), shown)]
+        _drawn[:] = [(self._region.as_pointer(), shown, self.brush_radius if self.shape == "BRUSH" else 0)]
         self._region.tag_redraw()
 
     def _end(self, context: Context) -> None:
@@ -88,8 +96,11 @@ class Gesture:
 
 def _draw() -> None:
     region = bpy.context.region
-    for pointer, path in _drawn:
+    for pointer, path, radius in _drawn:
         if region is None or region.as_pointer() != pointer or len(path) < 2:
+            continue
+        if radius:
+            _draw_stroke(path, radius, (region.width, region.height))
             continue
         shader = gpu.shader.from_builtin("UNIFORM_COLOR")
         shader.bind()
@@ -97,3 +108,21 @@ def _draw() -> None:
             corners = [(x + shift, y - shift) for x, y in (*path, path[0])]
             shader.uniform_float("color", color)
             batch_for_shader(shader, "LINE_STRIP", {"pos": corners}).draw(shader)
+
+
+def _draw_stroke(path: list[areas.Point], radius: int, size: tuple[int, int]) -> None:
+    """A stroke as one even tint: its pixels in runs along each line, so that none is drawn twice."""
+    covered = np.zeros((size[1] + 2, size[0] + 2), np.int8)
+    covered[1:-1, 1:-1] = areas.stroke(path, radius, size)
+    steps = np.diff(covered[1:-1], axis=1)
+    lines, starts = np.nonzero(steps == 1)
+    ends = np.nonzero(steps == -1)[1]
+    corners = np.stack([starts, lines, ends, lines, ends, lines + 1, starts, lines, ends, lines + 1, starts, lines + 1])
+    places = corners.T.reshape(-1, 2).astype(np.float32)
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    shader.bind()
+    gpu.state.blend_set("ALPHA")
+    shader.uniform_float("color", STROKE)
+    batch_for_shader(shader, "TRIS", {"pos": places}).draw(shader)
+    gpu.state.blend_set("NONE")
+    draw_circle_2d(path[-1], (1.0, 1.0, 1.0, 1.0), radius)

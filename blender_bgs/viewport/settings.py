@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type"
-"""The settings for names and legend in the 3D view. Blender saves them with the scene."""
+"""The settings for names, legend and the brush in the 3D view. Blender saves them with the scene."""
 
 import bpy
 
@@ -13,7 +13,7 @@ def _changed(_self: object, _context: Context) -> None:
 
 
 class BGS_ViewSettings(bpy.types.PropertyGroup):
-    """The settings for names and legend, `scene.bgs_view`."""
+    """The settings for names, legend and the brush, `scene.bgs_view`."""
 
     names: bpy.props.BoolProperty(
         name="Names", description="Name the label under the mouse and the label picked last", default=True,
@@ -22,6 +22,10 @@ class BGS_ViewSettings(bpy.types.PropertyGroup):
     legend: bpy.props.BoolProperty(
         name="Legend", description="List the largest visible labels with their colours in the 3D view", update=_changed
     )
+    brush_radius: bpy.props.IntProperty(
+        name="Radius", description="The radius of the brush of Click to Select. F, [ and ] change it", default=30,
+        min=2, soft_max=300, max=2000, subtype="PIXEL",
+    )  # fmt: skip
 
 
 class BGS_PT_view(SidebarPanel, bpy.types.Panel):

@@ -14,6 +14,8 @@ from bgs_engine.core.palette import CONFIDENCE_STOPS
 # The gamma of the viewport's overlay for every view transform, measured in Blender 4.3.2 and 5.2.2. It is not the sRGB
 # curve.
 DISPLAY_GAMMA = 2.2
+FADING = 2.0  # the alpha of `hover_tint` where the tint of marks fades with their strength
+LEAST_SURE = 0.3  # share of that tint where the strength is least
 HOVER_SHARE, PICK_SHARE = 0.04, 0.05  # share of the tint inside an outline, in linear light; small to keep the colours
 HARMONICS = """
 vec3 harmonics(int i, vec3 d, int count) {
@@ -184,7 +186,8 @@ void main() {
     color = mix(color, alpha * hover_tint.rgb, HOVER_SHARE);
   }
   if (here.g >= 0.5) {
-    color = mix(color, alpha * pick_tint.rgb, pick_tint.a);
+    float sure = hover_tint.a > 1.5 ? clamp(2.0 * here.g - 1.0, LEAST_SURE, 1.0) : 1.0;
+    color = mix(color, alpha * pick_tint.rgb, pick_tint.a * sure);
   }
   if (hovered_edge || picked_edge) {
     color = hovered_edge ? hover_tint.rgb : pick_tint.rgb;
@@ -246,7 +249,7 @@ def splat_program(width: int) -> Program:
 def composite_program() -> Program:
     """The shader that draws the picture over the viewport, with outlines of hovered and selected Gaussians."""
     info = gpu.types.GPUShaderCreateInfo()
-    for name, number in (("DISPLAY_GAMMA", DISPLAY_GAMMA), ("HOVER_SHARE", HOVER_SHARE)):
+    for name, number in (("DISPLAY_GAMMA", DISPLAY_GAMMA), ("HOVER_SHARE", HOVER_SHARE), ("LEAST_SURE", LEAST_SURE)):
         info.define(name, str(number))
     info.push_constant("VEC4", "background")  # display values; alpha is 1 if the colour is known
     info.push_constant("VEC4", "hover_tint")  # linear; alpha is 1 if anything has to be outlined

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .areas import rows_in
+from .areas import Projected, project, rows_in
 from .probing import BLUR, LEAST_WEIGHT, Target, probe
 
 CELLS = 96  # along the longer side of an area; a surface has a Gaussian in nearly every cell
@@ -60,53 +60,66 @@ def front_rows(targets: Sequence[Target], projection: np.ndarray, area: np.ndarr
     A coarse depth buffer tells the front: a Gaussian covers the cells within one standard deviation across its narrow
     side. `area` is bool [H, W], see `areas.area_of`. projection [4, 4] is OpenGL's.
     """
-    inside = [rows_in(target, projection, area) for target in targets]
-    if not any(rows.any() for rows in inside):
+    height, width = area.shape
+    seen = [project(target, projection, (width, height)) for target in targets]
+    inside = [rows_in(target, projection, area, one) for target, one in zip(targets, seen, strict=True)]
+    rows = [np.flatnonzero(one) for one in inside]
+    if not any(map(len, rows)):
         return inside
-    seen = [_seen(target, np.flatnonzero(rows), projection, area) for target, rows in zip(targets, inside, strict=True)]
-    x, y, depth, radius, reach = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+    x, y, depth = (
+        np.concatenate([getattr(one, name)[mine] for one, mine in zip(seen, rows, strict=True)])
+        for name in ("x", "y", "depth")
+    )
+    reach = np.concatenate([t.arrays.reach[mine] * _scale(t) for t, mine in zip(targets, rows, strict=True)])
     left, bottom = x.min(), y.min()
     cell = max(1.0, float(max(x.max() - left, y.max() - bottom)) / CELLS)
-    column, line = ((x - left) / cell).astype(int), ((y - bottom) / cell).astype(int)
-    front = np.full((line.max() + 1 + 2 * WIDEST, column.max() + 1 + 2 * WIDEST), np.inf)
-    line, column = line + WIDEST, column + WIDEST
+    column, line = (((values - low) / cell).astype(np.int32) + WIDEST for values, low in ((x, left), (y, bottom)))
+    front = np.full((line.max() + 1 + WIDEST, column.max() + 1 + WIDEST), np.inf, np.float32)
     np.minimum.at(front, (line, column), depth)
-    wide = np.flatnonzero(radius >= cell)  # the others reach no other cell
-    lines, columns, depths, covered = line[wide], column[wide], depth[wide], radius[wide] / cell
-    for down, across in itertools.product(range(-WIDEST, WIDEST + 1), repeat=2):
-        reached = covered >= np.hypot(down, across)
-        np.minimum.at(front, (lines[reached] + down, columns[reached] + across), depths[reached])
+    start = 0
+    for target, one, mine in zip(targets, seen, rows, strict=True):
+        wide, radius = _wide(target, one, mine, projection, area.shape, cell)
+        lines, columns, depths, covered = line[start + wide], column[start + wide], depth[start + wide], radius / cell
+        for down, across in itertools.product(range(-WIDEST, WIDEST + 1), repeat=2):
+            reached = covered >= np.hypot(down, across)
+            np.minimum.at(front, (lines[reached] + down, columns[reached] + across), depths[reached])
+        start += len(mine)
     away = depth if projection[3, 2] != 0 else np.ones_like(depth)
-    width = cell * np.abs(away) / (projection[1, 1] * area.shape[0] / 2)  # of a cell, in scene units
-    kept = depth <= front[line, column] + BEHIND * np.maximum(reach, width)
-    out, start = [], 0
-    for rows in inside:
-        mine = rows.copy()
-        count = int(rows.sum())
-        mine[rows] = kept[start : start + count]
-        start += count
-        out.append(mine)
-    return out
+    width_of_cell = np.abs(away) * np.float32(cell / (projection[1, 1] * height / 2))  # in scene units
+    kept = depth <= front[line, column] + np.float32(BEHIND) * np.maximum(reach, width_of_cell)
+    start = 0
+    for found, mine in zip(inside, rows, strict=True):
+        found[mine] = kept[start : start + len(mine)]
+        start += len(mine)
+    return inside
 
 
-def _seen(target: Target, rows: np.ndarray, projection: np.ndarray, area: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Pixel x and y, depth, narrow radius in pixels and reach in scene units of some Gaussians, [K] each."""
-    height, width = area.shape
+def _scale(target: Target) -> np.float32:
+    return np.float32(abs(float(np.linalg.det(target.to_view[:3, :3].astype(np.float64)))) ** (1 / 3))
+
+
+def _wide(
+    target: Target, seen: Projected, rows: np.ndarray, projection: np.ndarray, shape: tuple[int, ...], cell: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the Gaussians `rows` reach another cell across their narrow side, and their narrow radius in pixels.
+
+    Few are that large. The largest standard deviation tells which may be, so that only these need covariances.
+    """
+    height, width = shape
     linear = target.to_view[:3, :3].astype(np.float64)
-    view = target.arrays.means[rows] @ linear.T + target.to_view[:3, 3]
-    depth = -view[:, 2]
-    away = depth if projection[3, 2] != 0 else np.ones(len(view))
-    x = (projection[0, 0] * view[:, 0] + projection[0, 2] * view[:, 2] + projection[0, 3]) / away
-    y = (projection[1, 1] * view[:, 1] + projection[1, 2] * view[:, 2] + projection[1, 3]) / away
-    across, up = linear[0] * (projection[0, 0] * width / 2), linear[1] * (projection[1, 1] * height / 2)
-    squared = away * away  # a Gaussian is small, so that perspective bends it little
+    focal_x, focal_y = projection[0, 0] * width / 2, projection[1, 1] * height / 2
+    away = seen.depth[rows] if projection[3, 2] != 0 else np.ones(len(rows), np.float32)
+    longest = float(np.linalg.svd(linear, compute_uv=False)[0]) * max(focal_x, focal_y)
+    may = np.flatnonzero(target.arrays.reach[rows] * np.float32(longest) >= away * np.float32(max(cell - 1, 0)))
+    across, up = linear[0] * focal_x, linear[1] * focal_y
+    closer = 1 / np.square(away[may])  # a Gaussian is small, so that perspective bends it little
     factors = [_products(a, b) for a, b in ((across, across), (across, up), (up, up))]
-    xx, xy, yy = (target.arrays.covs[rows] @ np.stack(factors, 1).astype(np.float32)).T / squared
-    xx, yy = xx + BLUR, yy + BLUR
-    narrow = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
-    scale = abs(float(np.linalg.det(linear))) ** (1 / 3)
-    reach = target.arrays.reach[rows] * scale
-    return (x + 1) * (width / 2), (y + 1) * (height / 2), depth, np.sqrt(np.maximum(narrow, 0)), reach
+    covs, factors = target.arrays.covs[rows[may]], [one.astype(np.float32) for one in factors]
+    xx, xy, yy = (covs @ one * closer for one in factors)
+    xx, yy = xx + np.float32(BLUR), yy + np.float32(BLUR)
+    radius = np.sqrt(np.maximum((xx + yy) / 2 - np.hypot((xx - yy) / 2, xy), 0))
+    wide = radius >= cell
+    return may[wide], radius[wide]
 
 
 def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:

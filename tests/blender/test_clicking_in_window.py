@@ -70,6 +70,24 @@ def test_a_box_marks_the_front_and_shift_enter_adds_to_the_active_label(seen: di
     assert seen["after"]["box_accept"]["codes"] != seen["after"]["redo"]["codes"]
 
 
+def test_keys_change_the_radius_of_the_brush(seen: dict) -> None:
+    assert seen["after"]["box"]["radius"] == 30
+    assert seen["after"]["brush_larger"]["radius"] == 34  # by a seventh
+    assert seen["after"]["brush_dragged"]["radius"] not in (30, 34)
+
+
+def test_a_stroke_marks_the_front_and_ctrl_takes_away(seen: dict) -> None:
+    stroke, beside = seen["after"]["brush"], seen["after"]["brush_beside"]
+    marked = stroke["marked"][0]
+    assert (
+        stroke["steps"] == [True] and min(marked[1], marked[2]) > 0 and max(marked) < 0.6 * BALL
+    )  # the near half, and a bit
+    assert suggested(seen, "brush")[1:3] == marked[1:3]
+    assert beside["steps"] == [True, False] and beside["marked"][1][1] > 0
+    assert 0 <= suggested(seen, "brush_beside")[1] < marked[1] and suggested(seen, "brush_beside")[2] == marked[2]
+    assert seen["after"]["brush_escape"]["codes"] == seen["after"]["box_accept"]["codes"]
+
+
 def test_hidden_labels_stay_out(seen: dict) -> None:
     assert suggested(seen, "larger")[1] > 0 and suggested(seen, "hidden_large")[1] == 0
     assert suggested(seen, "hidden_large")[0] > BALL / 2

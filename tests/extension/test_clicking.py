@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,7 +83,7 @@ def test_a_click_suggests_and_changes_nothing_in_the_file(coded, serving) -> Non
     points = suggested()
     assert np.array_equal(np.flatnonzero(points), np.arange(BALL))  # radius 1.3 holds just the ball
     assert display.preview is not None
-    assert np.array_equal(display.preview[obj.session_uid], points)
+    assert np.array_equal(display.preview[obj.session_uid], np.where(points, np.float32(1), 0))  # it is quite sure
     assert attributes(obj) == before and [(r.level, r.label, r.name) for r in obj.bgs.labels] == listed
     bpy.ops.bgs.cancel_pointing()
     assert asking.pointing is None and display.preview is None
@@ -113,6 +114,25 @@ def test_sizes_places_beside_and_taking_back(coded, serving) -> None:
     bpy.ops.bgs.take_back_place()
     assert asking.pointing is None and asking.session is not None  # it stays open for the next click
     assert [one["inside"] for one in serving()] == [[True], [True, False], [True]]
+
+
+def test_the_tint_and_the_words_say_how_sure_the_engine_is(coded) -> None:
+    obj, _, _ = coded
+    bpy.ops.bgs.add_place(point=middle_of(obj))
+    pointing = asking.pointing
+    assert pointing is not None and pointing.answer is not None
+    assert pointing.words() == "Part: 1,500 Gaussians, 3 views agree"  # what the stand-in says
+    shown_now = pointing.suggestion
+    assert shown_now is not None
+    sure = np.linspace(0, 1, 4 * BALL, dtype=np.float32)
+    sure[3] = np.nan
+    unsure = replace(shown_now, confidence=sure, views=1)
+    pointing.answer = replace(pointing.answer, suggestions=(unsure,), likeliest=0)
+    pointing.size = 0
+    tint = pointing.strengths()
+    assert tint is not None and (tint[BALL:] == 0).all()  # outside the suggestion, whatever the confidence there
+    assert np.allclose(tint[4:BALL], 0.55 + 0.45 * sure[4:BALL]) and np.isclose(tint[3], 0.55)
+    assert pointing.words() == "1,500 Gaussians, 1 view agrees"
 
 
 def test_an_area_corrects_what_is_shown(coded, serving) -> None:

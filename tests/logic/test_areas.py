@@ -1,9 +1,11 @@
 """Areas that a user draws: their pixels, the Gaussians in them, and what is selected afterwards."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from blender_bgs.viewport.areas import area_of, box, combined, rows_in, visible
+from blender_bgs.viewport.areas import area_of, box, combined, project, rows_in, stroke, visible
 from blender_bgs.viewport.packing import Arrays
 from blender_bgs.viewport.probing import Target
 
@@ -31,6 +33,17 @@ def test_a_lasso_is_the_inside_of_its_polygon() -> None:
     assert not area_of([(3, 3), (9, 9)], (20, 20)).any()  # a line has no inside
 
 
+def test_a_stroke_has_the_pixels_near_its_path() -> None:
+    path = [(5.0, 8.0), (21.0, 14.0), (30.0, 2.0), (47.0, -3.0)]  # its end is below the picture
+    area = stroke(path, 3.5, (40, 20))
+    ways = np.concatenate([np.linspace(a, b, 2000) for a, b in itertools.pairwise(path)])
+    y, x = np.mgrid[:20, :40] + 0.5
+    distance = np.hypot(x[..., None] - ways[:, 0], y[..., None] - ways[:, 1]).min(-1)
+    clear = np.abs(distance - 3.5) > 0.01  # the samples are that far apart
+    assert np.array_equal(area[clear], (distance <= 3.5)[clear]) and 100 < area.sum() < 500
+    assert stroke([(5.0, 5.0)], 2.0, (10, 10)).sum() == 12  # a press without a drag: 4 x 4 pixels without the corners
+
+
 def target(means: list, opacities: list, shown: list | None = None) -> Target:
     """Gaussians seen by a camera at the origin that looks along -z."""
     count = len(means)
@@ -50,6 +63,9 @@ def test_gaussians_in_an_area_are_those_that_one_sees_there() -> None:
     area = area_of(box((12, 8), (18, 12)), (20, 20))
     assert rows_in(one, PERSPECTIVE, area).tolist() == [True, True, False, False, False, False]  # behind, haze, hidden
     assert visible(one).tolist() == [True, True, True, True, False, False]
+    seen = project(one, PERSPECTIVE, (20, 20))
+    assert np.allclose([seen.x[:3], seen.y[:3], seen.depth[:3]], [[15, 15, 5], [10, 10, 10], [1, 2, 1]])
+    assert np.array_equal(rows_in(one, PERSPECTIVE, area, seen), rows_in(one, PERSPECTIVE, area))
 
 
 @pytest.mark.parametrize(

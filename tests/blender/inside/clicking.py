@@ -4,56 +4,21 @@ Started by test_clicking_in_window.py; it reads /mnt/out/clicking.json. Each ste
 """
 
 import hashlib
-import json
-import subprocess
 import sys
-import time
-import traceback
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
-from bpy_extras.view3d_utils import location_3d_to_region_2d
 from mathutils import Vector
 
-OUT = Path("/mnt/out")
-SPLAT = Path(sys.argv[sys.argv.index("--") + 1])
-PAUSE = 0.4  # seconds between two events: a frame of a software renderer takes most of this
+sys.path.insert(0, str(Path(__file__).parent))
+import desk
+from desk import PAUSE, area, click, column, drag, facts, hand, in_view, whole
+
 SETTLE = 1.5  # seconds until Blender has done what the last event asks for
 BALL = 1500
-facts: dict[str, Any] = {"after": {}}
-bpy.context.preferences.view.show_splash = False
-bpy.context.preferences.view.show_tooltips = False
-bpy.context.preferences.system.use_region_overlap = False
 ADDON = "bl_ext.user_default.binary_gaussian_segmentation"
 asking = __import__(f"{ADDON}.clicking.asking", fromlist=["asking"]).asking
-
-
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area():
-    return max((a for a in window().screen.areas if a.type == "VIEW_3D"), key=lambda a: a.width * a.height)
-
-
-def region(kind="WINDOW"):
-    return next(r for r in area().regions if r.type == kind)
-
-
-def in_view():
-    return bpy.context.temp_override(window=window(), area=area(), region=region())
-
-
-def whole():
-    return next(o for o in bpy.data.objects if o.type == "POINTCLOUD" and o.bgs.is_splat and not o.bgs.part_level)
-
-
-def column(obj, name, key, width, kind):
-    values = np.empty(width * len(obj.data.points), kind)
-    obj.data.attributes[name].data.foreach_get(key, values)
-    return values.reshape(-1, width)
 
 
 def ball(number, upper=0.0):
@@ -64,10 +29,7 @@ def ball(number, upper=0.0):
         rows = column(obj, "bgs_row", "value", 1, np.int32)[:, 0]
         mine = (rows >= BALL * number) & (rows < BALL * (number + 1))
         if mine.any():
-            middle = column(obj, "position", "vector", 3, np.float32)[mine].mean(0)
-            place = obj.matrix_world @ Vector(middle.tolist()) + Vector((0, 0, upper))
-            at = location_3d_to_region_2d(region(), area().spaces.active.region_3d, place)
-            return round(region().x + at.x), round(window().height - region().y - at.y)
+            return desk.on_screen(desk.world_middle(obj, mine) + Vector((0, 0, upper)))
     raise AssertionError(f"ball {number} is nowhere")
 
 
@@ -93,43 +55,20 @@ KINDS = {
 }  # fmt: skip
 
 
-def hand(*words):
-    """Real events of the X server, while Blender goes on."""
-    state["hand"] = subprocess.Popen(["xdotool", *map(str, words)])
-
-
-def click(place, *keys):
-    hand("mousemove", *place, "sleep", PAUSE, *held("keydown", keys), "click", 1, "sleep", PAUSE, *held("keyup", keys))
-
-
 def key(name):
-    hand("mousemove", *ball(0), "sleep", PAUSE, "key", name)
-
-
-def drag(points, *keys):
-    moves = [w for x, y in points[1:] for w in ("mousemove", x, y, "sleep", PAUSE)]
-    start = ["mousemove", *points[0], "sleep", PAUSE, *held("keydown", keys), "mousedown", 1, "sleep", PAUSE]
-    hand(*start, *moves, "mouseup", 1, "sleep", PAUSE, *held("keyup", keys))
-
-
-def held(action, keys):
-    return [w for key in keys for w in (action, key, "sleep", PAUSE)]
+    desk.press(name, ball(0))
 
 
 def step_open():
-    for obj in list(bpy.data.objects):
-        bpy.data.objects.remove(obj)
+    desk.remove_all()
     with in_view():
-        bpy.ops.bgs.import_splat("INVOKE_DEFAULT", filepath=str(SPLAT))
+        bpy.ops.bgs.import_splat("INVOKE_DEFAULT", filepath=desk.GIVEN[0])
         bpy.ops.bgs.click_tool()
         bpy.ops.ed.undo_push(message="Opened")
 
 
 def step_view():
-    view = area().spaces.active.region_3d
-    view.view_perspective = "PERSP"
-    view.view_location, view.view_distance = (0, 0, 0), 11
-    view.view_rotation = Vector((0.1, -1, 0.5)).to_track_quat("Z", "Y")
+    desk.view_from((0.1, -1, 0.5), 11)
     area().spaces.active.show_region_ui = True
 
 
@@ -201,6 +140,41 @@ def step_box_accept():
     key("shift+Return")
 
 
+def mark_with(shape):
+    tool = bpy.context.workspace.tools.from_space_view3d_mode("OBJECT", create=False)
+    tool.operator_properties("bgs.mark_area").shape = shape
+
+
+def step_brush_larger():
+    """The key ] makes the brush larger."""
+    mark_with("BRUSH")
+    key("bracketright")
+
+
+def step_brush_dragged():
+    """F, and the distance to the mouse becomes the radius."""
+    x, y = ball(0)
+    hand("mousemove", x, y, "sleep", PAUSE, "key", "f", "sleep", PAUSE, "mousemove", x + 5, y, "sleep", PAUSE,
+         "mousemove", x + 10, y, "sleep", PAUSE, "click", 1)  # fmt: skip
+
+
+def step_brush():
+    """A stroke from one ball to the next marks Gaussians of the front of both."""
+    (x, y), (x1, y1) = ball(2), ball(1)
+    drag([(x, y), (x + 5, y), ((x + x1) // 2, (y + y1) // 2), (x1, y1)])
+
+
+def step_brush_beside():
+    """With Ctrl, what the stroke touches is taken away."""
+    x, y = ball(1)
+    drag([(x, y - 8), (x, y - 3), (x + 3, y), (x, y + 3)], "ctrl")
+
+
+def step_brush_escape():
+    key("Escape")
+    mark_with("BOX")
+
+
 def step_hide():
     with in_view():
         code = whole().data.attributes["bgs_code"].data[BALL].value & 0xFFFFFFFF
@@ -254,10 +228,10 @@ def step_tool_gone():
 STEPS = [
     step_open, step_view, step_click, step_larger, step_beside, step_take_back, step_smaller, step_smallest,
     step_escape, step_poll, step_again, step_part, step_accept, step_undo, step_redo, step_box,
-    step_box_accept, step_hide, step_hidden_click, step_hidden_large, step_objects, step_object_click,
+    step_box_accept, step_brush_larger, step_brush_dragged, step_brush, step_brush_beside, step_brush_escape,
+    step_hide, step_hidden_click, step_hidden_large, step_objects, step_object_click,
     step_object_accept, step_tool_left, step_tool_gone,
 ]  # fmt: skip
-state: dict[str, Any] = {"next": 0, "name": None, "hand": None}
 
 
 def note(name):
@@ -270,6 +244,7 @@ def note(name):
             None if step.marked is None else np.bincount(np.flatnonzero(step.marked) // BALL, minlength=4).tolist()
             for step in pointing.steps],
         "suggested": None if points is None else np.bincount(np.flatnonzero(points) // BALL, minlength=4).tolist(),
+        "radius": bpy.context.scene.bgs_view.brush_radius,
         "words": None if pointing is None else pointing.words(),
         "problem": asking.problem or (pointing.problem if pointing is not None else ""),
         "labels": len({r.key for r in obj.bgs.labels if r.level == 1}),
@@ -278,36 +253,14 @@ def note(name):
         if obj.data.attributes.get(".selection") else 0,
         "objects": sum(bool(o.bgs.part_level) for o in bpy.data.objects if o.type == "POINTCLOUD"),
         "print": fingerprint(),
-        "header": window().workspace.name,
     }  # fmt: skip
-    subprocess.run(["import", "-window", "root", str(OUT / f"clicking-{name}.png")], check=True)
 
 
-def run():
-    try:
-        if state["hand"] is not None:
-            if state["hand"].poll() is not None:
-                state["hand"] = None
-            return SETTLE
-        if state["name"]:
-            note(state["name"])
-        if state["next"] >= len(STEPS):
-            return end()
-        work = STEPS[state["next"]]
-        state["next"] += 1
-        state["name"] = work.__name__.removeprefix("step_")
-        work()
-        area().tag_redraw()
-        return SETTLE
-    except Exception:
-        facts["error"] = traceback.format_exc()
-        return end()
+def busy():
+    """Whether an answer is still to come."""
+    pointing = asking.pointing
+    return pointing is not None and not pointing.problem and pointing.answered != pointing.asked
 
 
-def end():
-    (OUT / "clicking.json").write_text(json.dumps(facts))
-    bpy.ops.wm.quit_blender()
-
-
-facts["started"] = time.time()
-bpy.app.timers.register(run, first_interval=2.5, persistent=True)
+facts["after"] = {}
+desk.walk("clicking", desk.named(STEPS, SETTLE), note, busy)

@@ -21,6 +21,7 @@ SAMPLED = 400  # Gaussians of a label that are looked at
 ALL_SAMPLED = 50_000  # of the scene
 SOLID_OPACITY = 0.1  # fainter Gaussians are haze
 TAIL = 0.02  # of the Gaussians at each end of each axis that the scene does not count
+MOST = 2000  # labels of a level that get names; a list of more is nobody's, and names of copies compare them in pairs
 FEWEST = 8  # Gaussians of a label that has a shape
 # Diagonal of a label, relative to that of the scene, up to which a word holds.
 SIZES = ((0.03, "tiny "), (0.09, "small "), (0.35, ""), (9e9, "large "))
@@ -50,6 +51,8 @@ def label_names(
 ) -> list[str]:
     """The names of `count` labels of one level, all different.
 
+    Beyond `MOST` labels, those of the fewest Gaussians get no name: "".
+
     Args:
         means: float [N, 3], scene units.
         scales: float [N, 3], scene units.
@@ -60,6 +63,15 @@ def label_names(
         up: float [3], the direction upwards.
         taken: names that people gave to labels of the level; no label gets one of them.
     """
+    if count > MOST:
+        largest = np.argsort(-np.bincount(labels, minlength=count), kind="stable")[:MOST]
+        number = np.full(count, -1)
+        number[largest] = np.arange(MOST)
+        rows = np.flatnonzero(number[labels] >= 0)
+        columns = means[rows], scales[rows], opacities[rows], colors[rows], number[labels[rows]]
+        names = np.full(count, "", object)
+        names[largest] = label_names(*columns, MOST, up, taken)
+        return list(names)
     turn = upright(up).T
     scene = _scene(means, opacities, turn)
     found = [

@@ -93,13 +93,11 @@ def _flat_word(up: float, low: np.ndarray, high: np.ndarray, scene: Scene) -> st
 
 def _box_share(offset: np.ndarray, share: np.ndarray) -> float:
     """The share of the Gaussians that lie near a face of the upright box round them, in the turn that fits best."""
-    best = 0.0
-    top = _near_ends(offset[:, 2])
-    for angle in np.arange(TURNS) * (np.pi / 2 / TURNS):
-        c, s = np.cos(angle), np.sin(angle)
-        sides = _near_ends(c * offset[:, 0] + s * offset[:, 1]) | _near_ends(c * offset[:, 1] - s * offset[:, 0])
-        best = max(best, float(share @ (sides | top)))
-    return best
+    angles = np.arange(TURNS) * (np.pi / 2 / TURNS)
+    c, s = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    x, y = offset[:, 0], offset[:, 1]
+    near = _near_ends(np.concatenate([c * x + s * y, c * y - s * x])) | _near_ends(offset[:, 2])
+    return float(((near[:TURNS] | near[TURNS:]) @ share).max())
 
 
 def _cylinder_share(offset: np.ndarray, share: np.ndarray) -> float:
@@ -112,5 +110,6 @@ def _cylinder_share(offset: np.ndarray, share: np.ndarray) -> float:
 
 
 def _near_ends(values: np.ndarray) -> np.ndarray:
-    low, high = np.quantile(values, (CUT, 1 - CUT))
+    """Which of the values [..., M] lie near an end of their extent along the last axis, bool [..., M]."""
+    low, high = np.quantile(values, (CUT, 1 - CUT), axis=-1, keepdims=True)
     return np.minimum(values - low, high - values) <= FACE * (high - low) / 2

@@ -42,6 +42,8 @@ def name_labels(obj: SplatObject) -> tuple[int, int]:
     with without_updates():
         for row in obj.bgs.labels:
             key = row.level, row.label
+            if not found[key]:  # one of very many
+                continue
             row.automatic = found[key]
             if key not in given and row.name != row.automatic:
                 row.name = changed[key] = row.automatic

@@ -15,6 +15,7 @@ from bgs_engine.made_scenes.builder import Builder
 from bgs_engine.made_scenes.rooms import Rooms, shell
 from bgs_engine.made_scenes.scene import KINDS
 from bgs_engine.made_scenes.splat import Splat, make_splat, ply_rows
+from bgs_engine.naming import label_names as naming
 from bgs_engine.naming.colors import color_word
 from bgs_engine.naming.label_names import _letters, label_names
 
@@ -163,3 +164,15 @@ def test_automatic_names_that_do_not_fit_are_not_believed(run: Path, names: obje
     data = read_json(run / "labels.json")
     write_json(run / "labels.json", {**data, "automatic_names": names})
     assert {row.automatic for rows in open_run(run).labels().levels for row in rows} == {""}
+
+
+def test_of_very_many_labels_the_largest_get_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of the paper's objective has tens of thousands of labels; to name them all took longer than the run."""
+    monkeypatch.setattr(naming, "MOST", 20)
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(60), np.where(np.arange(60) % 3 == 0, 40, 10))
+    means = rng.normal(size=(len(labels), 3)).astype(np.float32)
+    columns = np.full_like(means, 0.01), np.full(len(labels), 0.9, np.float32), rng.random(means.shape)
+    names = label_names(means, *columns, labels, 60, UP)
+    assert [k for k, name in enumerate(names) if name] == list(range(0, 60, 3))
+    assert len(set(names)) == 21

@@ -1,4 +1,4 @@
-"""The commands that find and name labels of a run: similar, find, graph, names."""
+"""The commands that find and name labels of a run: similar, find, graph, mcp, names."""
 
 import argparse
 import json
@@ -103,9 +103,23 @@ def _names(arguments: argparse.Namespace, reporter: Reporter) -> None:
     print_answer(f"{as_text(table)}\n{changed} new names.", arguments)
 
 
+def _mcp_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="RUN|FOLDER", type=Path, help="run folder, or a folder with runs")
+    parser.add_argument("--allow-changes", action="store_true", help="let the assistant write files below the folder")
+
+
+def _mcp(arguments: argparse.Namespace, _reporter: Reporter) -> None:
+    if arguments.events:
+        raise UsageError("--events and an assistant would share standard output.", "Leave out --events.")
+    from bgs_engine.pipeline.mcp_server import serve
+
+    serve(arguments.folder, arguments.allow_changes)
+
+
 FINDING_COMMANDS = (
     Command("similar", "labels of a run that look like one of them", _similar_arguments, _similar),
     Command("find", "labels of a run that fit a text, by their pictures or by their names", _find_arguments, _find),
     Command("graph", "which labels of a run touch, stand on and lie inside which", _graph_arguments, _graph),
+    Command("mcp", "let an assistant work on runs, over standard input and output", _mcp_arguments, _mcp),
     Command("names", "name the labels of a run by what they look like", _names_arguments, _names),
 )

@@ -129,7 +129,7 @@ def test_one_hot_leaves_negative_rows_empty():
 def test_sums_over_groups_are_those_of_the_products():
     """`columns_summed` and `rows_summed` against SciPy's products with `one_hot`, also for empty rows and no group."""
     rng = np.random.default_rng(0)
-    matrix = sp.random(200, 30, 0.1, "csr", np.float32, rng)  # most rows have a few entries, some have none
+    matrix = sp.csr_matrix(sp.random(200, 30, 0.1, "csr", np.float32, rng))  # most rows have a few entries, some have none
     columns, rows = rng.integers(-1, 5, 30), rng.integers(-1, 4, 200)
     summed = columns_summed(matrix, columns, 6)
     # Sums of a few numbers below one: float32 differs by its last bits.

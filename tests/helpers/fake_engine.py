@@ -136,9 +136,11 @@ def find(arguments):
     assert arguments[-2:] == ["--", "a mug"], arguments
     assert "--json" in arguments and "--events" in arguments
     table = open_run(Path(arguments[1])).labels()
-    rows = [{"level": k, "label": row.label, "name": row.name} for k in (2, 1) for row in table.of(k)]
-    for place, row in enumerate(rows):
-        row |= {"score": 0.9 - 0.1 * place, "found": place < 2}
+    listed = [(k, row) for k in (2, 1) for row in table.of(k)]
+    rows = [
+        {"level": k, "label": row.label, "name": row.name, "score": 0.9 - 0.1 * place, "found": place < 2}
+        for place, (k, row) in enumerate(listed)
+    ]
     print(json.dumps({"text": "a mug", "labels": rows[::-1]}), file=sys.stderr)
     say("done", seconds=0.1)
     return 0

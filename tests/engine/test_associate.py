@@ -80,8 +80,57 @@ def test_what_one_view_shows_is_kept_only_where_few_see_it(lumps: int, segments:
 
 def test_undivided_masks_are_found():
     """Node 0 fills its coarse mask; nodes 1 and 2 share theirs."""
-    some = sp.random(200, 30, 0.1, "csr", np.float32, rng)  # most rows have a few entries, some have none
-    matrix = sp.csr_matrix(some)
+    matrix = sp.csr_matrix(np.array([[10, 0, 0], [0, 6, 4]], np.float32))
+    node_masks = np.array([[0, 0], [1, 1], [1, 2]], np.int32)
+    view = [np.zeros(2, np.int32), np.zeros(3, np.int32)]
+    votes = Votes(matrix, np.full(4, 255, np.uint8), node_masks, view, view)
+    assert votes.undivided(2).tolist() == [True, False, False]
+    assert not votes.undivided(1).any()
+
+
+def two_views() -> Votes:
+    """Four Gaussians, views 0 and 1 with two masks each, one level; view 1 shows the third through another."""
+    matrix = sp.csr_matrix(np.array([[9, 0, 9, 0], [9, 1, 0.5, 0], [0, 9, 9, 0], [0, 9, 0, 9]], np.float32))
+    through = np.full(matrix.nnz, 255, np.uint8)
+    through[matrix.indptr[2] + 1] = 60
+    view = [np.array([0, 0, 1, 1], np.int32)]
+    return Votes(matrix, through, np.arange(4, dtype=np.int32)[:, None], view, view)
+
+
+@pytest.mark.parametrize("least_through, third", [(0.0, [0, 1, 1, 0]), (0.2, [0, 1, 1, 0]), (0.5, [0, 1, 0, 0])])
+def test_members_are_seen_clearly(least_through: float, third: list[int]):
+    """The second has one mask a view, and view 1 shows it too faintly to count."""
+    votes = two_views()
+    found = members(votes, votes.mask_matrix(1), 1, MemberConfig(least_through=(least_through,)))
+    assert found.toarray().tolist() == [[1, 0, 1, 0], [1, 0, 0, 0], third, [0, 1, 0, 1]]
+
+
+def test_masks_of_different_coarser_segments_do_not_merge():
+    masks, view = votes_of([[range(0, 50)], [range(0, 50)], [range(0, 50)]], 100)
+    segment = merge_masks(masks, view, np.array([0, 1, 0]), MergeConfig())
+    assert segment[0] == segment[2] != segment[1]
+    assert len(set(merge_masks(masks, view, None, MergeConfig()))) == 1
+
+
+def test_combinations_are_the_distinct_columns():
+    ids = np.array([[0, 1, 1, 2, 1, 0], [0, 5, 6, 0, 5, 0]], np.int32)
+    combinations, node = combinations_of(ids)
+    assert node.tolist()[0] == node.tolist()[5] == -1
+    assert (ids[:, 1:5] == combinations[node[1:5]].T).all()
+    assert node[1] == node[4] != node[2]
+
+
+def test_one_hot_leaves_negative_rows_empty():
+    groups = np.array([2, -1, 0, 2], np.int32)
+    assert one_hot(groups).toarray().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    assert one_hot(groups, 4).shape == (4, 4)
+
+
+def test_sums_over_groups_are_those_of_the_products():
+    """`columns_summed` and `rows_summed` against SciPy's products with `one_hot`, also for empty rows and no group."""
+    rng = np.random.default_rng(0)
+    few = rng.random((200, 30)) < 0.1  # most rows have a few entries, some have none
+    matrix = sp.csr_matrix(few * rng.random((200, 30), np.float32))
     columns, rows = rng.integers(-1, 5, 30), rng.integers(-1, 4, 200)
     summed = columns_summed(matrix, columns, 6)
     # Sums of a few numbers below one: float32 differs by its last bits.

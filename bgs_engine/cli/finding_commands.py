@@ -65,6 +65,8 @@ def _find(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
     if arguments.top < 1:
         raise UsageError(f"--top {arguments.top} lists nothing.", "Give a number from 1.")
+    if not arguments.text.strip():
+        raise UsageError("There is no text to find.", "Say what to find, such as a mug.")
     if arguments.unwanted and not arguments.model:
         raise UsageError("--not goes with --model.", "Leave it out, or name an image-text model.")
     run = open_run(arguments.run_folder)

@@ -4,15 +4,17 @@ The run folder keeps it as labels.json, where people edit the names. One sort pe
 the Gaussians.
 """
 
+import math
 import operator
 import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bgs_engine.core.codes import BitLayout
+from bgs_engine.core.codes import MAX_BITS, BitLayout
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, write_json
 
@@ -54,6 +56,22 @@ class LabelTable:
         """
         self.layout.bits_to(level)
         return self.levels[level - 1]
+
+    def of_codes(self, level: int, ids: Collection[int]) -> list[Label]:
+        """The labels of `level`, which must be those that the codes have there, `ids`.
+
+        Raises:
+            UsageError: the layout has no such level.
+            InputError: the table lists other labels. It was changed, or belongs to other codes.
+        """
+        rows = self.of(level)
+        odd = {row.label for row in rows} ^ set(ids)
+        if odd:
+            raise InputError(
+                f"labels.json does not fit codes.npy: only one of them has label {min(odd)} at level {level}.",
+                "Run the segmentation again.",
+            )
+        return rows
 
 
 def build_label_table(
@@ -167,7 +185,8 @@ def read_labels(path: Path) -> LabelTable:
 
 def _set_automatic_names(levels: list[list[Label]], names: Any) -> None:
     """Tell the labels their automatic names. Names of other labels, as a careless editor leaves, are not believed."""
-    if isinstance(names, list) and list(map(len, names)) == list(map(len, levels)):
+    fits = isinstance(names, list) and all(isinstance(own, list) for own in names)
+    if fits and list(map(len, names)) == list(map(len, levels)):
         for label, name in zip((row for rows in levels for row in rows), (n for ns in names for n in ns), strict=True):
             label.automatic = name if isinstance(name, str) else ""
 
@@ -175,8 +194,12 @@ def _set_automatic_names(levels: list[list[Label]], names: Any) -> None:
 def _checked(label: Label) -> Label:
     """The label with every value converted to its own type. JSON has lists where the label has tuples."""
     label.label, label.parent, label.count = map(operator.index, (label.label, label.parent, label.count))
+    if not 0 <= label.label < 1 << MAX_BITS or label.count < 0:
+        raise ValueError(f"there is no label {label.label} of {label.count} Gaussians")
     for name in ("center", "box_min", "box_max", "color"):
         a, b, c = map(float, getattr(label, name))
+        if not all(map(math.isfinite, (a, b, c))):
+            raise ValueError(f"the {name} of label {label.label} is no number")
         setattr(label, name, (a, b, c))
     if label.shown_color is not None:
         r, g, b = (min(1.0, max(0.0, float(value))) for value in label.shown_color)

@@ -44,8 +44,8 @@ def as_json(run: Run, level: int | None) -> dict[str, Any]:
         UsageError: the run has no such level.
     """
     level = run.layout.levels if level is None else level
-    rows = run.labels().of(level)
     ids, graph = graph_of_run(run, level)
+    rows = run.labels().of_codes(level, ids)
     return {
         "format": FORMAT,
         "level": level,

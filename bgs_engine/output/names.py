@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bgs_engine.core.label_table import LabelTable, is_automatic, write_labels
+from bgs_engine.core.printable import printable
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.run_folder import open_run
@@ -35,5 +36,5 @@ def as_text(table: LabelTable) -> str:
     for level, rows in enumerate(table.levels, 1):
         for row in rows:
             who = "engine" if is_automatic(row.name, row.automatic) else "a person"
-            lines.append(f"{level:>5} {row.label:>10} {row.count:>10,}  {who:<9} {row.name}")
+            lines.append(f"{level:>5} {row.label:>10} {row.count:>10,}  {who:<9} {printable(row.name)}")
     return "\n".join(lines)

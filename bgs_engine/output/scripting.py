@@ -125,9 +125,8 @@ class ScriptedRun:
         return np.flatnonzero(inside)
 
     def positions(self, *labels: NamedLabel) -> np.ndarray:
-        """Positions of the Gaussians in any of the labels, float64 [M, 3], scene units; of all of them without one."""
-        rows = self.rows(*labels) if labels else np.arange(len(self))
-        return self.gaussians.means[rows].astype(np.float64) + self.gaussians.offset
+        """Positions of the Gaussians in any of the labels, float64 [M, 3], scene units; none without a label."""
+        return self.gaussians.means[self.rows(*labels)].astype(np.float64) + self.gaussians.offset
 
     def export(self, labels: NamedLabel | Sequence[NamedLabel], out: str | Path, plain: bool = False) -> list[Path]:
         """Write one PLY file for each of the labels, which are of one level. Returns the paths.
@@ -137,6 +136,8 @@ class ScriptedRun:
             OutputError: the folder cannot be written.
         """
         chosen = [labels] if isinstance(labels, NamedLabel) else list(labels)
+        if not chosen:
+            raise UsageError("There is no label to export.", "Give at least one label, as names and find return them.")
         levels = {label.level for label in chosen}
         if len(levels) != 1:
             raise UsageError(f"These labels are of {len(levels)} levels.", "Export labels of one level at a time.")

@@ -4,6 +4,7 @@ import numpy as np
 
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.label_table import Label
+from bgs_engine.core.printable import printable
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.run_folder import Run
 from bgs_engine.likeness.likeness import likeness
@@ -20,12 +21,13 @@ def similar_labels(run: Run, label: str, level: int | None) -> list[tuple[Label,
 
     Raises:
         UsageError: the run has no such level or label, or the label has too few Gaussians.
+        InputError: the table of labels does not fit the codes.
     """
     level = run.layout.levels if level is None else level
-    rows = run.labels().of(level)
+    ids, of = np.unique(run.layout.labels(run.codes, level), return_inverse=True)
+    rows = run.labels().of_codes(level, ids.tolist())
     asked = _find(rows, label, level)
     splat = load_gaussians(run.ply)
-    ids, of = np.unique(run.layout.labels(run.codes, level), return_inverse=True)
     columns = (splat.means, splat.scales, splat.opacities, splat.base_colors)
     found = signatures(*columns, of.reshape(-1), len(ids))
     one = int(np.searchsorted(ids, asked.label))
@@ -38,7 +40,11 @@ def similar_labels(run: Run, label: str, level: int | None) -> list[tuple[Label,
 
 def as_table(found: list[tuple[Label, float]], least: float) -> str:
     """The labels of at least this likeness, one a line: likeness, number, Gaussians, name."""
-    lines = [f"{alike:>8.2f} {row.label:>10} {row.count:>10,}  {row.name}" for row, alike in found if alike >= least]
+    lines = [
+        f"{alike:>8.2f} {row.label:>10} {row.count:>10,}  {printable(row.name)}"
+        for row, alike in found
+        if alike >= least
+    ]
     return "\n".join([f"{'likeness':>8} {'label':>10} {'Gaussians':>10}  name", *lines])
 
 

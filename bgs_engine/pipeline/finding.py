@@ -8,6 +8,7 @@ from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.input_files import read_text
 from bgs_engine.core.label_table import LabelTable, write_labels
+from bgs_engine.core.printable import printable
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.run_folder import Run, open_run
 from bgs_engine.io.run_update import finish_update
@@ -78,7 +79,10 @@ def find_by_picture(
 
 def as_table(hits: Sequence[Hit]) -> str:
     """The hits, one a line. A star marks those that are nearer to the text than to every contrast."""
-    lines = [f"{hit.score:>6.3f}{'*' if hit.found else ' '} {hit.level:>5} {hit.label:>10}  {hit.name}" for hit in hits]
+    lines = [
+        f"{hit.score:>6.3f}{'*' if hit.found else ' '} {hit.level:>5} {hit.label:>10}  {printable(hit.name)}"
+        for hit in hits
+    ]
     return "\n".join([f"{'score':>6}  {'level':>5} {'label':>10}  name", *lines])
 
 

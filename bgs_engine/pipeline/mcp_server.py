@@ -53,6 +53,8 @@ class RunTools:
         Raises:
             UsageError: it leads out of the root.
         """
+        if "\0" in path:
+            raise UsageError("A path cannot hold the character 0.", "list_runs names all runs.")
         found = Path(os.path.realpath(self.root / path))
         if not found.is_relative_to(self.root):
             raise UsageError(f"{path} lies outside the folder that this server serves.", "Name a path below it.")

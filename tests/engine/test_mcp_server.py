@@ -88,8 +88,8 @@ def test_links_do_not_lead_out(run: Path, tmp_path_factory: pytest.TempPathFacto
     other = tmp_path_factory.mktemp("other")
     (run.parent / "link").symlink_to(other, target_is_directory=True)
     tools = RunTools(run.parent, True)
-    for path in ("link", "link/x", "..", str(other), "/"):
-        with pytest.raises(UsageError, match="outside"):
+    for path in ("link", "link/x", "..", str(other), "/", "run\0"):
+        with pytest.raises(UsageError, match=r"outside|character 0"):
             tools.inside(path)
     assert tools.inside("run") == run and RunTools(run, False).list_runs() == ["."]
     with pytest.raises(UsageError, match="may not write"):

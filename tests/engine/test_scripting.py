@@ -47,7 +47,7 @@ def test_subsets_fit_the_codes_and_the_files(run: Path, tmp_path: Path) -> None:
     assert set(opened.labels(2)[rows].tolist()) == {one.label, other.label}
     paths = opened.export([one, other], tmp_path / "out", plain=True)
     assert [read_ply(path).count for path in paths] == [one.count, other.count]
-    assert len(opened.positions()) == len(opened) and opened.parent(opened.names(1)[0]) is None
+    assert len(opened.positions()) == len(opened.rows()) == 0 and opened.parent(opened.names(1)[0]) is None
     assert opened.children(one) == []
 
 
@@ -55,6 +55,8 @@ def test_wrong_questions_are_refused(run: Path, tmp_path: Path) -> None:
     opened = bgs_engine.open_run(run)
     with pytest.raises(UsageError, match="no level 3"):
         opened.labels(3)
+    with pytest.raises(UsageError, match="no label to export"):
+        opened.export([], tmp_path / "out")
     with pytest.raises(UsageError, match="2 levels"):
         opened.export([opened.names(1)[0], opened.names(2)[0]], tmp_path / "out")
     with pytest.raises(InputError):

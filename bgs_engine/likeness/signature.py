@@ -169,7 +169,8 @@ def _d2(offset: np.ndarray, share: np.ndarray) -> np.ndarray:
         other, weights = np.roll(offset, shift, 1), share * np.roll(share, shift, 1)
         between = offset - other
         distance = np.sqrt(np.einsum("kmc,kmc->km", between, between))
-        where = (distance * (DISTANCE_BINS / LONGEST)).astype(np.int32).clip(0, DISTANCE_BINS - 1)
+        # Of points in one place the size is 0, and distances to the others are no numbers; these weigh nothing.
+        where = np.fmin(distance * (DISTANCE_BINS / LONGEST), DISTANCE_BINS - 1).astype(np.int32)
         out += np.bincount((first + where).ravel(), weights.ravel(), minlength=len(out))
     rows = _blurred(out.reshape(len(offset), DISTANCE_BINS), 1)
     return rows / np.maximum(rows.sum(1, keepdims=True), 1e-30)

@@ -139,6 +139,8 @@ class Pointing:
             return ""
         name, count = size_name(self.size, len(self.answer.suggestions)), f"{int(points.sum()):,} Gaussians"
         agree = f"{suggestion.views} view{'s agree' if suggestion.views != 1 else ' agrees'}"
+        if not suggestion.views:
+            agree = "from the labels"
         return f"{name[:1].upper()}{name[1:]}: {count}, {agree}" if name else f"{count}, {agree}"
 
     def fits(self, whole: SplatObject) -> bool:

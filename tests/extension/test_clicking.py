@@ -133,6 +133,8 @@ def test_the_tint_and_the_words_say_how_sure_the_engine_is(coded) -> None:
     assert tint is not None and (tint[BALL:] == 0).all()  # outside the suggestion, whatever the confidence there
     assert np.allclose(tint[4:BALL], 0.55 + 0.45 * sure[4:BALL]) and np.isclose(tint[3], 0.55)
     assert pointing.words() == "1,500 Gaussians, 1 view agrees"
+    pointing.answer = replace(pointing.answer, suggestions=(replace(unsure, views=0),), likeliest=0)
+    assert pointing.words() == "1,500 Gaussians, from the labels"
 
 
 def test_an_area_corrects_what_is_shown(coded, serving) -> None:

@@ -56,6 +56,8 @@ class TransformersImageText:
                 "Run: pip install torch transformers",
             ) from None
         place = name.removeprefix("hf:").strip()
+        if not place:
+            raise InputError("No image-text model is named.", HINT)
         on_hub = name.startswith("hf:") and not Path(place).exists()
         if not on_hub and not Path(place).is_dir():
             raise InputError(f"There is no folder {place} with an image-text model.", HINT)

@@ -20,6 +20,14 @@ PHRASES = (
     (r" without --plain", " without Plain 62 Floats"),
     (r"(?:use |[Uu]se )?--device cpu", "set Device to CPU"),
     (r"(?:use |[Uu]se )?--device (?:cuda|gsplat)", "set Device to NVIDIA GPU"),
+    (
+        r"Give --model FOLDER of a downloaded CLIP or SigLIP model, or --model hf:NAME --fetch to download one",
+        "Name the folder of a downloaded CLIP or SigLIP model in the preference Words Model",
+    ),
+    (
+        r"Add --fetch to allow its download, or give --model FOLDER",
+        "Download it, and name its folder in the preference Words Model",
+    ),
     (r"[Gg]ive (?:--masks-model|--model)", "set Mask Model to"),
     (r"\(--dataset\)", "(Settings > Photos)"),
     (r"with --level-bits", "under Settings > Level Bits"),

@@ -50,6 +50,8 @@ def test_models_from_a_folder(kind: str, tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_or_not_here_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No image-text model is named"):
+        TransformersImageText("hf: ")
     with pytest.raises(InputError, match="There is no folder"):
         TransformersImageText(str(tmp_path / "none"))
     (tmp_path / "empty").mkdir()

@@ -49,8 +49,6 @@ NOT_FOR_BLENDER = (  # hints of commands that Blender does not start, or of choi
     "Give --levels a number from 1 to 3.",
     "Give --init random or a codes.npy.",
     "--fill needs --label: it closes the holes that these labels leave.",
-    "Give --model FOLDER of a downloaded CLIP or SigLIP model, or --model hf:NAME --fetch to download one.",
-    "Add --fetch to allow its download, or give --model FOLDER.",
     "fetch it with: bgs models --fetch 3",  # the list of `bgs models` as text; the panel has its own
 )
 
@@ -100,6 +98,8 @@ def test_no_sentence_speaks_of_an_option(place: str) -> None:
         ),
         ("Close other programs, use fewer workers (--workers 1) or a smaller mask model.",
          "Close other programs or use a smaller mask model."),
+        ("Add --fetch to allow its download, or give --model FOLDER.",
+         "Download it, and name its folder in the preference Words Model."),
         ("a--b.ply has no opacity. Nothing else.", "a--b.ply has no opacity. Nothing else."),
         ("Export it again. In nerfstudio: --ply-color-mode sh_coeffs.",
          "Export it again. In nerfstudio: --ply-color-mode sh_coeffs."),

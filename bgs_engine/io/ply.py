@@ -56,6 +56,11 @@ class SplatPly:
     _offset: int = 0
     _table: np.ndarray | None = field(default=None, repr=False)
 
+    @classmethod
+    def of_rows(cls, path: Path, rows: np.ndarray, comments: tuple[str, ...] = ()) -> "SplatPly":
+        """Structured rows in memory, packed and little endian, that pass for the rows of the file `path`."""
+        return cls(path, len(rows), rows.dtype, comments, _table=rows)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Property names in file order."""
@@ -240,7 +245,7 @@ def _read_odd(path: Path, header: Header, vertex: Element) -> SplatPly:
             f"{path.name} promises {vertex.count:,} Gaussians, more than memory holds.",
             "Copy or export the file again.",
         ) from None
-    return SplatPly(path, len(out), out.dtype, header.comments, _table=out)
+    return SplatPly.of_rows(path, out, header.comments)
 
 
 def write_ply(

@@ -18,7 +18,7 @@ FLOORS = {  # lowest first
     "bgs_engine": (
         "core",
         "io devices",
-        "raster",
+        "raster formats",
         "views masks made_scenes associate cutouts likeness graph",
         "train clicks naming words",
         "output",

@@ -1,0 +1,28 @@
+"""What a module of this folder declares about its format."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgs_engine.formats.raw_splat import RawSplat
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of splat file.
+
+    name: as people call it. suffixes: the endings of its files in small letters, with the dot, the usual one first.
+    beginnings: the first bytes of its files, for files with another ending.
+    read: the splat of a file; it raises `InputError` for a damaged file or an unknown version. None: not read.
+    write: writes a file as a whole or not at all; it raises `InputError` where that fails. None: not written.
+    needs: packages beside NumPy and plyfile, by the names of their modules. Blender has none of them.
+    loses: what a file does not keep of a splat, as a sentence.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    beginnings: tuple[bytes, ...] = ()
+    read: Callable[[Path], RawSplat] | None = None
+    write: Callable[[Path, RawSplat], None] | None = None
+    needs: tuple[str, ...] = ()
+    loses: str = "It keeps everything."

@@ -1,0 +1,5 @@
+"""The list of formats beside PLY, which `bgs_engine/io/ply.py` reads and writes."""
+
+from bgs_engine.formats.format import Format
+
+FORMATS: tuple[Format, ...] = ()

@@ -8,12 +8,9 @@ import numpy as np
 _MORTON_BITS = 10  # per axis: 1024 cells an axis is finer than any cache line can use
 
 
-def morton_order(means: np.ndarray, sample: int = 100_000) -> np.ndarray:
-    """Row numbers sorted along a Z-order curve through the bulk of the points; means float32 [N, 3].
-
-    sample: the number of points of which the bulk is found. Points that have this order keep it if all are taken.
-    """
-    low, high = np.percentile(means[:: max(1, len(means) // sample)], (1, 99), axis=0)  # a few far splats are usual
+def morton_order(means: np.ndarray) -> np.ndarray:
+    """Row numbers sorted along a Z-order curve through the bulk of the points; means float32 [N, 3]."""
+    low, high = np.percentile(means[:: max(1, len(means) // 100_000)], (1, 99), axis=0)  # a few far splats are usual
     span = max(float((high - low).max()), 1e-12)
     cells = ((means - low) / span).clip(0, 1) * ((1 << _MORTON_BITS) - 1)
     key = np.zeros(len(means), np.uint32)

@@ -22,8 +22,6 @@ class Format:
     extra: the extra of bgs-engine that brings these packages.
     keeps_labels: whether a file holds codes, names and tree. Beside other files lies a labels file (`labels_file.py`).
     loses: what a file does not keep of a splat, as a sentence.
-    order: the row numbers, int [N], in the order in which `write` writes the Gaussians of a splat. A splat that has
-    this order keeps it, so whoever writes labels beside the file takes these rows first. None: their own order.
     """
 
     name: str
@@ -35,4 +33,3 @@ class Format:
     extra: str = "formats"
     keeps_labels: bool = False
     loses: str = "It keeps everything."
-    order: Callable[[RawSplat], np.ndarray] | None = None

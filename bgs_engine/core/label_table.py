@@ -156,11 +156,16 @@ def write_labels(path: Path, table: LabelTable) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    write_json(path, labels_as_json(table))
+
+
+def labels_as_json(table: LabelTable) -> dict[str, Any]:
+    """The label table as labels.json holds it."""
     levels = [[asdict(label) for label in level] for level in table.levels]
     automatic = [[label.pop("automatic") for label in level] for level in levels]
     table_of_names = {AUTOMATIC_NAMES: automatic} if any(map(any, automatic)) else {}
     head = {"format": TABLE_FORMAT, "level_bits": table.layout.level_bits}
-    write_json(path, {**head, **table_of_names, "levels": levels})
+    return {**head, **table_of_names, "levels": levels}
 
 
 def read_labels(path: Path) -> LabelTable:
@@ -169,10 +174,18 @@ def read_labels(path: Path) -> LabelTable:
     Raises:
         InputError: the file is missing, damaged, or written by a newer version.
     """
-    data = read_json(path)
+    return labels_from_json(read_json(path), path.name)
+
+
+def labels_from_json(data: Any, name: str) -> LabelTable:
+    """The label table from what the JSON file `name` holds.
+
+    Raises:
+        InputError: it is damaged, or written by a newer version.
+    """
     try:
         if data["format"] > TABLE_FORMAT:
-            raise InputError(f"{path.name} was written by a newer version.", "Update Binary Gaussian Segmentation.")
+            raise InputError(f"{name} was written by a newer version.", "Update Binary Gaussian Segmentation.")
         layout = BitLayout(tuple(map(operator.index, data["level_bits"])))
         levels = [[_checked(Label(**label)) for label in level] for level in data["levels"]]
         if len(levels) != layout.levels:
@@ -180,7 +193,7 @@ def read_labels(path: Path) -> LabelTable:
         _set_automatic_names(levels, data.get(AUTOMATIC_NAMES))
         return LabelTable(layout, levels)
     except (TypeError, KeyError, AttributeError, ValueError, OverflowError, UsageError) as error:
-        raise InputError(f"{path.name} is damaged ({error}).", "Run the segmentation again.") from None
+        raise InputError(f"{name} is damaged ({error}).", "Run the segmentation again.") from None
 
 
 def _set_automatic_names(levels: list[list[Label]], names: Any) -> None:

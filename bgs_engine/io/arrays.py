@@ -63,6 +63,16 @@ class Archive:
                 raise ValueError(f"{name} has {len(values):,} of {size:,} bytes")
             return _array(np.frombuffer(values, np.uint8), shape, fortran, dtype)
 
+    def read_bytes(self, name: str, most: int) -> bytes:
+        """The content of the member `name` of the zip, of at most `most` bytes. Raises as `read`."""
+        with self._packed.open(name) as stream:
+            content = bytearray()
+            while part := stream.read(_ZIPPED):
+                content += part
+                if len(content) > most:
+                    raise ValueError(f"{name} has more than {most:,} bytes")
+        return bytes(content)
+
 
 @contextmanager
 def open_arrays(path: Path, hint: str) -> Iterator[Archive]:

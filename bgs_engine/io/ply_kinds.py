@@ -6,7 +6,7 @@ from bgs_engine.core.errors import InputError
 
 TRAINER = "Export it from your trainer as 3DGS PLY."
 CHOOSE = "Choose the .ply that your splat trainer exported."
-_CONVERT = "Open it in SuperSplat or another splat editor and export it as uncompressed PLY."
+_CONVERT = "Convert it to PLY first, with `bgs convert`."
 
 # Beginnings of files that people take for a PLY: (bytes, what it is, what to do).
 _BEGINNINGS = (
@@ -17,19 +17,27 @@ _BEGINNINGS = (
     (b"\xef\xbb\xbfply", "a PLY file behind a byte order mark", "A text editor has saved it. Export it again."),
     (b"ply\r", "a PLY file with line ends of old Macs", "Export it again with Unix line ends."),
     (b"NGSP", "a compressed splat (.spz)", _CONVERT),
-    (b"glTF", "a glTF file", TRAINER),
+    (b"glTF", "a glTF file", _CONVERT),
 )
 _COMPRESSED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 _SH_DEGREES = {72: 4, 105: 5}
 
 
-def no_ply(name: str, head: bytes) -> InputError:
-    """The error for a file that does not begin like a PLY; `head` are its first bytes."""
+def unreadable(name: str, head: bytes) -> InputError | None:
+    """The error for a file of a kind that people take for a splat; `head` are its first bytes. None: another kind."""
     if not head:
         return InputError(f"{name} is empty.", "Copy or export the file again.")
     for start, what, hint in _BEGINNINGS:
         if head.startswith(start):
             return InputError(f"{name} is {what}.", hint)
+    return None
+
+
+def no_ply(name: str, head: bytes) -> InputError:
+    """The error for a file that does not begin like a PLY; `head` are its first bytes."""
+    known = unreadable(name, head)
+    if known is not None:
+        return known
     if name.lower().endswith((".splat", ".ksplat", ".spz", ".sog")):
         return InputError(f"{name} is a compressed splat.", _CONVERT)
     return InputError(f"{name} is not a PLY file.", CHOOSE)

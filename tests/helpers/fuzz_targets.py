@@ -18,6 +18,9 @@ from bgs_engine.clicks.wire import answer_from, answer_message, ask_message, pro
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.label_table import Label, LabelTable, read_labels, write_labels
+from bgs_engine.formats.labels_file import read_labels_file, write_labels_file
+from bgs_engine.formats.raw_splat import SplatLabels
+from bgs_engine.formats.read import open_splat
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_image, read_label_png
@@ -74,7 +77,7 @@ class _State:
 
 def targets() -> list[Target]:
     """All readers."""
-    return [*_splats(), *_cameras(), *_pictures(), *_masks(), *_runs(), *_others()]
+    return [*_splats(), *_labels_files(), *_cameras(), *_pictures(), *_masks(), *_runs(), *_others()]
 
 
 def _splats() -> Iterator[Target]:
@@ -93,6 +96,19 @@ def _splats() -> Iterator[Target]:
         weight = 8 if kind in ("binary", "far") else 4
         yield Target(f"splat, {kind}", {"a.ply": data}, ("a.ply",), _read_splat, weight)
         yield Target(f"splat in Blender, {kind}", {"a.ply": data}, ("a.ply",), _read_in_blender, max(1, weight // 2))
+
+
+def _labels_files() -> Iterator[Target]:
+    zero = (0.0, 0.0, 0.0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "a.ply").write_bytes(ply_bytes(splat_rows(ROWS, splat_dtype(0))))
+        table = LabelTable(BitLayout((2,)), [[Label(k, 0, 3, zero, zero, zero, zero, f"L1_{k}") for k in range(2)]])
+        codes = np.arange(ROWS, dtype=np.int32) % 2
+        write_labels_file(folder / "a.ply", SplatLabels(codes, BitLayout((2,)), table))
+        files = _files_of(folder)
+    yield Target("labels file", files, ("a.ply.labels",), lambda f: read_labels_file(f / "a.ply", ROWS), 4)
+    yield Target("splat with a labels file", files, tuple(files), lambda f: open_splat(f / "a.ply").labels)
 
 
 def _read_splat(folder: Path) -> None:

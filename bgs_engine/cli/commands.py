@@ -7,6 +7,7 @@ from pathlib import Path
 from bgs_engine.cli.command import Command, print_answer
 from bgs_engine.cli.options import add_config, config_from
 from bgs_engine.cli.run_commands import RUN_COMMANDS
+from bgs_engine.cli.splat_commands import SPLAT_COMMANDS
 from bgs_engine.core.codes import DEFAULT_LEVEL_BITS, BitLayout
 from bgs_engine.core.errors import EnvironmentLacksError, UsageError
 from bgs_engine.core.events import Reporter
@@ -51,7 +52,7 @@ def _add_masks_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _segment_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
+    parser.add_argument("scene", type=Path, help="the splat, of any format that `bgs convert` reads")
     parser.add_argument("-o", "--output", type=Path, required=True, help="run folder to write")
     parser.add_argument("--dataset", type=Path, help="photos with poses, masks if any; else views are rendered")
     parser.add_argument("--views", type=int, default=SEGMENT_VIEWS, help="views to render where there are no photos")
@@ -85,7 +86,7 @@ def _segment(arguments: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _views_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scene", type=Path, help="the splat, a 3DGS PLY")
+    parser.add_argument("scene", type=Path, help="the splat, of any format that `bgs convert` reads")
     parser.add_argument("-o", "--output", type=Path, required=True, help="dataset folder to write")
     parser.add_argument("--count", type=int, default=DATASET_VIEWS, help="number of views")
     parser.add_argument("--size", default="640x480", help="pixels of each view")
@@ -121,6 +122,7 @@ def _masks_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.formats.read import file_of
     from bgs_engine.io.dataset import open_dataset
     from bgs_engine.io.dataset_files import complete_dataset
     from bgs_engine.masks.output import announce
@@ -129,7 +131,7 @@ def _masks(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.views.alignment import aligned
 
     complete_dataset(arguments.dataset)
-    dataset = open_dataset(arguments.dataset, arguments.ply, reporter)
+    dataset = open_dataset(arguments.dataset, file_of(arguments.ply) if arguments.ply else None, reporter)
     scene = None if dataset.ply is None else load_scene(dataset.ply, reporter)
     if scene is not None:
         dataset = dataset.moved(scene.gaussians.offset)
@@ -222,6 +224,7 @@ COMMANDS = (
     Command("masks", "find masks in the images of a dataset", _masks_arguments, _masks),
     Command("train", "a dataset with masks → a run folder", _train_arguments, _train),
     *RUN_COMMANDS,
+    *SPLAT_COMMANDS,
     Command("models", "list the mask models that are here, and fetch better ones", _models_arguments, _models),
     Command("doctor", "check what works on this machine; gives a remedy for each problem", _doctor_arguments, _doctor),
     Command("demo", "a small made scene, the whole path, pictures", _demo_arguments, _demo),

@@ -123,7 +123,7 @@ def _eval(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     from bgs_engine.masks.sources.table import DEFAULT_SOURCE, SOURCES_HELP
 
-    parser.add_argument("source", metavar="RUN|SCENE.ply", type=Path, help="run folder, or a splat")
+    parser.add_argument("source", metavar="RUN|SPLAT", type=Path, help="run folder, or a splat of any format")
     parser.add_argument("--masks-model", dest="model", default=DEFAULT_SOURCE, help=SOURCES_HELP)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="of transformers models")
     parser.add_argument(

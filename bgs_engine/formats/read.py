@@ -74,20 +74,11 @@ def open_splat(path: Path, layout: BitLayout | None = None) -> OpenSplat:
         InputError: the file is missing, damaged, or no splat that can be read.
         EnvironmentLacksError: the format needs a package that is missing.
     """
-    path, layout = Path(path), layout or BitLayout()
-    run_folder = path if is_folder(path) else path.parent if path.name == "scene.ply" else None
-    if run_folder is not None and is_run_folder(run_folder):
-        run = open_run(run_folder)
+    path, layout = file_of(path), layout or BitLayout()
+    if path.name == "scene.ply" and is_run_folder(path.parent):
+        run = open_run(path.parent)
         return OpenSplat(run.ply, PLY, (), run.layout, SplatLabels(run.codes, run.layout, run.labels()))
-    path = _file_of(path)
-    found = format_of(path)
-    if found is PLY:
-        ply, labels = read_ply(path), None
-    else:
-        check_packages(found, path.name)
-        assert found.read is not None
-        splat = found.read(path)
-        ply, labels = splat.to_ply(path), splat.labels
+    found, ply, labels = _opened(path)
     notes: tuple[str, ...] = ()
     if labels is None:
         try:
@@ -95,6 +86,37 @@ def open_splat(path: Path, layout: BitLayout | None = None) -> OpenSplat:
         except InputError as error:
             notes = (str(error),)
     return OpenSplat(ply, found, notes, layout, labels)
+
+
+def open_rows(path: Path) -> SplatPly:
+    """The rows of a splat of any format, for those who need no labels. Raises as `open_splat`."""
+    return _opened(file_of(path))[1]
+
+
+def _opened(path: Path) -> tuple[Format, SplatPly, SplatLabels | None]:
+    found = format_of(path)
+    if found is PLY:
+        return found, read_ply(path), None
+    check_packages(found, path.name)
+    assert found.read is not None
+    splat = found.read(path)
+    return found, splat.to_ply(path), splat.labels
+
+
+def file_of(path: Path) -> Path:
+    """The file to open for a path: a file itself, the splat of a run folder, or the `meta.json` of a splat of files.
+
+    Raises:
+        InputError: it is another folder.
+    """
+    path = Path(path)
+    if not is_folder(path):
+        return path
+    if is_run_folder(path):
+        return path / "scene.ply"
+    if is_file(path / INDEX):
+        return path / INDEX
+    raise InputError(f"{path.name or path} is a folder, but neither a run folder nor a splat.", "Choose a file in it.")
 
 
 def format_of(path: Path) -> Format:
@@ -154,12 +176,3 @@ def endings(written: bool = False) -> tuple[str, ...]:
 def _unknown(name: str, head: bytes) -> InputError:
     said = f"These endings can be read: {', '.join(endings())}."
     return unreadable(name, head) or InputError(f"{name} is no splat of a format that is known.", said)
-
-
-def _file_of(path: Path) -> Path:
-    """The file to open for a path, which may be the folder of a splat of many files."""
-    if not is_folder(path):
-        return path
-    if is_file(path / INDEX):
-        return path / INDEX
-    raise InputError(f"{path.name or path} is a folder, but neither a run folder nor a splat.", "Choose a file in it.")

@@ -180,6 +180,8 @@ def _find_ply(folder: Path, given: Path | None, shared: dict[str, Any]) -> Path 
         return folder / "scene.ply"
     named = shared.get(PLY_KEY)
     if isinstance(named, str) and named.isprintable() and len(named) < 4096:
+        if not named.lower().endswith(".ply"):  # views that were rendered from a splat of another format
+            return folder / named if is_file(folder / named) else None
         try:
             return read_ply(folder / named).path
         except InputError:

@@ -16,13 +16,13 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.core.file_names import safe_names
 from bgs_engine.core.files import write_json, writing
 from bgs_engine.core.palette import srgb_to_linear
+from bgs_engine.formats.read import open_rows
 from bgs_engine.io.exr import write_exr
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.images import write_label_png
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.output_folder import lock_of, one_writer_into
 from bgs_engine.io.pictures import save_png, to_bytes
-from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in
 from bgs_engine.output.label_pictures import label_places
 from bgs_engine.output.shot import Frame, Shot, ShotLabel, read_shot
@@ -72,7 +72,7 @@ def load_part(path: Path) -> Part:
     Raises:
         InputError: the file is missing or is no splat.
     """
-    ply = read_ply(path)
+    ply = open_rows(path)
     gaussians = load_gaussians(ply)
     if gaussians.offset.any():  # the shot's matrices count from the file's own origin
         gaussians = replace(gaussians, means=(gaussians.means + gaussians.offset).astype(np.float32))

@@ -15,8 +15,9 @@ from bgs_engine.clicks.views import FilePicture, RenderedPicture
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.events import Reporter
-from bgs_engine.core.input_files import is_folder
+from bgs_engine.core.input_files import is_file, is_folder
 from bgs_engine.devices.choice import resolve
+from bgs_engine.formats.read import INDEX
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.run_folder import Run, open_run, run_id_of
 from bgs_engine.masks.config import MasksConfig
@@ -60,7 +61,7 @@ class OpenSession:
 
 
 def open_session(source: Path, masks: MasksConfig, reporter: Reporter) -> OpenSession:
-    """Open a run folder or the PLY file of a splat.
+    """Open a run folder or a splat of any format.
 
     Args:
         source: the folder or file.
@@ -75,7 +76,7 @@ def open_session(source: Path, masks: MasksConfig, reporter: Reporter) -> OpenSe
     reporter.plan(
         (("Reading scene", 2.0), ("Load mask model", 2.0), ("Preparing kernels", 1.0), ("place cameras", 1.0))
     )
-    run = open_run(source) if is_folder(source) else None
+    run = open_run(source) if is_folder(source) and not is_file(source / INDEX) else None
     with ThreadPoolExecutor(1, thread_name_prefix="bgs-model") as pool:  # it is read while the scene is
         loading = pool.submit(promptable_model, masks)
         scene = load_scene(source if run is None else run.folder / "scene.ply", reporter)

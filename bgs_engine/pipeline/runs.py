@@ -17,6 +17,7 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import cannot_write, sha256
 from bgs_engine.core.view_counts import SEGMENT_VIEWS
 from bgs_engine.devices.choice import Device, resolve
+from bgs_engine.formats.read import file_of
 from bgs_engine.io.dataset import Dataset, find_levels, open_dataset
 from bgs_engine.io.dataset_files import complete_dataset
 from bgs_engine.io.job_lock import only_writer
@@ -77,7 +78,7 @@ def train_run(
         EnvironmentLacksError: the device cannot be used here.
         CancelledError: the user stopped the run. A checkpoint is left for `resume`.
     """
-    device = resolve(config.device)
+    device, ply = resolve(config.device), file_of(ply) if ply else None
     place = checked_run_place(out, [dataset_folder, *([ply] if ply else [])])
     kept = labels_to_keep(keep, layout, reporter)
     layout = kept.mended.layout if kept and layout is None else layout
@@ -116,7 +117,7 @@ def segment_run(
     Missing views and masks are made first. Rendered views stay in the run folder.
 
     Args:
-        ply: the splat.
+        ply: the splat, of any format.
         out: the run folder to write.
         layout: the bits of each level; None: what the masks need, or those of `keep`.
         config: settings of the training.
@@ -131,7 +132,7 @@ def segment_run(
     Raises:
         As `train_run`.
     """
-    device = resolve(config.device)
+    device, ply = resolve(config.device), file_of(ply)
     place = checked_run_place(out, [ply, *([dataset_folder] if dataset_folder else [])])
     kept = labels_to_keep(keep, layout, reporter)
     layout = kept.mended.layout if kept and layout is None else layout

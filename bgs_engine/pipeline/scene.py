@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgs_engine.core.events import Reporter
+from bgs_engine.formats.read import open_rows
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
-from bgs_engine.io.ply import SplatPly, read_ply
+from bgs_engine.io.ply import SplatPly
 from bgs_engine.raster.scene import RasterScene
 
 
@@ -19,13 +20,14 @@ class Scene:
 
 
 def load_scene(path: Path, reporter: Reporter) -> Scene:
-    """Read a splat. Warns of Gaussians that are left out, and of values that look wrong.
+    """Read a splat of any format. Warns of Gaussians that are left out, and of values that look wrong.
 
     Raises:
         InputError: the file cannot be read or is no splat.
+        EnvironmentLacksError: its format needs a package that is missing.
     """
     reporter.stage("Reading scene")
-    ply = read_ply(path)
+    ply = open_rows(path)
     gaussians = load_gaussians(ply)
     broken = int((~gaussians.valid).sum())
     if broken:

@@ -17,12 +17,12 @@ from bgs_engine.core.file_set import check_places, replacing
 from bgs_engine.core.files import check_writable, read_json, sha256
 from bgs_engine.core.input_files import is_file
 from bgs_engine.core.view_counts import DATASET_VIEWS
+from bgs_engine.formats.read import file_of, open_rows
 from bgs_engine.io.dataset import PLY_KEY, UP_KEY
 from bgs_engine.io.dataset_files import VIEWS, complete_dataset
 from bgs_engine.io.gaussians import Gaussians, load_gaussians
 from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.pictures import contact_sheet, save_jpg, save_png
-from bgs_engine.io.ply import read_ply
 from bgs_engine.io.transforms import write_transforms
 from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.scene import RasterScene
@@ -81,6 +81,7 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
 
     Raises:
         InputError: the splat cannot be read or holds nothing opaque, or the folder cannot be written.
+        EnvironmentLacksError: the splat's format needs a package that is missing.
         UsageError: the folder holds photos or cameras that `bgs views` did not make.
         CancelledError: the user stopped it.
     """
@@ -90,12 +91,12 @@ def make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: 
     check_writable(out_folder)
     check_places(out_folder, ("images", "preview"))
     with only_writer(out_folder / VIEWS, called=out_folder):
-        return _make_views(Path(ply_path), out_folder, config, reporter)
+        return _make_views(file_of(ply_path), out_folder, config, reporter)
 
 
 def _make_views(ply_path: Path, out_folder: Path, config: ViewsConfig, reporter: Reporter) -> ViewsResult:
     reporter.stage("read splat")
-    gaussians = load_gaussians(read_ply(ply_path))
+    gaussians = load_gaussians(open_rows(ply_path))
     for sentence in gaussians.oddities:
         reporter.warning(sentence)
     scene = RasterScene.from_gaussians(gaussians)

@@ -121,6 +121,8 @@ def _single_files(material: Path) -> list[Job]:
             lambda out: _command("export", run, "-o", out, "--level", 1, "--label", _a_label(run), "--fill")),
         job("export clean", lambda out: _command("export", run, "-o", out, "--level", 1),
             lambda out: _command("export", run, "-o", out, "--level", 1, "--clean", 0.5)),
+        job("convert", lambda out: _command("convert", material / "figure.ply", out / "a.ply"),
+            lambda out: _command("convert", run, out / "a.ply")),
         job("render", lambda out: _command("render", run, "-o", out, "--level", 2, "--views", one_view),
             lambda out: _command("render", run, "-o", out, "--level", 1, "--views", one_view)),
         job("graph", lambda out: _command("graph", run, "-o", out, "--level", 2),

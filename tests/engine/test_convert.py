@@ -1,0 +1,137 @@
+"""`bgs convert`: from and to every format, with labels, without loss of anything that a format can hold."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bgs_engine.cli.main import main
+from bgs_engine.core.codes import BitLayout
+from bgs_engine.formats import read
+from bgs_engine.formats.labels_file import labels_file_of
+from bgs_engine.formats.read import open_splat
+from bgs_engine.io.ply import read_ply
+from bgs_engine.io.run_folder import codes_in, finish, partial_folder, write_run
+from tests.engine.test_open_splat import MADE, labels_of
+from tests.helpers import made_files
+
+COUNT = 50
+
+
+@pytest.fixture(autouse=True)
+def formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "FORMATS", (*read.FORMATS, MADE))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    dtype = made_files.splat_dtype(9, [("mood", "<f4"), ("kind", "<i2")])
+    path = tmp_path / "source.ply"
+    made_files.write_splat(path, made_files.splat_rows(COUNT, dtype), ["comment trained for a test"])
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, source: Path) -> Path:
+    ply = read_ply(source)
+    labels = labels_of(ply)
+    folder = tmp_path / "run"
+    write_run(partial_folder(folder), ply, labels.codes, np.ones(COUNT, np.float32), labels.table, {})
+    finish(folder)
+    return folder
+
+
+def convert(*arguments: object) -> int:
+    return main(["convert", *map(str, arguments)])
+
+
+def test_ply_to_ply_keeps_every_property(tmp_path: Path, source: Path) -> None:
+    assert convert(source, tmp_path / "out.ply") == 0
+    assert (tmp_path / "out.ply").read_bytes() == source.read_bytes()
+    assert not labels_file_of(tmp_path / "out.ply").exists()
+
+
+def test_a_run_goes_there_and_back(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert(run, tmp_path / "scene.made") == 0
+    said = capsys.readouterr().out
+    assert f"scene.made has {COUNT} Gaussians as Made." in said and "scene.made.labels" in said
+    assert "It keeps no names of weekdays." in said and "left out: mood, kind." in said
+    assert convert(tmp_path / "scene.made", tmp_path / "back.ply") == 0
+    before, after = open_splat(run), open_splat(tmp_path / "back.ply")
+    assert before.labels is not None and after.labels is not None
+    assert after.labels.table == before.labels.table and after.labels.layout == before.labels.layout
+    places = after.ply.columns(("x", "y", "z"))  # MADE turns the rows, and the labels turn with them
+    np.testing.assert_array_equal(places[::-1], before.ply.columns(("x", "y", "z")))
+    np.testing.assert_array_equal(after.labels.codes[::-1], before.labels.codes)
+    np.testing.assert_array_equal(codes_in(after.ply), after.labels.codes)
+
+
+def test_a_run_lends_its_labels_to_its_own_splat_only(
+    tmp_path: Path, source: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(source, tmp_path / "out.made", "--run", run) == 0
+    found = open_splat(tmp_path / "out.made")
+    assert found.labels is not None and "Chair" in [label.name for label in found.labels.table.levels[0]]
+    other = tmp_path / "other.ply"
+    made_files.write_splat(other, made_files.splat_rows(COUNT, made_files.splat_dtype(), seed=1))
+    assert convert(other, tmp_path / "no.made", "--run", run) == 3
+    assert "is the run of another splat" in capsys.readouterr().err
+    assert not (tmp_path / "no.made").exists()
+
+
+def test_codes_without_a_table_take_the_given_bits(tmp_path: Path, run: Path) -> None:
+    alone = tmp_path / "alone.ply"
+    alone.write_bytes((run / "scene.ply").read_bytes())
+    assert convert(alone, tmp_path / "out.made", "--level-bits", "3,2") == 0
+    found = open_splat(tmp_path / "out.made")
+    assert found.labels is not None and found.labels.layout == BitLayout((3, 2))
+    assert convert(alone, tmp_path / "again.made", "--level-bits", "1,1") == 3
+    assert not (tmp_path / "again.made").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "said"),
+    [
+        ("source.ply", 2, "is the file that is read"),
+        ("run/scene.ply", 2, "is the splat of a run"),
+        ("a.xyz", 2, "no ending of a splat format"),
+        ("run", 2, "is a folder"),
+    ],
+)
+def test_what_must_not_be_written(
+    tmp_path: Path, source: Path, run: Path, out: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert convert(source, tmp_path / out) == code
+    assert said in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_damaged_source_leaves_an_earlier_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.ply").write_bytes(b"ply\nformat")
+    (tmp_path / "out.ply").write_bytes(b"mine")
+    assert convert(tmp_path / "bad.ply", tmp_path / "out.ply") == 3
+    assert (tmp_path / "out.ply").read_bytes() == b"mine"
+
+
+def test_events_name_the_file(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()  # the end of the input would stop the job
+    monkeypatch.setattr("sys.stdin", os.fdopen(reading))
+    assert convert(source, tmp_path / "out.made", "--events") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0]["event"] == "hello" and events[-1]["event"] == "done"
+    assert {"event": "artifact", "kind": "splat", "path": str(tmp_path / "out.made")} in events
+    os.close(writing)
+
+
+def test_views_are_rendered_from_any_format(tmp_path: Path, small_scene: Path) -> None:
+    """The dataset names the splat that it was made from, and other commands find it there."""
+    from bgs_engine.io.dataset import open_dataset
+
+    assert convert(small_scene / "scene.ply", tmp_path / "scene.made") == 0
+    assert main(["views", str(tmp_path / "scene.made"), "-o", str(tmp_path / "views"), "--count", "2"]) == 0
+    assert open_dataset(tmp_path / "views").ply == tmp_path / "views" / ".." / "scene.made"

@@ -25,9 +25,12 @@ class _Cache:
 _caches: dict[int, _Cache] = {}
 
 
-def forget() -> None:
-    """Empty the cache."""
-    _caches.clear()
+def forget(uid: int | None = None) -> None:
+    """Empty the cache, or forget the cloud with this session_uid."""
+    if uid is None:
+        _caches.clear()
+    else:
+        _caches.pop(uid, None)
 
 
 def bit_layout_of(obj: SplatObject) -> BitLayout:

@@ -23,6 +23,7 @@ MODIFIER = "Gaussian Splat"
 MOST_ELLIPSOIDS = 200_000  # Cycles on a processor needs 5 to 10 s to make this many; balls need almost no time
 REACH = 2.5  # standard deviations from an ellipsoid's centre to its surface; the material fades out to there
 LEAST_BOUNCES = 128  # transparent surfaces in a row; with Cycles' default of 8, everything behind the eighth is black
+MARK = "bgs_version"  # custom property of the node group, so that a renamed or appended one is known
 VERSION = 1  # of the node group; an older one in a file is replaced
 
 
@@ -35,8 +36,16 @@ def attach(obj: SplatObject, scene: SplatScene | None = None) -> None:
     modifier = obj.modifiers.get(MODIFIER) or obj.modifiers.new(MODIFIER, "NODES")
     modifier.node_group = node_group()
     modifier.show_expanded = False
+    pin(obj)
     center, size = _core(obj)
     _set_inputs(modifier, {"Frame Center": center, "Frame Size": size})
+
+
+def pin(obj: SplatObject) -> None:
+    """Keep the modifier the last one, so that the user's modifiers get points instead of a frame or ellipsoids."""
+    modifier = obj.modifiers.get(MODIFIER)
+    if modifier is not None and obj.library is None and not modifier.use_pin_to_last:
+        modifier.use_pin_to_last = True
 
 
 def fit_frame(obj: SplatObject) -> None:
@@ -73,13 +82,13 @@ def _set_inputs(modifier: Any, values: dict[str, Any]) -> None:
 def node_group() -> bpy.types.GeometryNodeTree:
     """The node group that all splats of the file share."""
     found = bpy.data.node_groups.get(GROUP)
-    if found is not None and found.get("bgs_version") == VERSION:
+    if found is not None and found.get(MARK) == VERSION:
         for node in found.nodes:
             if node.bl_idname == "GeometryNodeSetMaterial" and node.inputs["Material"].default_value is None:
                 node.inputs["Material"].default_value = splat_material()  # the user deleted it
         return cast(bpy.types.GeometryNodeTree, found)
     group: Any = bpy.data.node_groups.new(GROUP, "GeometryNodeTree")
-    group["bgs_version"] = VERSION
+    group[MARK] = VERSION
     group.is_modifier = True
     face = group.interface
     face.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")

@@ -12,7 +12,7 @@ import bpy
 from bgs_engine.core.errors import BgsError
 from bpy.app.handlers import persistent
 
-from ..cloud import added_points, edit_mode, identity, label_selection, point_clouds, shapes, up_to_date
+from ..cloud import added_points, edit_mode, geometry_nodes, identity, label_selection, point_clouds, shapes, up_to_date
 from ..cloud.typed import Context, SplatObject, SplatScene
 
 WAIT_SECONDS = 0.1  # between two checks whether a transform in edit mode has ended
@@ -62,7 +62,10 @@ def _everything_changed(*_: object) -> None:
     """Check all clouds, because opening a file, undo and redo do not tell which data they replace."""
     identity.tidy(again=True)
     _unchecked.update(cloud.session_uid for cloud in bpy.data.pointclouds)
-    _moved.update(obj.session_uid for obj in bpy.data.objects if point_clouds.is_splat(obj))
+    splats = [obj for obj in bpy.data.objects if point_clouds.is_splat(obj)]
+    _moved.update(obj.session_uid for obj in splats)
+    for obj in splats:
+        geometry_nodes.pin(obj)  # in a file of an older version it is not
     _follow_selection()
     _check()
 

@@ -12,11 +12,12 @@ from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import is_run_folder
 
 from ..cloud import code_tables, light, pivot, point_clouds, shapes
+from ..cloud.evaluated_splat import shown
 from ..cloud.instances import Instance, instances_in
 from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
 from ..logic.attribute_rows import rows_from
-from ..logic.attributes import CODE, ROW
+from ..logic.attributes import CODE, IN_OBJECTS, ROW
 from ..logic.joined_rows import joined_dtype
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import, is_flat, moved_origin, transform_rows
@@ -88,8 +89,12 @@ def seen_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
 
 
 def shown_instances() -> list[Instance]:
-    """The instances of splat objects in the current view layer."""
-    return instances_in(bpy.context.evaluated_depsgraph_get())
+    """The instances of splat objects in the current view layer.
+
+    Those that a splat's own modifiers make are Gaussians of that splat, see `cloud.evaluated_splat`.
+    """
+    found = instances_in(bpy.context.evaluated_depsgraph_get())
+    return [one for one in found if not point_clouds.is_splat(one.parent)]
 
 
 def _together(parts: Sequence[SplatRows]) -> SplatRows:
@@ -207,12 +212,26 @@ def _rows_of(
 
     `world` [4, 4] is the world matrix of an instance, or None for the object itself.
     """
-    shapes.make_true(obj)
+    if not config.transforms:  # the rows of the source file, so nothing that Blender makes of them counts
+        shapes.make_true(obj)
+        change = change_since_import(np.eye(4), shapes.local_of(obj))
+        return _moved_rows(obj, _data_rows(obj, config, points), change)
+    with shown(obj) as now:
+        if now.changed and points is not None:  # it was for the points without modifiers
+            in_objects = point_clouds.get_column(now.obj.data, IN_OBJECTS)
+            points = None if in_objects is None else ~in_objects
+        made = _data_rows(now.obj, config, points)
+        change = pivot.change_of(now.obj, obj.bgs.imported_at, now.world if world is None else world)
+    return _moved_rows(obj, made, change)
+
+
+def _data_rows(obj: SplatObject, config: ExportConfig, points: np.ndarray | None) -> SplatRows:
+    """The rows of the chosen points in the splat space."""
     cloud, layout = obj.data, obj.bgs.ply_layout
     if config.codes and cloud.attributes.get(CODE):
         layout = layout.with_codes()
     rows = rows_from(pivot.getter_of(obj), layout, len(cloud.points))
-    if config.transforms:  # as one sees it; without, the rows are those of the source file
+    if config.transforms:  # as one sees it
         rows = light.with_light(obj, rows)
     made = SplatRows(rows, point_clouds.get_column(cloud, ROW), point_clouds.get_column(cloud, CODE))
     if config.only:
@@ -221,14 +240,13 @@ def _rows_of(
         for level, label in config.only:
             wanted |= table.labels(level) == np.uint32(label)
         points = wanted[table.inverse] if points is None else points & wanted[table.inverse]
-    if points is not None:
-        made = made.taken(points)
-    if config.transforms:
-        change = pivot.change_of(obj, obj.bgs.imported_at, world)
-    else:
-        change = change_since_import(np.eye(4), shapes.local_of(obj))
+    return made if points is None else made.taken(points)
+
+
+def _moved_rows(obj: SplatObject, made: SplatRows, change: np.ndarray | None) -> SplatRows:
+    """The rows after a change of the object, [4, 4] in the splat space, or None."""
     if change is None:
         return made
     if is_flat(change):
         raise InputError(f"{obj.name} is scaled to nothing in a direction.", "Give it a scale that is not 0.")
-    return replace(made, rows=transform_rows(made.rows, moved_origin(change, layout.offset)))
+    return replace(made, rows=transform_rows(made.rows, moved_origin(change, obj.bgs.ply_layout.offset)))

@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..cloud import shapes
+from ..cloud import evaluated, point_clouds, shapes
 from ..cloud.active_splat import ALONE, splat_of
 from ..cloud.typed import Context, SplatObject
 from ..interface.sidebar import SidebarPanel, wrapped_text
@@ -34,11 +34,22 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
             box = column.box()
             wrapped_text(box, problem, context, icon="ERROR", alert=True)
             box.operator("bgs.keep_shapes")
+        _modifiers(column, context, obj)
         _obstacles(column, context, obj)
         if obj.bgs.level_bits:
             # Two columns: the sidebar is too narrow for four words side by side.
             modes = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
             modes.prop(obj.bgs, "color_mode", expand=True)
+
+
+def _modifiers(column: bpy.types.UILayout, context: Context, obj: SplatObject) -> None:
+    """Say that exports differ from the 3D view, which draws the points without modifiers."""
+    active = context.active_object
+    objects = [obj, active] if point_clouds.is_splat(active) and active != obj else [obj]
+    for one in objects:
+        if evaluated.modifiers_of(one):
+            text = f"{evaluated.named(one)} counts in exports and renders. The 3D view shows the splat without it."
+            wrapped_text(column.box(), text, context, icon="MODIFIER")
 
 
 def _obstacles(column: bpy.types.UILayout, context: Context, obj: SplatObject) -> None:

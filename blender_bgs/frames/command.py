@@ -12,13 +12,14 @@ import bpy
 from bgs_engine.core.errors import UsageError
 
 from ..cloud import code_tables
+from ..cloud.scene_frames import frame_range
 from ..cloud.typed import SplatScene
 from ..engine import segmenting
 from ..engine.blocking import finish, say
 from ..engine.locate import find_engine
 from ..files.blend_file import check_folder, open_blend
 from ..interface.operator_base import counted
-from .shot import PASSES, RenderConfig, frame_range, renderable, start_render, write_shot
+from .shot import PASSES, RenderConfig, renderable, start_render, write_shot
 
 MOST_FRAMES = 1_048_574  # Blender's last frame
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import bpy
 from bgs_engine.core.errors import UsageError
 
+from ..cloud.scene_frames import frame_range
 from ..cloud.typed import Context
 from ..engine import segmenting
 from ..engine.runner import PlainTask, log_path, runner
 from ..interface.operator_base import NoUndo, counted
 from .settings import settings_of
-from .shot import frame_range, start_render, write_shot
+from .shot import start_render, write_shot
 
 
 class RenderTask(PlainTask):

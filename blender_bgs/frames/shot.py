@@ -5,6 +5,7 @@ Every visible splat object becomes one PLY in its own space. A frame consists of
 Animated objects therefore need only one PLY.
 """
 
+import filecmp
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ import numpy as np
 from bgs_engine.core.errors import UsageError
 from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 
-from ..cloud import appearance, code_tables, light, point_clouds, shapes
+from ..cloud import appearance, code_tables, evaluated, light, point_clouds
+from ..cloud.evaluated_splat import shown
+from ..cloud.properties import BGS_Splat
+from ..cloud.scene_frames import go_to, kept_frame
 from ..cloud.typed import SplatObject, SplatScene
 from ..engine import segmenting
 from ..engine.job import Job
@@ -35,11 +39,6 @@ class RenderConfig:
     passes: tuple[str, ...] = ("color",)  # of `PASSES`
     exr: bool = False  # write OpenEXR instead of PNG
     frames: tuple[int, ...] = ()  # frame numbers; empty means the current frame
-
-
-def frame_range(scene: SplatScene) -> tuple[int, ...]:
-    """The frame numbers of the scene's range."""
-    return tuple(range(scene.frame_start, scene.frame_end + 1, max(1, scene.frame_step)))
 
 
 def renderable(scene: SplatScene) -> list[SplatObject]:
@@ -78,12 +77,13 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
             "Segment the splats, or switch both passes off.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    names = [write_part(obj, folder / f"part_{n}.ply") for n, obj in enumerate(objects)]
+    numbers = config.frames or (scene.frame_current,)
+    names = _write_parts(scene, objects, folder, numbers)
     kept = [(obj, name) for obj, name in zip(objects, names, strict=True) if name]
     if not kept:
         raise UsageError("All Gaussians are hidden.", "Press Show All.")
     width, height = picture_size(scene)
-    frames = list(_frames(scene, [obj for obj, _ in kept], config.frames or (scene.frame_current,), width, height))
+    frames = list(_frames(scene, [obj for obj, _ in kept], numbers, width, height))
     level = wholes[0].bgs.shown_level
     shot = {
         "format": 1,
@@ -101,29 +101,63 @@ def write_shot(scene: SplatScene, folder: Path, config: RenderConfig) -> Path:
     return path
 
 
+def _write_parts(scene: SplatScene, objects: Sequence[SplatObject], folder: Path, numbers: Sequence[int]) -> list[str]:
+    """Write the objects. One PLY serves all frames, so modifiers must make the same Gaussians in each.
+
+    Raises:
+        UsageError: they do not.
+    """
+    changed = [obj for obj in objects if evaluated.modifiers_of(obj, render=True)]
+    if not changed:
+        return [write_part(obj, folder / f"part_{n}.ply") for n, obj in enumerate(objects)]
+    with kept_frame(scene):
+        go_to(scene, numbers[0])
+        names = [write_part(obj, folder / f"part_{n}.ply") for n, obj in enumerate(objects)]
+        for number in numbers[1:]:
+            go_to(scene, number)
+            for obj in changed:
+                first = folder / f"part_{objects.index(obj)}.ply"
+                again = folder / "again.ply"
+                there = write_part(obj, again)
+                same = bool(there) == first.is_file() and (not there or filecmp.cmp(first, again, shallow=False))
+                again.unlink(missing_ok=True)
+                if not same:
+                    raise UsageError(
+                        f"{evaluated.named(obj, render=True)} makes other Gaussians in frame {number} than in frame "
+                        f"{numbers[0]}, and a render of several frames has one shape of each object.",
+                        "Render one frame at a time, or remove the animation of the modifier.",
+                    )
+    return names
+
+
 def write_part(obj: SplatObject, path: Path) -> str:
     """Write the visible Gaussians of one object in its own space. Returns the file's name, or "" if all are hidden.
 
     Raises:
-        InputError: the shapes cannot follow an edit of the points.
+        InputError: the shapes cannot follow an edit of the points or a modifier.
     """
-    shapes.make_true(obj)
-    layout = obj.bgs.ply_layout.in_object_space()
-    if obj.data.attributes.get(CODE):
-        layout = layout.with_codes()
-    rows = rows_from(lambda name: point_clouds.get_column(obj.data, name), layout, len(obj.data.points))
-    rows = light.with_light(obj, rows)
-    splat = (obj.bgs.whole or obj).bgs
-    if splat.level_bits and obj.data.attributes.get(CODE):
-        table = code_tables.table_of(obj)
-        hidden = appearance.hidden_codes(splat, table)
-        if hidden.any():
-            rows = rows[~hidden[table.inverse]]
+    with shown(obj, render=True) as now:
+        rows = _shown_rows(now.obj, (obj.bgs.whole or obj).bgs)
     if not len(rows):
         return ""
     pieces = (rows[start : start + CHUNK_ROWS] for start in range(0, len(rows), CHUNK_ROWS))
     write_ply(path, rows.dtype, pieces, len(rows), ())
     return path.name
+
+
+def _shown_rows(obj: SplatObject, splat: BGS_Splat) -> np.ndarray:
+    """The PLY rows of the visible Gaussians of an object in its own space. `splat` has its labels."""
+    layout = obj.bgs.ply_layout.in_object_space()
+    if obj.data.attributes.get(CODE):
+        layout = layout.with_codes()
+    rows = rows_from(lambda name: point_clouds.get_column(obj.data, name), layout, len(obj.data.points))
+    rows = light.with_light(obj, rows)
+    if splat.level_bits and obj.data.attributes.get(CODE):
+        table = code_tables.table_of(obj)
+        hidden = appearance.hidden_codes(splat, table)
+        if hidden.any():
+            rows = rows[~hidden[table.inverse]]
+    return rows
 
 
 def _label_rows(wholes: Sequence[SplatObject], level: int) -> list[dict[str, Any]]:
@@ -148,19 +182,14 @@ def picture_size(scene: SplatScene) -> tuple[int, int]:
 def _frames(
     scene: SplatScene, objects: Sequence[SplatObject], numbers: Sequence[int], width: int, height: int
 ) -> Iterator[dict[str, Any]]:
-    before = scene.frame_current, scene.frame_subframe
-    try:
+    with kept_frame(scene):
         for number in numbers:
-            if (scene.frame_current, scene.frame_subframe) != (number, 0.0):
-                scene.frame_set(number)
+            go_to(scene, number)
             yield {
                 "name": f"{number:04d}",
                 "camera": camera_entry(scene, width, height),
                 "transforms": [_listed(_world(obj)) for obj in objects],
             }
-    finally:
-        if (scene.frame_current, scene.frame_subframe) != before:
-            scene.frame_set(before[0], subframe=before[1])
 
 
 def camera_entry(scene: SplatScene, width: int, height: int) -> dict[str, Any]:
@@ -190,7 +219,7 @@ def camera_entry(scene: SplatScene, width: int, height: int) -> dict[str, Any]:
 
 def _world(obj: SplatObject) -> np.ndarray:
     if not obj.visible_get():
-        return point_clouds.world_of(obj)  # hidden in the viewport but shown in renders
+        return evaluated.world_of(obj)  # hidden in the viewport but shown in renders
     return np.array(obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world, np.float64)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..cloud import pivot, shapes
+from ..cloud import evaluated, pivot, shapes
 from ..cloud.typed import SplatObject
 from ..logic.transforms import change_since_import
 
@@ -18,7 +18,7 @@ def applied_to(part: SplatObject, whole: SplatObject) -> np.ndarray | None:
 def home_of(part: SplatObject, whole: SplatObject) -> np.ndarray:
     """The world matrix [4, 4] at which the part's Gaussians are where the whole cloud has them."""
     space = applied_to(part, whole)
-    home = pivot.splat_world_of(whole)
+    home = evaluated.splat_world_of(whole)
     return (home if space is None else home @ np.linalg.inv(space)) @ pivot.shift_of(part)
 
 

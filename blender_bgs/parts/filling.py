@@ -9,7 +9,7 @@ from bgs_engine.cutouts.fill import fill, joined, neighbourhood
 from bgs_engine.cutouts.fill_label import code_of_label, label_of_fill
 from bgs_engine.io.gaussians import Gaussians
 
-from ..cloud import appearance, code_tables, label_selection, labels, locks, pivot, point_clouds, shapes
+from ..cloud import appearance, code_tables, evaluated, label_selection, labels, locks, pivot, point_clouds, shapes
 from ..cloud.gaussians import gaussians_from
 from ..cloud.properties import signed
 from ..cloud.typed import SplatObject, SplatScene
@@ -53,12 +53,12 @@ def fill_labels(scene: SplatScene, whole: SplatObject, chosen: Sequence[int]) ->
             f"Points of {edited[0]} were edited, and filling would overwrite that.",
             "Press Merge Back, then Make Collections, and fill again.",
         )
-    level, world = whole[label_objects.LEVEL], pivot.splat_world_of(whole)
+    level, world = whole[label_objects.LEVEL], evaluated.splat_world_of(whole)
     table = code_tables.table_of(whole)
     locks.refuse(whole, codes_with(table, [(level, label) for label in chosen])[table.inverse])
     parts = [part for part in code_tables.parts_of(whole) if part.bgs.part_level == level]
     mine = [part for part in parts if part.bgs.part_key & 0xFFFFFFFF in chosen]
-    going = [part for part in mine if pivot.change_of(part, world) is None]
+    going = [part for part in mine if pivot.change_of(part, world, evaluated.world_of(part)) is None]
     pieces = pieces_in_splat_space(whole, [part for part in parts if part not in going])
     names = {row.label: row.name for row in whole.bgs.labels if row.level == level}
     made, sentences = {}, []

@@ -12,7 +12,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.errors import UsageError
 from mathutils import Matrix
 
-from ..cloud import appearance, code_tables, geometry_nodes, labels, part_labels, pivot, point_clouds, shapes
+from ..cloud import appearance, code_tables, evaluated, geometry_nodes, labels, part_labels, pivot, point_clouds, shapes
 from ..cloud.companions import keep_children
 from ..cloud.properties import signed, without_updates
 from ..cloud.typed import SplatObject, SplatScene
@@ -60,11 +60,13 @@ def make_tree(
         The parts.
 
     Raises:
-        UsageError: the cloud has no labels, or none of the chosen labels exists.
+        UsageError: the cloud has no labels, or a modifier that changes its Gaussians, or none of the chosen labels
+            exists.
         InputError: the shapes of the whole cloud cannot follow an edit of its points.
     """
     layout = code_tables.bit_layout_of(whole)
     layout.bits_to(level)
+    evaluated.refuse_modifiers([whole], "which its label objects would not have")
     shapes.make_true(whole)
     labels.promote_orphan(whole)
     groups = code_tables.table_of(whole).groups(level)
@@ -89,7 +91,7 @@ def make_tree(
         _beside(whole, scene).children.link(root)
         whole.bgs.part_collection = root
     rows_by_key = {(row.level, row.label): row for row in whole.bgs.labels}
-    world = pivot.splat_world_of(whole)
+    world = evaluated.splat_world_of(whole)
     where, base = pivot.need_positions(whole), point_clouds.get_column(whole.data, at.BASE)
     collections = _LabelCollections(root, whole, {key: row.name for key, row in rows_by_key.items()})
     parts = {label: old[label] for label in groups if label in stay}

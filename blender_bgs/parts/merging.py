@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
 
-from ..cloud import added_points, appearance, code_tables, labels, locks, pivot, point_clouds, seen, shapes
+from ..cloud import added_points, appearance, code_tables, evaluated, labels, locks, pivot, point_clouds, seen, shapes
 from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.following import followed
@@ -24,13 +24,15 @@ def merge_back(whole: SplatObject) -> int:
     the other labels keep the whole cloud's Gaussians. Gaussians of a duplicated part get rows after all others.
 
     Raises:
-        UsageError: the cloud has no parts, or a locked label would lose Gaussians.
+        UsageError: the cloud has no parts, a part has a modifier that changes its Gaussians, or a locked label would
+            lose Gaussians.
         InputError: the shapes of a part cannot follow an edit of its points, or it is scaled to nothing, or it has
             lost `bgs_row`. Nothing is merged then.
     """
     parts = code_tables.parts_of(whole)
     if not parts:
         raise UsageError(f"{whole.name} has no label objects.", "Press Make Collections first.")
+    evaluated.refuse_modifiers(parts, "which Merge Back would lose")
     seen.note_counts(whole)
     locks.refuse_losses(whole)
     pieces = pieces_in_splat_space(whole, parts)
@@ -64,7 +66,7 @@ def pieces_in_splat_space(whole: SplatObject, parts: Sequence[SplatObject]) -> l
         point_clouds.need_column(one.data, at.ROW)
         shapes.make_true(one)
     in_objects = point_clouds.get_column(whole.data, at.IN_OBJECTS)
-    world = pivot.splat_world_of(whole)
+    world = evaluated.splat_world_of(whole)
     originals = trimmed.Originals(whole)
     pieces = [_baked(part, originals, world) for part in parts]
     if in_objects is not None:
@@ -90,7 +92,7 @@ def _joined(pieces: list[Piece]) -> Iterator[at.Column]:
 def _baked(part: SplatObject, originals: trimmed.Originals, world: np.ndarray) -> Piece:
     """The part's attributes in the space of the whole cloud, without what Clean Objects did."""
     out = trimmed.untrimmed(part, originals)
-    change = pivot.change_of(part, world)
+    change = pivot.change_of(part, world, evaluated.world_of(part))
     if change is None:
         return out
     if is_flat(change):

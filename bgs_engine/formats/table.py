@@ -1,5 +1,6 @@
 """The list of formats beside PLY, which `bgs_engine/io/ply.py` reads and writes."""
 
+from bgs_engine.formats import compressed_ply
 from bgs_engine.formats.format import Format
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (compressed_ply.FORMAT,)

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import writing
 from bgs_engine.core.input_files import open_file
+from bgs_engine.io.ply_compressed import CompressedPly, is_compressed
 from bgs_engine.io.ply_header import MAX_HEADER_BYTES, Element, Header, check_odd_size, checked_vertex, parse_header
 from bgs_engine.io.ply_header import REST_COUNTS as REST_COUNTS  # for those who write splats
 from bgs_engine.io.ply_header import SPLAT_PROPERTIES as SPLAT_PROPERTIES
@@ -199,7 +200,7 @@ def _read_exactly(stream: BinaryIO, buffer: memoryview) -> None:
 
 
 def read_ply(path: Path) -> SplatPly:
-    """Open a Gaussian-splat PLY and check that it is one.
+    """Open a Gaussian-splat PLY and check that it is one. A compressed one is decoded into memory.
 
     Raises:
         InputError: not a PLY, cut short, empty, a mesh or point cloud without splat properties.
@@ -213,6 +214,8 @@ def read_ply(path: Path) -> SplatPly:
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the disk.") from None
     header = parse_header(head, path.name)
+    if is_compressed(header):
+        return SplatPly.of_rows(path, CompressedPly.open(path, header, size).rows(), header.comments)
     vertex = checked_vertex(header, path.name)
     scalar = all(dtype != "list" for e in header.elements for _, dtype in e.properties)
     if header.format != "binary_little_endian" or not scalar or header.elements[0] is not vertex:

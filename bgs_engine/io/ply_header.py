@@ -99,7 +99,7 @@ def checked_vertex(header: Header, name: str) -> Element:
     missing = [prop for prop in SPLAT_PROPERTIES if prop not in have]
     if missing:
         is_mesh = any(e.name == "face" and e.count for e in header.elements)
-        raise ply_kinds.no_splat(name, have, missing[0], is_mesh, {e.name for e in header.elements})
+        raise ply_kinds.no_splat(name, have, missing[0], is_mesh)
     whole = [prop for prop, dtype in vertex.properties if prop in SPLAT_PROPERTIES and dtype[-2] not in "f"]
     if whole:
         raise ply_kinds.whole_numbers(name, whole[0])

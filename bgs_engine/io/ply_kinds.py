@@ -19,7 +19,6 @@ _BEGINNINGS = (
     (b"NGSP", "a compressed splat (.spz)", _CONVERT),
     (b"glTF", "a glTF file", _CONVERT),
 )
-_COMPRESSED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 _SH_DEGREES = {72: 4, 105: 5}
 
 
@@ -43,14 +42,10 @@ def no_ply(name: str, head: bytes) -> InputError:
     return InputError(f"{name} is not a PLY file.", CHOOSE)
 
 
-def no_splat(
-    name: str, properties: Collection[str], missing: str, is_mesh: bool, elements: Collection[str]
-) -> InputError:
+def no_splat(name: str, properties: Collection[str], missing: str, is_mesh: bool) -> InputError:
     """The error for a PLY whose vertices lack the property `missing` of a splat. `properties` are those that it has."""
     have = set(properties)
     shape = {"opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3"} <= have
-    if have.issuperset(_COMPRESSED[:2]) or "chunk" in elements:
-        return InputError(f"{name} is a compressed splat, as SuperSplat writes it.", _CONVERT)
     if shape and "scale_2" not in have:
         return InputError(
             f"{name} is a splat of flat Gaussians (2DGS): it has two scales, and three are needed.",

@@ -13,6 +13,8 @@ import pytest
 
 from bgs_engine.core import disk
 from bgs_engine.core.disk import watched
+from bgs_engine.formats.read import missing_packages
+from bgs_engine.formats.table import FORMATS
 from bgs_engine.io.run_folder import open_run
 from tests.helpers.fault_jobs import jobs, make_material
 from tests.helpers.faults import FOREIGN, Bench, check_failures, check_kills, contents, silent
@@ -22,6 +24,7 @@ from tools.environments import ROOT
 TRIED = {"names": 5, "automatic names": 4, "embeddings": 6, "export": 4, "frames": 4, "frames exr": 2, "render": 4,
          "write run": 8, "views": 2, "masks": 4, "fetch": 8, "made scene": 3, "export clean": 2,
          "export fill": 2, "convert": 4}  # fmt: skip
+TRIED |= {f"format {one.name}": 4 for one in FORMATS if one.write is not None and not missing_packages(one)}
 WRITERS_OF_THEIR_OWN = {  # they fetch what is not here, or run before there is an engine
     "bgs_engine/masks/sources/minisam.py",
 }

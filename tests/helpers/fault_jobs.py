@@ -20,8 +20,13 @@ from bgs_engine.core.errors import OutputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import read_labels, write_labels
 from bgs_engine.core.mask_models import BetterModel, ModelFile
+from bgs_engine.formats.format import Format
+from bgs_engine.formats.raw_splat import RawSplat
+from bgs_engine.formats.read import missing_packages
+from bgs_engine.formats.table import FORMATS
 from bgs_engine.io.images import read_label_png
 from bgs_engine.io.output_place import RUN
+from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import deliver, open_run, partial_folder, write_run
 from bgs_engine.made_scenes import SceneConfig, make_scene
 from bgs_engine.masks.models import fetching
@@ -71,6 +76,7 @@ def jobs(material: Path) -> dict[str, Job]:
     """All jobs by name; those at the end take seconds each time."""
     all_jobs = [
         *_single_files(material),
+        *_formats(material),
         _fetch(),
         _views(material),
         _masks(material),
@@ -132,6 +138,26 @@ def _single_files(material: Path) -> list[Job]:
         job("frames exr", lambda out: _command("frames", shot, "-o", out, "--exr"),
             lambda out: _command("frames", shot, "-o", out, "--passes", "color,depth", "--exr")),
     ]  # fmt: skip
+
+
+def _formats(material: Path) -> list[Job]:
+    """Each format that is written here: a file is replaced by itself."""
+
+    def job(one: Format) -> Job:
+        def write(folder: Path, count: int) -> int:
+            def call() -> None:
+                assert one.write is not None
+                splat = RawSplat.of_ply(read_ply(material / "figure.ply"))
+                one.write(folder / "out" / f"a{one.suffixes[0]}", splat.take(np.arange(count)))
+
+            return library(call)
+
+        def prepare(folder: Path) -> None:
+            assert write(folder, 9) == 0
+
+        return Job(f"format {one.name}", prepare, lambda folder: write(folder, 20), ("out",), whole=False)
+
+    return [job(one) for one in FORMATS if one.write is not None and not missing_packages(one)]
 
 
 def _a_label(run: Path) -> int:

@@ -19,8 +19,9 @@ from bgs_engine.core.cameras import Camera
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.label_table import Label, LabelTable, read_labels, write_labels
 from bgs_engine.formats.labels_file import read_labels_file, write_labels_file
-from bgs_engine.formats.raw_splat import SplatLabels
-from bgs_engine.formats.read import open_splat
+from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
+from bgs_engine.formats.read import missing_packages, open_splat
+from bgs_engine.formats.table import FORMATS
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_image, read_label_png
@@ -77,7 +78,7 @@ class _State:
 
 def targets() -> list[Target]:
     """All readers."""
-    return [*_splats(), *_labels_files(), *_cameras(), *_pictures(), *_masks(), *_runs(), *_others()]
+    return [*_splats(), *_formats(), *_labels_files(), *_cameras(), *_pictures(), *_masks(), *_runs(), *_others()]
 
 
 def _splats() -> Iterator[Target]:
@@ -96,6 +97,23 @@ def _splats() -> Iterator[Target]:
         weight = 8 if kind in ("binary", "far") else 4
         yield Target(f"splat, {kind}", {"a.ply": data}, ("a.ply",), _read_splat, weight)
         yield Target(f"splat in Blender, {kind}", {"a.ply": data}, ("a.ply",), _read_in_blender, max(1, weight // 2))
+
+
+def _formats() -> Iterator[Target]:
+    """Each format that is read and written here, in a file that our own writer made."""
+    rows = splat_rows(ROWS, splat_dtype(9))
+    for one in FORMATS:
+        if one.read is None or one.write is None or missing_packages(one):
+            continue
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "a.ply").write_bytes(ply_bytes(rows))
+            splat = RawSplat.of_ply(read_ply(folder / "a.ply"))
+            (folder / "a.ply").unlink()
+            file = f"a{one.suffixes[0]}"
+            one.write(folder / file, splat)
+            files = _files_of(folder)
+        yield Target(f"format, {one.name}", files, tuple(files), lambda f, file=file: open_splat(f / file), 4)
 
 
 def _labels_files() -> Iterator[Target]:

@@ -113,7 +113,11 @@ def _formats() -> Iterator[Target]:
             file = f"a{one.suffixes[0]}"
             one.write(folder / file, splat)
             files = _files_of(folder)
-        yield Target(f"format, {one.name}", files, tuple(files), lambda f, file=file: open_splat(f / file), 4)
+        yield Target(f"format, {one.name}", files, tuple(files), _opens(file), 4)
+
+
+def _opens(file: str) -> Callable[[Path], object]:
+    return lambda folder: open_splat(folder / file)
 
 
 def _labels_files() -> Iterator[Target]:

@@ -21,6 +21,7 @@ class Format:
     needs: packages beside NumPy and plyfile, by the names of their modules. Blender has none of them.
     extra: the extra of bgs-engine that brings these packages.
     keeps_labels: whether a file holds codes, names and tree. Beside other files lies a labels file (`labels_file.py`).
+    keeps_offset: whether positions far from the origin stay as exact as near it.
     loses: what a file does not keep of a splat, as a sentence.
     """
 
@@ -32,4 +33,5 @@ class Format:
     needs: tuple[str, ...] = ()
     extra: str = "formats"
     keeps_labels: bool = False
+    keeps_offset: bool = False
     loses: str = "It keeps everything."

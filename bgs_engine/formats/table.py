@@ -2,5 +2,6 @@
 
 from bgs_engine.formats import compressed_ply
 from bgs_engine.formats.format import Format
+from bgs_engine.formats.gltf import GLB, GLTF
 
-FORMATS: tuple[Format, ...] = (compressed_ply.FORMAT,)
+FORMATS: tuple[Format, ...] = (compressed_ply.FORMAT, GLB, GLTF)

@@ -97,6 +97,6 @@ def losses(one: Format, ply: SplatPly) -> str:
     more = [name for name in ply.names if name not in _OF_EVERY_SPLAT and not name.startswith("f_rest_")]
     if more:
         said.append(f"Properties that only a PLY keeps are left out: {', '.join(more)}.")
-    if ply.offset.any():
+    if ply.offset.any() and not one.keeps_offset:
         said.append(FAR.format(step=float(np.spacing(np.float32(np.abs(ply.offset).max())))))
     return " ".join(said)

@@ -18,6 +18,7 @@ from bgs_engine.clicks.wire import answer_from, answer_message, ask_message, pro
 from bgs_engine.core.cameras import Camera
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.core.label_table import Label, LabelTable, read_labels, write_labels
+from bgs_engine.formats import gltf
 from bgs_engine.formats.labels_file import read_labels_file, write_labels_file
 from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
 from bgs_engine.formats.read import missing_packages, open_splat
@@ -42,6 +43,8 @@ from blender_bgs.logic import attributes
 from blender_bgs.logic.attribute_rows import rows_from
 from tests.helpers.made_datasets import HEIGHT, WIDTH, colmap_binary, colmap_text, transforms
 from tests.helpers.made_files import ply_bytes, splat_dtype, splat_rows
+from tests.helpers.made_gltf import gltf_bytes, parts_of
+from tests.helpers.made_raw_splat import labelled, raw_splat
 
 ROWS = 6
 CAMERA = Camera("a", WIDTH, HEIGHT, 9.0, 9.0, 4.0, 3.0, np.eye(4))
@@ -78,7 +81,17 @@ class _State:
 
 def targets() -> list[Target]:
     """All readers."""
-    return [*_splats(), *_formats(), *_labels_files(), *_cameras(), *_pictures(), *_masks(), *_runs(), *_others()]
+    return [
+        *_splats(),
+        *_formats(),
+        *_scenes(),
+        *_labels_files(),
+        *_cameras(),
+        *_pictures(),
+        *_masks(),
+        *_runs(),
+        *_others(),
+    ]
 
 
 def _splats() -> Iterator[Target]:
@@ -118,6 +131,17 @@ def _formats() -> Iterator[Target]:
 
 def _opens(file: str) -> Callable[[Path], object]:
     return lambda folder: open_splat(folder / file)
+
+
+def _scenes() -> Iterator[Target]:
+    """Splats with labels in formats that hold a scene."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        gltf.write(folder / "a.glb", labelled(raw_splat(ROWS)))
+        (folder / "a.gltf").write_bytes(gltf_bytes(*parts_of(folder / "a.glb")))
+        files = _files_of(folder)
+    yield Target("GLB with labels", {"a.glb": files["a.glb"]}, ("a.glb",), lambda f: gltf.read(f / "a.glb"), 4)
+    yield Target("glTF with labels", {"a.gltf": files["a.gltf"]}, ("a.gltf",), lambda f: gltf.read(f / "a.gltf"), 4)
 
 
 def _labels_files() -> Iterator[Target]:

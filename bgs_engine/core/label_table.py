@@ -93,29 +93,30 @@ def build_label_table(
         confidence: float32 [N] in 0..1, or None.
         offset: float64 [3] that is added to centres and boxes, for means that are relative to it.
     """
+    place = np.zeros(3) if offset is None else np.asarray(offset, np.float64)
     levels = []
-    usable = np.isfinite(means).all(1)
     for level in range(1, layout.levels + 1):
-        labels = layout.labels(codes, level)
-        order = np.argsort(labels, kind="stable")
-        ids, starts = np.unique(labels[order], return_index=True)
-        groups = np.split(order, starts[1:])
+        ids, of, counts = np.unique(layout.labels(codes, level), return_inverse=True, return_counts=True)
+        of = of.reshape(-1)
+        columns = _described(of, len(ids), means, opacities, colors, place)
+        by_size = np.lexsort((ids, -counts))
         digits = len(str(len(ids)))
-        by_size = sorted(range(len(ids)), key=lambda k: (-len(groups[k]), int(ids[k])))
-        rows = []
-        for rank, k in enumerate(by_size, 1):
-            members = groups[k][usable[groups[k]]]
-            rows.append(
+        sure: list[float | None] = [None] * len(ids)
+        if confidence is not None:
+            sure = [round(value, 4) for value in (np.bincount(of, confidence, len(ids)) / counts).tolist()]
+        levels.append(
+            [
                 Label(
                     label=int(ids[k]),
                     parent=int(layout.parent(int(ids[k]), level)),
-                    count=len(groups[k]),
+                    count=int(counts[k]),
                     name=f"L{level}_{rank:0{digits}d}",
-                    confidence=None if confidence is None else round(float(confidence[groups[k]].mean()), 4),
-                    **_describe(means[members], opacities[members], colors[members], offset),
+                    confidence=sure[k],
+                    **{name: column[k] for name, column in columns.items()},
                 )
-            )
-        levels.append(rows)
+                for rank, k in enumerate(by_size.tolist(), 1)
+            ]
+        )
     return LabelTable(layout, levels)
 
 
@@ -127,27 +128,39 @@ def is_automatic(name: str, automatic: str = "") -> bool:
     return _AUTOMATIC.fullmatch(name) is not None or (automatic != "" and name == automatic)
 
 
-def _describe(
-    means: np.ndarray, opacities: np.ndarray, colors: np.ndarray, offset: np.ndarray | None
-) -> dict[str, Any]:
-    if not len(means):
-        zero = (0.0, 0.0, 0.0)
-        return {"center": zero, "box_min": zero, "box_max": zero, "color": zero}
-    weights = opacities.astype(np.float64) + 1e-6
-    solid = means[opacities >= SOLID_OPACITY]
-    solid = solid if len(solid) else means
-    place = np.zeros(3) if offset is None else offset
-    return {
-        "center": _triple(np.average(means, axis=0, weights=weights) + place),
-        "box_min": _triple(solid.min(0) + place),
-        "box_max": _triple(solid.max(0) + place),
-        "color": _triple(np.average(colors, axis=0, weights=weights).clip(0, 1)),
-    }
+def _described(
+    of: np.ndarray, count: int, means: np.ndarray, opacities: np.ndarray, colors: np.ndarray, place: np.ndarray
+) -> dict[str, list[Any]]:
+    """Centre, box and colour of `count` labels; `of` int [N] is the label of each Gaussian. Zeros where none is finite.
+
+    Centre and colour are means weighted by opacity. The box is that of the solid Gaussians, if there are any.
+    """
+    usable = np.isfinite(means).all(1)
+    rows = np.flatnonzero(usable)
+    mine, weights = of[rows], opacities[rows].astype(np.float64) + 1e-6
+    total = np.maximum(np.bincount(mine, weights, count), 1e-30)
+
+    def average(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(mine, weights * values[rows, k], count) for k in range(3)], 1) / total[:, None]
+
+    solid = opacities >= SOLID_OPACITY
+    has_solid = np.bincount(mine, solid[rows], count) > 0
+    boxed = rows[solid[rows] | ~has_solid[mine]]
+    boxed = boxed[np.argsort(of[boxed], kind="stable")]
+    filled, starts = np.unique(of[boxed], return_index=True)
+    center, low, high, color = (np.zeros((count, 3)) for _ in range(4))
+    if len(filled):
+        center[filled] = (average(means) + place)[filled]
+        color[filled] = average(colors)[filled].clip(0, 1)
+        low[filled] = np.minimum.reduceat(means[boxed], starts) + place
+        high[filled] = np.maximum.reduceat(means[boxed], starts) + place
+    columns = {"center": center, "box_min": low, "box_max": high, "color": color}
+    return {name: _triples(values) for name, values in columns.items()}
 
 
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    a, b, c = (round(float(v), 6) for v in values)
-    return a, b, c
+def _triples(values: np.ndarray) -> list[tuple[float, float, float]]:
+    """The rows [K, 3] as tuples, rounded to what a person may want to read."""
+    return [(round(a, 6), round(b, 6), round(c, 6)) for a, b, c in values.tolist()]
 
 
 def write_labels(path: Path, table: LabelTable) -> None:

@@ -6,7 +6,7 @@ letters: "small red box, left", "small red box, left B". The same Gaussians alwa
 Left, right, front and back are those of Blender's front view, in which x points to the right and up points upwards.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,8 +125,8 @@ def _where(place: np.ndarray, scene: Scene) -> str:
     return " ".join(word for word in words if word) or "middle"
 
 
-def _told_apart(found: list[_Described], groups: np.ndarray, taken: set[str]) -> list[str]:
-    names = [""] * len(found)
+def _told_apart(found: list[_Described], groups: np.ndarray, people: set[str]) -> list[str]:
+    names, taken = [""] * len(found), _Taken(people)
     for group in range(int(groups.max(initial=-1)) + 1):
         members = np.flatnonzero(groups == group).tolist()
         if len(members) < 2:  # the others are parts of the shell
@@ -134,7 +134,7 @@ def _told_apart(found: list[_Described], groups: np.ndarray, taken: set[str]) ->
         # Words of most of them; of equally many, the first in the alphabet.
         stems = [found[k].stem for k in members]
         usual = min(set(stems), key=lambda stem: (-stems.count(stem), stem))
-        stem = _lettered(usual, taken, [f" {number}" for number in range(1, len(members) + 1)])
+        stem = taken.lettered(usual, tuple(f" {number}" for number in range(1, len(members) + 1)))
         members.sort(key=lambda k: (*np.round(found[k].place, 3).tolist(), k))  # from left to right
         for number, k in enumerate(members, 1):
             names[k] = f"{stem} {number}"
@@ -143,21 +143,27 @@ def _told_apart(found: list[_Described], groups: np.ndarray, taken: set[str]) ->
     for k in single:
         one = found[k]
         alone = not one.where or (one.shape in ("floor", "ceiling") and stems.count(one.stem) == 1)
-        names[k] = _lettered(one.stem if alone else f"{one.stem}, {one.where}", taken)
+        names[k] = taken.lettered(one.stem if alone else f"{one.stem}, {one.where}")
     return names
 
 
-def _lettered(name: str, taken: set[str], endings: Sequence[str] = ("",)) -> str:
-    """The name, with a letter after it if it is in `taken` with one of the endings.
+class _Taken:
+    """The names in use. New ones get a letter where they are among them."""
 
-    `taken` gets the name with each of the endings.
-    """
-    number, wanted = 1, name
-    while any(wanted + ending in taken for ending in endings):
-        number += 1
-        wanted = f"{name} {_letters(number)}"
-    taken.update(wanted + ending for ending in endings)
-    return wanted
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+        self._tried: dict[tuple[str, tuple[str, ...]], int] = {}  # the last letter of a name; earlier ones stay taken
+
+    def lettered(self, name: str, endings: tuple[str, ...] = ("",)) -> str:
+        """The name, with a letter after it if it is taken with one of the endings. From then on it is taken."""
+        number = self._tried.get((name, endings), 1)
+        wanted = name if number == 1 else f"{name} {_letters(number)}"
+        while any(wanted + ending in self._names for ending in endings):
+            number += 1
+            wanted = f"{name} {_letters(number)}"
+        self._tried[name, endings] = number
+        self._names.update(wanted + ending for ending in endings)
+        return wanted
 
 
 def _letters(number: int) -> str:

@@ -1,5 +1,6 @@
 """`bgs find`: the labels of a run that fit a text. `bgs names --words`: names from a vocabulary."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,13 +132,12 @@ def read_vocabulary(path: Path) -> list[str]:
 
 def _numbered(words: Sequence[str], taken: set[str]) -> list[str]:
     """The words, with numbers from 1 where several labels have one; "" stays. None of them is in `taken`."""
-    out, used = [], set(taken)
+    out, used, several, last = [], set(taken), Counter(words), Counter[str]()
     for word in words:
-        name, number = word, 0
-        several = words.count(word) > 1
-        while word and (name in used or (several and number == 0)):
-            number += 1
-            name = f"{word} {number}"
+        name = word
+        while word and (name in used or (several[word] > 1 and name == word)):
+            last[word] += 1
+            name = f"{word} {last[word]}"
         used.add(name)
         out.append(name)
     return out

@@ -71,9 +71,9 @@ def _find(arguments: argparse.Namespace, reporter: Reporter) -> None:
         raise UsageError("--not goes with --model.", "Leave it out, or name an image-text model.")
     run = open_run(arguments.run_folder)
     if arguments.model:
-        from bgs_engine.words.transformers_model import TransformersImageText
+        from bgs_engine.words.opening import open_model
 
-        model = TransformersImageText(arguments.model, arguments.device, arguments.fetch)
+        model = open_model(arguments.model, arguments.device, arguments.fetch)
         asked = (arguments.text, arguments.unwanted, arguments.level, reporter, arguments.device)
         hits = finding.find_by_picture(run, model, *asked)
     else:
@@ -98,9 +98,9 @@ def _names(arguments: argparse.Namespace, reporter: Reporter) -> None:
         table, changed = name_run(arguments.run_folder)
     else:
         from bgs_engine.pipeline.finding import name_by_words
-        from bgs_engine.words.transformers_model import TransformersImageText
+        from bgs_engine.words.opening import open_model
 
-        model = TransformersImageText(arguments.model, arguments.device, arguments.fetch)
+        model = open_model(arguments.model, arguments.device, arguments.fetch)
         table, changed = name_by_words(arguments.run_folder, arguments.words, model, reporter)
     print_answer(f"{as_text(table)}\n{changed} new names.", arguments)
 

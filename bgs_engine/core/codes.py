@@ -33,9 +33,13 @@ class BitLayout:
     def __post_init__(self) -> None:
         if not self.level_bits or min(self.level_bits) < 1 or self.total > MAX_BITS:
             raise UsageError(
-                f"Level bits {','.join(map(str, self.level_bits)) or '(none)'} do not fit a code.",
+                f"Level bits {str(self) or '(none)'} do not fit a code.",
                 f"Give each level at least 1 bit and all together at most {MAX_BITS}, for example 12,10,10.",
             )
+
+    def __str__(self) -> str:
+        """The bits of each level as users write them: "12,10,10"."""
+        return ",".join(map(str, self.level_bits))
 
     @classmethod
     def parse(cls, text: str) -> "BitLayout":

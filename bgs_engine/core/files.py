@@ -64,8 +64,8 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
         raise cannot_write(path, error) from None
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+def read_json(path: Path, hint: str = "Write it again.") -> Any:
+    """The content of a JSON file. `hint` says what to do about a damaged one.
 
     Raises:
         InputError: the file is missing, cannot be read, is not JSON, or is larger than any such file of ours.
@@ -73,9 +73,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path, MOST_JSON_BYTES))
     except MemoryError:
-        raise InputError(f"{path.name} does not fit into memory.", "Write it again.") from None
+        raise InputError(f"{path.name} does not fit into memory.", hint) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} is not valid JSON ({error}).", "Write it again.") from None
+        raise InputError(f"{path.name} is not valid JSON ({error}).", hint) from None
 
 
 def write_json(path: Path, value: Any) -> None:

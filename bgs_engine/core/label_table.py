@@ -19,6 +19,7 @@ from bgs_engine.core.errors import InputError, UsageError
 from bgs_engine.core.files import read_json, write_json
 
 TABLE_FORMAT = 1
+AGAIN = "Run the segmentation again."
 AUTOMATIC_NAMES = "automatic_names"  # beside the levels, so that older versions can read the labels
 _AUTOMATIC = re.compile(r"L\d+_\d+(_\d+)?")
 SOLID_OPACITY = 0.1  # fainter Gaussians count neither for a label's box nor for its score: haze would blow both up
@@ -69,7 +70,7 @@ class LabelTable:
         if odd:
             raise InputError(
                 f"labels.json does not fit codes.npy: only one of them has label {min(odd)} at level {level}.",
-                "Run the segmentation again.",
+                AGAIN,
             )
         return rows
 
@@ -187,7 +188,7 @@ def read_labels(path: Path) -> LabelTable:
     Raises:
         InputError: the file is missing, damaged, or written by a newer version.
     """
-    return labels_from_json(read_json(path), path.name)
+    return labels_from_json(read_json(path, AGAIN), path.name)
 
 
 def labels_from_json(data: Any, name: str) -> LabelTable:
@@ -206,7 +207,7 @@ def labels_from_json(data: Any, name: str) -> LabelTable:
         _set_automatic_names(levels, data.get(AUTOMATIC_NAMES))
         return LabelTable(layout, levels)
     except (TypeError, KeyError, AttributeError, ValueError, OverflowError, UsageError) as error:
-        raise InputError(f"{name} is damaged ({error}).", "Run the segmentation again.") from None
+        raise InputError(f"{name} is damaged ({error}).", AGAIN) from None
 
 
 def _set_automatic_names(levels: list[list[Label]], names: Any) -> None:

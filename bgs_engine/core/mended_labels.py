@@ -116,7 +116,7 @@ def check_levels(layout: BitLayout, mended: MendedLabels) -> None:
             f"{lost} mended {'label is' if lost == 1 else 'labels are'} finer than level {layout.levels}, the finest "
             "of the new run.",
             f"Segment with {mended.layout.levels} levels, for example with level bits "
-            f"{','.join(map(str, mended.layout.level_bits))}, or without keeping mended labels.",
+            f"{mended.layout}, or without keeping mended labels.",
         )
 
 

@@ -54,8 +54,29 @@ class Run:
         return frame_change_from(self.info.get("frame_change"))
 
     def labels(self) -> LabelTable:
-        """The label table with the names people gave."""
-        return read_labels(self.folder / "labels.json")
+        """The label table with the names people gave.
+
+        Raises:
+            InputError: it is damaged, or has the bits of another segmentation.
+        """
+        table = read_labels(self.folder / "labels.json")
+        if table.layout != self.layout:
+            raise InputError(
+                f"labels.json has the level bits {table.layout}, and run.json has {self.layout}.",
+                "Put the run's own labels.json back, or run the segmentation again.",
+            )
+        return table
+
+    def checked_labels(self) -> LabelTable:
+        """The label table, which has the labels that the codes have at every level.
+
+        Raises:
+            InputError: it is damaged, or belongs to other codes.
+        """
+        table = self.labels()
+        for level in range(1, self.layout.levels + 1):
+            table.of_codes(level, np.unique(self.layout.labels(self.codes, level)).tolist())
+        return table
 
 
 def run_id_of(folder: Path) -> str:
@@ -82,8 +103,8 @@ def open_run(folder: Path) -> Run:
             f"Rename that folder to {folder.name}, or run the job again.",
         )
     mend(folder)
-    info = read_json(folder / "run.json")
     again = "Run the segmentation again."
+    info = read_json(folder / "run.json", again)
     if not isinstance(info, dict) or not isinstance(info.get("format"), int):
         raise InputError(f"{folder / 'run.json'} is damaged.", again)
     if info["format"] > RUN_FORMAT:

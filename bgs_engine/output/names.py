@@ -23,7 +23,7 @@ def name_run(folder: Path) -> tuple[LabelTable, int]:
     with only_writer(folder):
         finish_update(folder)
         run = open_run(folder)
-        table, splat = run.labels(), load_gaussians(run.ply)
+        table, splat = run.checked_labels(), load_gaussians(run.ply)
         columns = (splat.means, splat.scales, splat.opacities, splat.base_colors)
         changed = name_table(table, run.codes, columns, run_up(run, splat))
         write_labels(folder / "labels.json", table)

@@ -38,8 +38,9 @@ def find_by_name(run: Run, text: str, level: int | None = None) -> list[Hit]:
 
     Raises:
         UsageError: the run has no such level.
+        InputError: the label table does not fit the codes.
     """
-    words, table = text.casefold().split(), run.labels()
+    words, table = text.casefold().split(), run.checked_labels()
     levels = range(1, run.layout.levels + 1) if level is None else [level]
     return [
         Hit(own, row.label, row.name, 1.0, True)
@@ -64,7 +65,7 @@ def find_by_picture(
         UsageError: the run has no such level.
         InputError: the run holds nothing that a view shows.
     """
-    table, vectors = run.labels(), word_vectors(run, model, reporter, device)
+    table, vectors = run.checked_labels(), word_vectors(run, model, reporter, device)
     levels = list(range(1, run.layout.levels + 1)) if level is None else [level]
     names = {(own, row.label): row.name for own in levels for row in table.of(own)}
     wanted, contrasts = model.texts([text])[0], model.texts([*CANONICAL, *unwanted])
@@ -102,7 +103,7 @@ def name_by_words(folder: Path, words: Path, model: ImageTextModel, reporter: Re
     texts, contrasts = model.texts(vocabulary), model.texts(CANONICAL)
     with only_writer(folder):
         finish_update(folder)
-        table, changed = open_run(folder).labels(), 0
+        table, changed = open_run(folder).checked_labels(), 0
         for level, one in vectors.items():
             rows = table.of(level)
             best, scores = best_words(one.vectors, texts, contrasts)

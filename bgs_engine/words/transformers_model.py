@@ -4,23 +4,19 @@ Pictures are prepared here, because the library's fast processors need torchvisi
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from bgs_engine.core.errors import EnvironmentLacksError, InputError
 from bgs_engine.devices.choice import resolve
+from bgs_engine.words.model_inputs import ModelInputs, unit
 
 AT_ONCE = 16  # pictures
-CLIP_COLORS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # mean, spread (OpenAI)
-HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SigLIP
 HINT = "Give --model FOLDER of a downloaded CLIP or SigLIP model, or --model hf:NAME --fetch to download one."
-MOST_TOKENS = 64  # of a text: SigLIP was trained with so many
 
 
 @contextmanager
@@ -78,12 +74,9 @@ class TransformersImageText:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise InputError(f"The image-text model {place} cannot be loaded ({reason}).", HINT) from None
         self._model = model.eval().to(self._device)
-        self._siglip = str(config.model_type).startswith("siglip")
-        self._size = int(config.vision_config.image_size)
-        mean, spread = _colors(Path(place), HALF if self._siglip else CLIP_COLORS)
-        self._mean, self._spread = np.array(mean, np.float32) * 255, np.array(spread, np.float32) * 255
-        self._tokens = min(MOST_TOKENS, int(config.text_config.max_position_embeddings))
-        digest = hashlib.sha256(f"{config.model_type} {self._size} {mean} {spread}".encode())
+        size, positions = config.vision_config.image_size, config.text_config.max_position_embeddings
+        self._inputs = ModelInputs.of(str(config.model_type), int(size), int(positions), Path(place))
+        digest = hashlib.sha256(repr(self._inputs).encode())
         for parameter in self._model.parameters():
             digest.update(parameter.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
         self.signature = f"transformers:{digest.hexdigest()}"
@@ -92,7 +85,7 @@ class TransformersImageText:
         """Vectors of pictures, each uint8 [H, W, 3]: float32 [B, D], of length 1."""
         found = []
         for start in range(0, len(pixels), AT_ONCE):
-            batch = np.stack([self._prepared(one) for one in pixels[start : start + AT_ONCE]])
+            batch = np.stack([self._inputs.picture(one) for one in pixels[start : start + AT_ONCE]])
             with self._torch.inference_mode():
                 values = self._torch.from_numpy(batch).to(self._device)
                 found.append(_vectors(self._model.get_image_features(pixel_values=values)))
@@ -100,35 +93,20 @@ class TransformersImageText:
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts: float32 [B, D], of length 1."""
-        # SigLIP was trained with texts that are padded to their full length, in lower case.
-        written = [text.lower() for text in texts] if self._siglip else list(texts)
-        padding = "max_length" if self._siglip else True
+        whole = self._inputs.pads_to_the_end
         tokens = self._tokenizer(
-            written, padding=padding, max_length=self._tokens, truncation=True, return_tensors="pt"
+            self._inputs.written(texts),
+            padding="max_length" if whole else True,
+            max_length=self._inputs.tokens,
+            truncation=True,
+            return_tensors="pt",
         ).to(self._device)
-        inputs = {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
-        if self._siglip:
-            inputs.pop("attention_mask", None)
+        names = ("input_ids",) if whole else ("input_ids", "attention_mask")
+        inputs = {name: tokens[name] for name in names if name in tokens}
         with self._torch.inference_mode():
             return _vectors(self._model.get_text_features(**inputs))
-
-    def _prepared(self, pixels: np.ndarray) -> np.ndarray:
-        """The picture as the model takes it, float32 [3, S, S]."""
-        image = Image.fromarray(pixels).resize((self._size, self._size), Image.Resampling.BICUBIC)
-        return np.ascontiguousarray(((np.asarray(image, np.float32) - self._mean) / self._spread).transpose(2, 0, 1))
 
 
 def _vectors(answer: Any) -> np.ndarray:
     """The vectors of an answer, of length 1. Versions 4 and 5 of the library answer differently."""
-    values = getattr(answer, "pooler_output", answer).float().cpu().numpy()
-    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12), np.float32)
-
-
-def _colors(folder: Path, usual: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-    """Mean and spread of colours, as the model's folder says, or else the usual ones of its family."""
-    try:
-        found = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-        mean, spread = (tuple(map(float, found[key])) for key in ("image_mean", "image_std"))
-        return (mean, spread) if len(mean) == len(spread) == 3 and min(spread) > 0 else usual
-    except (OSError, ValueError, KeyError, TypeError):
-        return usual
+    return unit(getattr(answer, "pooler_output", answer).float().cpu().numpy())

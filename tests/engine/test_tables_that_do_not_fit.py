@@ -32,7 +32,11 @@ def below_zero(levels: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [drop_one, add_one, empty, far_number, below_zero])
-@pytest.mark.parametrize("command", [["graph", "-o", "graph"], ["similar", "L2_004"]], ids=["graph", "similar"])
+@pytest.mark.parametrize(
+    "command",
+    [["graph", "-o", "graph", "--level", "2"], ["similar", "L2_004", "--level", "2"], ["names"], ["find", "red"]],
+    ids=lambda command: command[0],
+)
 def test_labels_that_the_codes_do_not_have(
     run: Path,
     tmp_path: Path,
@@ -45,7 +49,7 @@ def test_labels_that_the_codes_do_not_have(
     change(table["levels"])
     write_json(run / "labels.json", table)
     monkeypatch.chdir(tmp_path)
-    assert main([command[0], str(run), *command[1:], "--level", "2"]) == 3
+    assert main([command[0], str(run), *command[1:]]) == 3
     said = capsys.readouterr().err
     assert "labels.json" in said and "Run the segmentation again." in said and "bug" not in said
     assert not (tmp_path / "graph").exists()
@@ -59,6 +63,19 @@ def test_a_centre_that_is_no_number(run: Path, capsys: pytest.CaptureFixture[str
     (run / "labels.json").write_text(text[:first] + "NaN" + text[first + len(str(center[0])) :])
     assert main(["names", str(run)]) == 3
     assert "the center of label" in capsys.readouterr().err
+
+
+def test_a_table_of_other_bits_and_a_cut_one(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = read_json(run / "labels.json")
+    bits = ",".join(map(str, table["level_bits"]))
+    write_json(run / "labels.json", {**table, "level_bits": [4, *table["level_bits"][1:]]})
+    assert main(["find", str(run), "red"]) == 3
+    said = capsys.readouterr().err
+    assert f"labels.json has the level bits 4,{bits.partition(',')[2]}, and run.json has {bits}." in said
+    (run / "labels.json").write_text('{"format": 1, "level_bits"')
+    assert main(["find", str(run), "red"]) == 3
+    said = capsys.readouterr().err
+    assert "labels.json is not valid JSON" in said and "Run the segmentation again." in said
 
 
 def test_automatic_names_of_the_wrong_kind_are_not_believed(run: Path) -> None:

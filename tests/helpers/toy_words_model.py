@@ -1,8 +1,10 @@
 """Small random image-text models on disk, and one that knows colours, for tests of finding by words."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +34,45 @@ def write_model(folder: Path, kind: str) -> Path:
     tokenizer.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}))
     return folder
+
+
+def write_onnx_model(folder: Path, kind: str, like: Path) -> Path:
+    """The networks of the model in the folder `like` in ONNX format, laid out as Transformers.js has them."""
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(like).eval()
+    (folder / "onnx").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
+        (folder / name).write_bytes((like / name).read_bytes())
+    output = ("image_embeds", "text_embeds") if kind == "clip" else ("pooler_output", "pooler_output")
+    ids = torch.ones(2, 16, dtype=torch.int64)
+    mask = {"attention_mask": ids} if kind == "clip" else {}  # exports of SigLIP take none
+    for part, inputs, name in (
+        ("vision", {"pixel_values": torch.zeros(2, 3, 32, 32)}, output[0]),
+        ("text", {"input_ids": ids, **mask}, output[1]),
+    ):
+        with warnings.catch_warnings():  # of the exporter, about sizes that are fixed in these models
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Part(model, part), tuple(inputs.values()), str(folder / "onnx" / f"{part}_model.onnx"), dynamo=False,
+                input_names=list(inputs), output_names=[name],
+                dynamic_axes={key: {0: "batch"} if part == "vision" else {0: "batch", 1: "tokens"} for key in inputs},
+            )  # fmt: skip
+    return folder
+
+
+class _Part(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module, part: str) -> None:
+        super().__init__()
+        self._model: Any = model
+        self._part = part
+
+    def forward(self, values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if self._part == "vision":
+            answer = self._model.get_image_features(pixel_values=values)
+        else:
+            answer = self._model.get_text_features(input_ids=values, attention_mask=mask)
+        return getattr(answer, "pooler_output", answer)
 
 
 class ColorModel:

@@ -71,6 +71,12 @@ def table_of(obj: SplatObject) -> CodeTable:
     return cache.table
 
 
+def known_table(obj: SplatObject) -> CodeTable | None:
+    """The table in the cache, which may be out of date; None if there is none. It costs nothing."""
+    cache = _caches.get(obj.data.session_uid)
+    return cache.table if cache else None
+
+
 def remember(obj: SplatObject, codes: np.ndarray, table: CodeTable) -> None:
     """Put a table into the cache that was made elsewhere, for example in a thread."""
     _caches[obj.data.session_uid] = _Cache(codes, table)

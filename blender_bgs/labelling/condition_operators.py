@@ -6,11 +6,11 @@ from typing import Any
 import bpy
 
 from ..cloud import label_selection
-from ..cloud.active_splat import need_splat
+from ..cloud.active_splat import need_splat, splat_of
 from ..cloud.typed import Context
 from ..interface.operator_base import NeedsLabels, counted
 from ..interface.sidebar import SidebarPanel
-from . import conditions
+from . import conditions, label_facts
 from .combining import describe, draw_buttons
 from .condition_settings import NAMES, ConditionValues, condition_of, draw
 from .edit_operators import NeedsSelectedLabels
@@ -77,6 +77,9 @@ class BGS_PT_conditions(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: Context) -> None:
         settings = context.scene.bgs_condition  # type: ignore[attr-defined]
+        whole = splat_of(context)
+        if whole is not None:
+            label_facts.ask_ahead(whole)
         column = self.layout.column()
         draw(column, settings)
         draw_buttons(column, "bgs.select_by_condition", **{name: getattr(settings, name) for name in NAMES})

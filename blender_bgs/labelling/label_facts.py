@@ -1,10 +1,12 @@
 """The statistics and the graph of the labels of the shown level, computed once and kept until something changes."""
 
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import bpy
 import numpy as np
-from bgs_engine.core.errors import UsageError
+from bgs_engine.core.errors import BgsError, UsageError
 from bgs_engine.graph.label_graph import LabelGraph, label_graph
 from bgs_engine.io.gaussians import SH_C0
 
@@ -47,6 +49,10 @@ class LabelFacts:
         """Who touches whom, who stands on whom and who lies inside whom, in the splat as it was captured."""
         return label_graph(self.means, self.scales, self.base[:, 3], self.of, len(self.ids), self.up)
 
+    def compute(self) -> None:
+        """Compute what is computed on demand. It only reads arrays of its own, so a thread may do it."""
+        _ = self.statistics, self.graph
+
     def need_confidences(self) -> np.ndarray:
         """The mean confidence of each label, float64 [L].
 
@@ -63,12 +69,38 @@ class LabelFacts:
         return np.isin(self.ids, np.array(labels, np.uint32))
 
 
+AHEAD_SECONDS = 0.3  # after the panel was drawn; a redraw must not wait
 _kept: dict[int, tuple[_State, LabelFacts]] = {}  # by session_uid; one for each cloud
+_ahead: tuple[object, ...] = ()  # cloud, table and level of the facts that were asked for ahead
 
 
 def forget() -> None:
     """Empty the cache."""
+    global _ahead
     _kept.clear()
+    _ahead = ()
+
+
+def ask_ahead(obj: SplatObject) -> None:
+    """Let a thread compute the facts soon, so that the first button that needs them need not wait for them.
+
+    Calls for the same labels cost nothing, so a panel may call it whenever it is drawn.
+    """
+    global _ahead
+    wanted = (obj.session_uid, id(code_tables.known_table(obj)), obj.bgs.shown_level)
+    if wanted != _ahead:
+        _ahead = wanted
+        bpy.app.timers.register(lambda: _start_ahead(*wanted), first_interval=AHEAD_SECONDS)
+
+
+def _start_ahead(*wanted: object) -> None:
+    obj = next((o for o in bpy.data.objects if o.session_uid == wanted[0]), None)
+    if wanted == _ahead and obj is not None and point_clouds.is_splat(obj):
+        try:
+            facts = facts_of(obj)
+        except BgsError:
+            return  # whoever presses a button is told why
+        threading.Thread(target=facts.compute, daemon=True).start()
 
 
 def facts_of(obj: SplatObject) -> LabelFacts:

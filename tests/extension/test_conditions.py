@@ -1,5 +1,7 @@
 """Select by Condition on four balls whose sizes, places and colours are known."""
 
+import threading
+
 import bpy
 import numpy as np
 import pytest
@@ -128,6 +130,23 @@ def test_the_selection_grows_and_shrinks_along_neighbours(obj) -> None:
     assert grow(shrink=True) == "ABC"  # D touches none of them
     label_selection.select_labels(obj, [(1, row.label) for row in obj.bgs.labels if row.name in ("A", "C")])
     assert grow(shrink=True) == "C"  # A touches B, which is not selected
+
+
+def test_facts_are_computed_ahead_by_a_thread(obj) -> None:
+    label_facts.forget()
+    label_facts.ask_ahead(obj)
+    wanted = label_facts._ahead
+    label_facts.ask_ahead(obj)
+    assert label_facts._ahead is wanted  # the second call asks for nothing
+    label_facts._start_ahead(*wanted)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(20)
+    kept = label_facts.facts_of(obj)
+    assert {"statistics", "graph"} <= vars(kept).keys()
+    obj.bgs.level = 2
+    label_facts.ask_ahead(obj)
+    assert label_facts._ahead != wanted
 
 
 def test_what_was_kept_is_not_used_after_an_edit_of_the_points(obj) -> None:

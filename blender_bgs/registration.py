@@ -12,12 +12,12 @@ from .clicking import tool as click_tool
 from .cloud import appearance, code_tables, label_selection, labels, properties, shown
 from .edits import handlers as edit_handlers
 from .edits import operators as edit_operators
-from .engine import model_operators, word_operators, words
+from .engine import converting, model_operators, word_operators, words
 from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import runner as engine_runner
 from .engine import settings as segment_settings
-from .files import importer, save_to_run
+from .files import by_engine, importer, save_to_run
 from .files import label_operators as label_file_operators
 from .files import operators as file_operators
 from .files import panel as file_panel
@@ -114,6 +114,7 @@ def register() -> None:
         up_axis_changed=importer.apply_up_axis,
     )
     engine_runner.start_handlers()
+    by_engine.converter = converting.start
     file_operators.add_menus()
     menu.add_menus()
     pie.add_keys()
@@ -149,6 +150,7 @@ def unregister() -> None:
     menu.remove_menus()
     file_operators.remove_menus()
     engine_runner.stop_handlers()
+    by_engine.converter = None
     properties.hooks = properties.Hooks()
     for module in reversed(_SETTINGS):
         module.remove_from_blender()

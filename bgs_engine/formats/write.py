@@ -28,8 +28,8 @@ class Written:
     labels_file: Path | None
 
 
-def format_to_write(path: Path) -> Format:
-    """The format for a new file, by its ending.
+def format_to_write(path: Path, here: bool = True) -> Format:
+    """The format for a new file, by its ending. here: whether this very Python shall write it.
 
     Raises:
         UsageError: no format that can be written has this ending.
@@ -39,7 +39,8 @@ def format_to_write(path: Path) -> Format:
     if found is None or (found is not PLY and found.write is None):
         what = f"{found.name} can be read but not written" if found else f"{path.name} has no ending of a splat format"
         raise UsageError(f"{what}.", f"These can be written: {', '.join(endings(written=True))}.")
-    check_packages(found, path.name)
+    if here:
+        check_packages(found, path.name)
     return found
 
 

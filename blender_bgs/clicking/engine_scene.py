@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bgs_engine.core.errors import BgsError, InputError, UsageError
+from bgs_engine.core.errors import BgsError, EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.input_files import is_folder
-from bgs_engine.io.ply import SplatPly, read_ply
+from bgs_engine.formats.read import open_rows
+from bgs_engine.io.ply import SplatPly
 from bgs_engine.io.run_folder import is_run_folder, open_run, run_id_of
 
 from ..cloud import pivot, point_clouds, shapes
@@ -95,7 +96,11 @@ def open_scene(whole: SplatObject) -> EngineScene:
     if reason:
         raise UsageError(f"The engine cannot read the Gaussians of {whole.name}: {reason}.", SEGMENT)
     assert whole.bgs.source_file is not None
-    return _scene(whole.bgs.source_file, read_ply(whole.bgs.source_file), in_order=False)
+    try:
+        return _scene(whole.bgs.source_file, open_rows(whole.bgs.source_file), in_order=False)
+    except EnvironmentLacksError:
+        name = whole.bgs.source_file.name
+        raise UsageError(f"Blender cannot read {name} itself, so it cannot tell its rows.", SEGMENT) from None
 
 
 def _of_run(whole: SplatObject) -> EngineScene | None:

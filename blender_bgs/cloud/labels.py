@@ -120,6 +120,7 @@ def promote_orphan(obj: SplatObject) -> None:
     with without_updates():
         obj.bgs.part_level, obj.bgs.whole = 0, None
         obj.bgs.source_path = obj.bgs.source_mark = obj.bgs.source_state = ""
+        obj.bgs.source_count = 0
         obj.bgs.run_folder = obj.bgs.run_id = ""
         obj.bgs.run_changed = False
     list_labels(obj)

@@ -159,6 +159,7 @@ class BGS_Splat(bpy.types.PropertyGroup):
     source_path: bpy.props.StringProperty(name="Source", subtype="FILE_PATH", options=BLEND_RELATIVE)
     source_mark: bpy.props.StringProperty()  # tells whether the source file still has the Gaussians that were imported
     source_state: bpy.props.StringProperty()  # size and times of that file, when the mark was seen to be right
+    source_count: bpy.props.IntProperty()  # Gaussians of that file; 0 in files of older versions
     run_folder: bpy.props.StringProperty(name="Run Folder", subtype="DIR_PATH", options=BLEND_RELATIVE)
     run_id: bpy.props.StringProperty()  # identity of the run that the codes came from
     run_in_order: bpy.props.BoolProperty()  # the run's rows are the points sorted by bgs_row, not the source's rows

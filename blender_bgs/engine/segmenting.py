@@ -13,7 +13,7 @@ from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 from bgs_engine.core.files import check_writable
 from bgs_engine.core.input_files import is_file
 from bgs_engine.core.mended_labels import MendedLabels, lay_over
-from bgs_engine.io.ply import read_ply
+from bgs_engine.formats.read import open_rows
 from bgs_engine.io.run_folder import open_run, positions_sha256, run_id_of
 
 from ..cloud import appearance, code_tables, labels, point_clouds
@@ -53,7 +53,7 @@ class CloudSnapshot:
 
 @dataclass(frozen=True)
 class EngineInput:
-    """The PLY that the engine gets, with the mark of its positions.
+    """The file that the engine gets, with the mark of its positions.
 
     `in_order` is true if it is an export of the points, sorted by `bgs_row`. `reason` then says why the engine cannot
     read the source file.
@@ -127,7 +127,7 @@ def engine_missing() -> str:
 
 
 def input_for_engine(obj: SplatObject, run: Path) -> EngineInput:
-    """The PLY to segment: the source file if its rows are still the points, else an export of the points.
+    """The file to segment: the source file if its rows are still the points, else an export of the points.
 
     Raises:
         InputError: the export cannot be written.
@@ -135,11 +135,11 @@ def input_for_engine(obj: SplatObject, run: Path) -> EngineInput:
     reason = source.why_not_source(obj)
     if not reason:
         assert obj.bgs.source_file is not None
-        mark = obj.bgs.source_mark or positions_sha256(read_ply(obj.bgs.source_file))
+        mark = obj.bgs.source_mark or positions_sha256(open_rows(obj.bgs.source_file))
         return EngineInput(obj.bgs.source_file, in_order=False, mark=mark)
     exported = run.with_name(f".{run.name}.source.ply")  # hidden: a file of the user's has another name
     export_splats([obj], exported, ExportConfig(codes=False, transforms=False))
-    return EngineInput(exported, in_order=True, mark=positions_sha256(read_ply(exported)), reason=reason)
+    return EngineInput(exported, in_order=True, mark=positions_sha256(open_rows(exported)), reason=reason)
 
 
 def start_segment(

@@ -1,4 +1,4 @@
-"""Exports point clouds as PLY. Rows that were not edited keep their bytes; transforms of objects are baked."""
+"""Exports point clouds as splat files. Rows that were not edited keep their bytes; transforms of objects are baked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,15 @@ from pathlib import Path
 import bpy
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
-from bgs_engine.io.ply import CHUNK_ROWS, write_ply
+from bgs_engine.core.label_table import build_label_table
+from bgs_engine.formats.format import Format
+from bgs_engine.formats.raw_splat import SplatLabels
+from bgs_engine.formats.read import PLY
+from bgs_engine.formats.write import format_to_write, refuse_target, write_splat
+from bgs_engine.io.gaussians import load_gaussians
+from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
-from bgs_engine.io.run_folder import is_run_folder
+from bgs_engine.io.run_folder import codes_in
 
 from ..cloud import code_tables, light, pivot, point_clouds, shapes
 from ..cloud.evaluated_splat import shown
@@ -22,6 +28,7 @@ from ..logic.joined_rows import joined_dtype
 from ..logic.label_tree import Key
 from ..logic.transforms import change_since_import, is_flat, moved_origin, transform_rows
 from . import source
+from .named_table import automatic_of, colors_known, colors_of, names_of, set_names
 
 WITHOUT_CODES = ", without codes because the splats use the same labels"
 
@@ -34,6 +41,7 @@ class ExportConfig:
     codes: bool = True  # append seg_0..seg_3 if the cloud has codes and its PLY layout has none
     only: frozenset[Key] = frozenset()  # export only these (level, label); empty means all
     transforms: bool = True  # bake the object's transform since import; else write the space of the source file
+    names: bool = False  # write a labels file beside a PLY too; beside other formats it is written in any case
 
 
 @dataclass(frozen=True)
@@ -159,17 +167,18 @@ def export_wholes(wholes: Sequence[SplatObject], path: Path, config: ExportConfi
 
 
 def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path: Path, config: ExportConfig) -> int:
-    """Write the rows `parts` of `objects` to one PLY. Returns the number of Gaussians.
+    """Write the rows `parts` of `objects` to one file, in the format of its ending. Returns the number of Gaussians.
 
-    The file has the first object's PLY layout, and what only other objects have: harmonics of a higher degree and
-    further properties. It has no codes if the same label would mean things of different splats, see `codes_clash`.
+    A PLY has the first object's PLY layout, and what only other objects have: harmonics of a higher degree and
+    further properties. A file has no labels if the same label would mean things of different splats, see `codes_clash`.
 
     Raises:
         UsageError: there are no Gaussians, or the file is the splat of a run, whose labels would not fit it any more.
         InputError: the file cannot be written.
+        EnvironmentLacksError: the format needs a package that Blender lacks.
     """
-    if path.name.lower() == "scene.ply" and is_run_folder(path.parent):
-        raise UsageError(f"{path} is the splat of a run: the run needs it as it is.", "Choose another name.")
+    refuse_target(path, None)
+    one = format_to_write(path)
     count = sum(map(len, parts))
     if not count and config.only:
         raise UsageError("The chosen labels have no Gaussians.", "Choose other labels.")
@@ -184,8 +193,34 @@ def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path
                 yield piece if rows.dtype == dtype else convert_rows(piece, dtype)
 
     comments = dict.fromkeys(line for obj in objects for line in obj.bgs.ply_layout.comments)
-    write_ply(Path(path), dtype, chunks(), count, () if config.plain else tuple(comments))
+    kept = () if config.plain else tuple(comments)
+    if one is PLY and not config.names:
+        write_ply(Path(path), dtype, chunks(), count, kept)
+    else:
+        ply = SplatPly.of_rows(path, np.concatenate([*chunks()]), kept)
+        write_splat(path, ply, labels_of_rows(ply, objects) if config.codes else None)
     return count
+
+
+def labels_of_rows(ply: SplatPly, objects: Sequence[SplatObject]) -> SplatLabels | None:
+    """The labels of rows that were made of `objects`, with their names; None if the rows have no codes.
+
+    Labels of several splats have names if these use the same bits.
+    """
+    codes = codes_in(ply)
+    wholes = [one for one in dict.fromkeys(obj.bgs.whole or obj for obj in objects) if one.bgs.level_bits]
+    if codes is None or not wholes:
+        return None
+    layout, splat = code_tables.bit_layout_of(wholes[0]), load_gaussians(ply)
+    table = build_label_table(layout, codes, splat.means, splat.opacities, splat.base_colors, offset=splat.offset)
+    for whole in wholes:  # no label is in two of them, see `codes_clash`
+        set_names(table, names_of(whole), {**colors_known(table), **colors_of(whole)}, automatic_of(whole))
+    return SplatLabels(codes, layout, table)
+
+
+def lost(one: Format) -> str:
+    """The end of a sentence about an export: what the format does not keep."""
+    return "" if one is PLY else f". As {one.name}. {one.loses}".rstrip(".")
 
 
 def codes_clash(objects: Sequence[SplatObject]) -> bool:

@@ -1,41 +1,50 @@
 # mypy: disable-error-code="valid-type"
 """The import and export operators, their menu entries, and drag and drop."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import bpy
 from bgs_engine.core.codes import BitLayout
-from bgs_engine.core.errors import UsageError
+from bgs_engine.core.errors import EnvironmentLacksError, UsageError
+from bgs_engine.formats.read import PLY, endings, missing_packages
+from bgs_engine.formats.write import format_to_write
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..cloud.active_splat import make_active, need_splat, selected_splats, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import UP_AXES
-from ..cloud.typed import Context, Returned
+from ..cloud.typed import Context, Returned, SplatObject
 from ..interface.operator_base import NeedsSplat, ReportingOperator
+from ..interface.sidebar import wrapped_text
 from ..logic.texts import as_text
-from . import export_choice, first_view, importer
-from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes, shown_instances
+from . import by_engine, export_choice, export_format, first_view, importer
+from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes, lost, shown_instances
+
+# Endings of files alone: `meta.json` is a name, and other programs have JSON files too.
+READ = tuple(end for end in endings() if end.startswith("."))
+PATTERN = ";".join(f"*{end}" for end in endings())
+MENU_TEXT = "Gaussian Splat (.ply and others)"
 
 
 class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
-    """Import a Gaussian splat from a PLY file or a run folder."""
+    """Import a Gaussian splat from a splat file of any format or a run folder."""
 
     bl_idname = "bgs.import_splat"
     bl_label = "Import Gaussian Splat"
 
     filename_ext = ".ply"
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(default=PATTERN, options={"HIDDEN"}, maxlen=1024)
     up_axis: bpy.props.EnumProperty(
         name="Up", description="Which axis of the file points up", items=UP_AXES, default="NEG_Y"
     )
     level_bits: bpy.props.StringProperty(
         name="Level Bits",
         default="12,10,10",
-        description="The bits of each level, coarse to fine, for a PLY with codes that is not in a run folder",
+        description="The bits of each level, coarse to fine, for a splat with codes but without names",
     )
     captured_colors: bpy.props.BoolProperty(
         name="Colors as Captured",
@@ -56,28 +65,52 @@ class BGS_OT_import(ReportingOperator, bpy.types.Operator, ImportHelper):
 
     def work(self, context: Context) -> str:
         if not self.filepath:
-            raise UsageError("No file is given.", "Choose the .ply that your splat trainer exported.")
+            raise UsageError("No file is given.", "Choose the file that your splat trainer exported.")
         config = importer.ImportConfig(
             up_axis=self.up_axis,
             level_bits=BitLayout.parse(self.level_bits).level_bits,
             captured_colors=self.captured_colors,
         )
         path = Path(bpy.path.abspath(self.filepath))
-        into = context.collection  # the active one, as all of Blender's importers do
-        if into is None or into.library is not None or context.view_layer.active_layer_collection.exclude:
-            into = context.scene.collection
         warn = lambda text: self.report({"WARNING"}, as_text(text))  # noqa: E731
-        obj = importer.import_splat(context.scene, path, config, warn, into)
-        make_active(context, obj)
-        others = first_view.obstacles(context, obj)
-        first_view.remember(obj, others)
-        if self.hide_obstacles:
-            first_view.set_hidden(others, True)
-        if context.screen is not None and not bpy.app.background:
-            first_view.frame(context.screen, obj)
-        offset = obj.bgs.ply_layout.offset
-        where = f". (0, 0, 0) of the object is {offset} in the file" if any(offset) else ""
-        return f"{len(obj.data.points):,} Gaussians imported{where}"
+        try:
+            return import_into(context, path, config, warn, self.hide_obstacles)
+        except EnvironmentLacksError:
+            pass
+        made, remove = by_engine.temporary_file("scene.ply")
+        hide = self.hide_obstacles  # the operator is gone when the engine has ended
+
+        def finish() -> str:
+            notes: list[str] = []
+            said = import_into(cast(Context, bpy.context), made, config, notes.append, hide, path)
+            return ". ".join([said, *notes])
+
+        return by_engine.convert(f"Import {path.name}", path, made, finish, remove, True)
+
+
+def import_into(
+    context: Context, path: Path, config: importer.ImportConfig, warn: Callable[[str], None], hide_obstacles: bool,
+    origin: Path | None = None,
+) -> str:  # fmt: skip
+    """Import a splat into the active collection and make it active. Returns a sentence. See `importer.import_splat`.
+
+    Raises:
+        As `importer.import_splat`. Nothing is imported then.
+    """
+    into = context.collection  # the active one, as all of Blender's importers do
+    if into is None or into.library is not None or context.view_layer.active_layer_collection.exclude:
+        into = context.scene.collection
+    obj = importer.import_splat(context.scene, path, config, warn, into, origin)
+    make_active(context, obj)
+    others = first_view.obstacles(context, obj)
+    first_view.remember(obj, others)
+    if hide_obstacles:
+        first_view.set_hidden(others, True)
+    if context.screen is not None and not bpy.app.background:
+        first_view.frame(context.screen, obj)
+    offset = obj.bgs.ply_layout.offset
+    where = f". (0, 0, 0) of the object is {offset} in the file" if any(offset) else ""
+    return f"{len(obj.data.points):,} Gaussians imported{where}"
 
 
 class BGS_OT_hide_obstacles(NeedsSplat, bpy.types.Operator):
@@ -115,9 +148,9 @@ class BGS_FH_ply(bpy.types.FileHandler):
     """Lets users drop a splat on the 3D view or the outliner."""
 
     bl_idname = "BGS_FH_ply"
-    bl_label = "Gaussian Splat (.ply)"
+    bl_label = "Gaussian Splat"
     bl_import_operator = BGS_OT_import.bl_idname
-    bl_file_extensions = ".ply"
+    bl_file_extensions = ";".join(READ)
 
     @classmethod
     def poll_drop(cls, context: Context) -> bool:
@@ -125,7 +158,7 @@ class BGS_FH_ply(bpy.types.FileHandler):
 
 
 class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
-    """Export splats as PLY, in the layout of the source file or as plain 62 floats."""
+    """Export splats as PLY, in the layout of the source file or as plain 62 floats, or in another format."""
 
     bl_idname = "bgs.export_splat"
     bl_label = "Export Gaussian Splat"
@@ -133,14 +166,21 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
 
     filename_ext = ".ply"
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(default=export_format.PATTERN, options={"HIDDEN"}, maxlen=1024)
     # Not kept for the next time: the last choice is wrong as soon as something else is selected.
     what: bpy.props.EnumProperty(name="What", items=export_choice.CHOICES, options={"SKIP_SAVE"})
+    format: bpy.props.EnumProperty(
+        name="Format", items=export_format.ITEMS, description="The kind of file. Its ending follows", default="PLY"
+    )
+    shown_format: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})  # the one that the ending follows
     plain: bpy.props.BoolProperty(
         name="Plain 62 Floats", description="Use the layout that every viewer reads, without other properties and codes"
     )
     codes: bpy.props.BoolProperty(
-        name="Codes", default=True, description="Add the code of every Gaussian as seg_0 to seg_3"
+        name="Labels",
+        default=True,
+        description="Add the labels: in the file, or in a labels file beside it. A PLY "
+        "gets the code of every Gaussian as seg_0 to seg_3",
     )
 
     last_file: ClassVar[str] = ""
@@ -152,23 +192,48 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
                 self.what = export_choice.likely(context, whole)
             if not self.filepath:
                 folder = export_choice.folder_of(self.last_file)
-                self.filepath = str(folder / export_choice.file_name(context, whole, self.what))
+                path = str(folder / export_choice.file_name(context, whole, self.what))
+                self.filepath = export_format.with_ending(path, export_format.named(self.format))
+        self.shown_format = self.format
         return super().invoke(context, event)
 
+    def check(self, _context: Context) -> bool:
+        """Let the ending follow the format if that was changed, else the format the ending."""
+        before = self.filepath, self.format
+        typed = export_format.format_at(self.filepath)
+        if self.format != self.shown_format or typed is None:
+            self.filepath = export_format.with_ending(self.filepath, export_format.named(self.format))
+        else:
+            self.format = typed.name
+        self.shown_format = self.format
+        return before != (self.filepath, self.format)
+
     def draw(self, context: Context) -> None:
-        for name in ("what", "plain", "codes"):
-            self.layout.prop(self, name)
+        column, one = self.layout.column(), export_format.named(self.format)
+        for name in ("what", "format", "codes", *(("plain",) if one is PLY else ())):
+            column.prop(self, name)
         whole = splat_of(context)
         if whole is not None:
-            self.layout.label(text=f"{export_choice.gaussians(context, whole, self.what):,} Gaussians")
+            column.label(text=f"{export_choice.gaussians(context, whole, self.what):,} Gaussians")
+        if one is not PLY:
+            wrapped_text(column, one.loses, context, icon="INFO")
+        if missing_packages(one):
+            wrapped_text(column, "The engine writes this format.", context, icon="INFO")
 
     def work(self, context: Context) -> str:
         if not self.filepath:
-            raise UsageError("No file is given.", "Choose where to write the .ply.")
+            raise UsageError("No file is given.", "Choose where to write the file.")
         BGS_OT_export.last_file = self.filepath
         whole, path = need_splat(context), Path(bpy.path.abspath(self.filepath))
         context.view_layer.update()
-        config = ExportConfig(plain=self.plain, codes=self.codes and not self.plain)
+        one = format_to_write(path, here=False)
+        plain = self.plain and one is PLY
+        config = ExportConfig(plain=plain, codes=self.codes and not plain)
+        write = lambda file, names: self._write(context, whole, file, replace(config, names=names)) + lost(one)  # noqa: E731
+        return by_engine.export(path, write)
+
+    def _write(self, context: Context, whole: SplatObject, path: Path, config: ExportConfig) -> str:
+        """Write what was chosen. Returns a sentence."""
         objects = selected_splats(context) if self.what == "SELECTED" else [whole]
         if self.what == "SELECTED":
             copies = [one for one in shown_instances() if one.parent.select_get()]
@@ -182,18 +247,18 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         else:
             count = export_wholes([whole], path, config, as_imported=self.what == "SOURCE")
         left_out = config.codes and codes_clash(objects)
-        rounded = self.plain and any(any(obj.bgs.ply_layout.offset) for obj in objects)
+        rounded = config.plain and any(any(obj.bgs.ply_layout.offset) for obj in objects)
         notes = [WITHOUT_CODES] if left_out else []
         notes += [". Positions are rounded: the plain layout has 32-bit numbers"] if rounded else []
         return f"{count:,} Gaussians exported{''.join(notes)}"
 
 
 def _import_menu(self: Any, _context: Any) -> None:
-    self.layout.operator(BGS_OT_import.bl_idname, text="Gaussian Splat (.ply)")
+    self.layout.operator(BGS_OT_import.bl_idname, text=MENU_TEXT)
 
 
 def _export_menu(self: Any, _context: Any) -> None:
-    self.layout.operator(BGS_OT_export.bl_idname, text="Gaussian Splat (.ply)")
+    self.layout.operator(BGS_OT_export.bl_idname, text=MENU_TEXT)
 
 
 CLASSES = (BGS_OT_import, BGS_OT_hide_obstacles, BGS_FH_ply, BGS_OT_export)

@@ -21,7 +21,7 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
         obj = splat_of(context)
         column = self.layout.column()
         if obj is None:
-            column.label(text="Drop a splat .ply into the view,", icon="INFO")
+            column.label(text="Drop a splat file into the view,", icon="INFO")
             column.label(text="or select a splat.", icon="BLANK1")
             column.operator("bgs.import_splat", text="Import Splat", icon="IMPORT")
             return

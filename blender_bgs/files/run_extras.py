@@ -1,9 +1,10 @@
-"""Reads what the codes of a run do not need: confidence, names and colours. A damaged one does not stop an import."""
+"""Reads what the codes of a splat do not need: confidence, names and colours. A damaged one does not stop an import."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from bgs_engine.core.errors import BgsError
+from bgs_engine.core.label_table import LabelTable
 from bgs_engine.io.run_folder import Run, read_confidence
 
 from ..logic.label_tree import Color, Key
@@ -28,20 +29,26 @@ class RunExtras:
 NO_EXTRAS = RunExtras()
 
 
+def extras_of(table: LabelTable) -> RunExtras:
+    """The names and the colours of a label table."""
+    found = {(level, row.label): row for level, rows in enumerate(table.levels, 1) for row in rows}
+    return RunExtras(
+        names={key: row.name for key, row in found.items()},
+        automatic={key: row.automatic for key, row in found.items() if row.automatic},
+        colors={key: row.shown_color for key, row in found.items() if row.shown_color is not None},
+    )
+
+
 def read_extras(run: Run) -> RunExtras:
     """The confidence, the names and the colours of a run."""
     notes = []
-    confidence, names, colors, automatic = None, {}, {}, {}
+    confidence, named = None, NO_EXTRAS
     try:
         confidence = read_confidence(run.folder, len(run.codes))
     except BgsError as error:
         notes.append(f"The labels have no confidence. {error.message}")
     try:
-        levels = run.labels().levels
-        found = {(level, row.label): row for level, rows in enumerate(levels, 1) for row in rows}
-        names = {key: row.name for key, row in found.items()}
-        automatic = {key: row.automatic for key, row in found.items() if row.automatic}
-        colors = {key: row.shown_color for key, row in found.items() if row.shown_color is not None}
+        named = extras_of(run.labels())
     except BgsError as error:
         notes.append(f"The labels have automatic names. {error.message}")
-    return RunExtras(confidence, names, colors, tuple(notes), automatic)
+    return replace(named, confidence=confidence, notes=tuple(notes))

@@ -6,14 +6,12 @@ works on the .blend only. The first save keeps the engine's answer as `codes_eng
 
 import os
 from pathlib import Path
-from typing import TypeAlias
 
 import bpy
 import numpy as np
 from bgs_engine.core.errors import BgsError, InputError, UsageError
 from bgs_engine.core.input_files import is_folder
 from bgs_engine.core.label_table import LabelTable, build_label_table, read_labels, write_labels
-from bgs_engine.core.palette import Color, Key, label_colors
 from bgs_engine.core.printable import printable
 from bgs_engine.io.gaussians import SH_C0
 from bgs_engine.io.job_lock import only_writer
@@ -28,11 +26,9 @@ from ..cloud.typed import SplatObject
 from ..logic import attributes as at
 from ..logic.row_order import engine_rows
 from . import source
+from .named_table import Colors, Names, automatic_of, colors_of, names_of, set_names
 from .run_extras import read_extras
 
-COLOR_STEP = 1e-4  # finer differences of colours are rounding
-Names: TypeAlias = dict[Key, str]
-Colors: TypeAlias = dict[Key, Color]
 KEPT = "The .blend keeps the labels."
 
 # Run folders that this session has written to. Saving the .blend writes only to these and to the folders of splats with
@@ -50,7 +46,7 @@ def save(obj: SplatObject) -> bool:
         InputError: the folder belongs to another splat or was changed by another program, or cannot be written.
     """
     folder = _folder_of(obj)
-    names, colors, automatic = _names_of(obj), _colors_of(obj), _automatic_of(obj)
+    names, colors, automatic = names_of(obj), colors_of(obj), automatic_of(obj)
     with only_writer(folder):
         finish_update(folder)
         _refuse_another_run(obj, folder)
@@ -62,7 +58,7 @@ def save(obj: SplatObject) -> bool:
         if written is None:
             _refuse_other_rows(obj, run, rows)
             table = _table(obj, run, rows, codes)
-            _name(table, names, colors, automatic)
+            set_names(table, names, colors, automatic)
             save_labels(run, codes, table)
     with without_updates():
         obj.bgs.run_changed = False
@@ -99,7 +95,7 @@ def save_names(obj: SplatObject) -> None:
         with only_writer(folder):
             finish_update(folder)
             _refuse_another_run(whole, folder)
-            _write_names(folder, _names_of(whole), None, _automatic_of(whole))
+            _write_names(folder, names_of(whole), None, automatic_of(whole))
         _written.add(folder)
     except BgsError as error:
         with without_updates():
@@ -161,45 +157,10 @@ def _try_names(folder: Path, names: Names, colors: Colors, automatic: Names) -> 
 
 def _write_names(folder: Path, names: Names, colors: Colors | None, automatic: Names) -> bool:
     table = read_labels(folder / "labels.json")
-    if not _name(table, names, colors, automatic):
+    if not set_names(table, names, colors, automatic):
         return False
     write_labels(folder / "labels.json", table)
     return True
-
-
-def _names_of(obj: SplatObject) -> Names:
-    return {(row.level, row.label): row.name for row in obj.bgs.labels}
-
-
-def _automatic_of(obj: SplatObject) -> Names:
-    return {(row.level, row.label): row.automatic for row in obj.bgs.labels}
-
-
-def _colors_of(obj: SplatObject) -> Colors:
-    """The colours of the labels that have not the one that the palette gives."""
-    table = code_tables.table_of(obj)
-    usual = label_colors(table.layout, table.unique, table.counts)
-    found = {(row.level, row.label): (row.color[0], row.color[1], row.color[2]) for row in obj.bgs.labels}
-    return {key: color for key, color in found.items() if not _alike(color, usual.get(key))}
-
-
-def _alike(one: Color | None, other: Color | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return bool(np.allclose(one, other, atol=COLOR_STEP))
-
-
-def _name(table: LabelTable, names: Names, colors: Colors | None, automatic: Names) -> bool:
-    """Give the labels their names, and their colours unless `colors` is None. Returns whether anything changed."""
-    changed = False
-    for level, rows in enumerate(table.levels, 1):
-        for row in rows:
-            name = names.get((level, row.label), row.name)
-            color = row.shown_color if colors is None else colors.get((level, row.label))
-            describing = automatic.get((level, row.label), row.automatic)
-            changed |= (name, describing) != (row.name, row.automatic) or not _alike(color, row.shown_color)
-            row.name, row.automatic, row.shown_color = name, describing, color
-    return changed
 
 
 def rows_in(obj: SplatObject, run: Run) -> np.ndarray:

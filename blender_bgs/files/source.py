@@ -1,12 +1,13 @@
-"""Tells whether a PLY file still has the Gaussians that a cloud was imported from."""
+"""Tells whether a splat file still has the Gaussians that a cloud was imported from."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
-from bgs_engine.core.errors import InputError
+from bgs_engine.core.errors import EnvironmentLacksError, InputError
 from bgs_engine.core.input_files import is_file
-from bgs_engine.io.ply import SplatPly, read_ply
+from bgs_engine.formats.read import open_rows
+from bgs_engine.io.ply import SplatPly
 from bgs_engine.io.run_folder import positions_sha256
 
 from ..cloud import pivot, point_clouds
@@ -14,25 +15,29 @@ from ..cloud.typed import SplatObject
 from ..logic.attributes import RAW_POSITION, ROW, clean_position
 
 
-def is_source(obj: SplatObject, ply: SplatPly) -> bool:
-    """Whether `bgs_row` of the cloud's points are rows of this PLY: same Gaussians, same order.
+def is_source(obj: SplatObject, path: Path) -> bool:
+    """Whether `bgs_row` of the cloud's points are rows of this file: same Gaussians, same order.
 
     A cloud of an older version has no mark. Its points must then lie where the rows of the file are.
 
     Raises:
         InputError: the file can no longer be read.
+        EnvironmentLacksError: Blender cannot read its format, and the file was written to since the import.
     """
     rows = point_clouds.get_column(obj.data, ROW)
-    if rows is None or not len(rows) or rows.min() < 0 or rows.max() >= ply.count:
+    if rows is None or not len(rows) or rows.min() < 0:
+        return False
+    state = state_of(path)  # of a million Gaussians, the mark takes a tenth of a second, and this nothing
+    if obj.bgs.source_mark and obj.bgs.source_count and state and state == obj.bgs.source_state:
+        return bool(rows.max() < obj.bgs.source_count)
+    ply = open_rows(path)
+    if rows.max() >= ply.count:
         return False
     if not obj.bgs.source_mark:
         return lies_at(obj, ply, rows)
-    state = state_of(ply.path)  # of a million Gaussians, the mark takes a tenth of a second, and this nothing
-    if state and state == obj.bgs.source_state:
-        return True
     if positions_sha256(ply) != obj.bgs.source_mark:
         return False
-    obj.bgs.source_state = state
+    obj.bgs.source_state, obj.bgs.source_count = state, ply.count
     return True
 
 
@@ -64,9 +69,9 @@ def why_not_source(obj: SplatObject) -> str:
     if rows is None or not len(rows) or rows.min() < 0:
         return "its points are not the rows of a file"
     try:
-        same = is_source(obj, read_ply(path))
-    except InputError:
-        same = False  # it is no splat any more
+        same = is_source(obj, path)
+    except (InputError, EnvironmentLacksError):
+        same = False  # it is no splat any more, or only the engine can compare it
     if not same:
         return f"{path.name} has changed since the import"
     return "its points are not the rows of a file" if np.bincount(rows).max() > 1 else ""

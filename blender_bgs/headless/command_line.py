@@ -97,9 +97,9 @@ def parser() -> argparse.ArgumentParser:
     subparser.add_argument("--label", type=int, action="append", help="only this label; may be repeated")
     add_splat(subparser)
     add_up(subparser)
-    subparser = add("export", exporting.export, "write the splats as PLY files, as one sees them")
+    subparser = add("export", exporting.export, "write the splats as files, as one sees them")
     subparser.add_argument("scene", type=Path, help="a .blend, run folder or PLY with codes")
-    place = "a .ply for all splats together, or a folder for one file per splat or label"
+    place = "a file of any splat format for all splats together, or a folder for one file per splat or label"
     subparser.add_argument("-o", "--output", type=Path, required=True, help=place)
     subparser.add_argument("--level", type=int, help="one file per label of this level")
     subparser.add_argument("--label", type=int, action="append", help="only this label; may be repeated")

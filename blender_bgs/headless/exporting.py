@@ -1,22 +1,27 @@
-"""The headless command `export`: whole splats or labels as PLY files."""
+"""The headless command `export`: whole splats as files of any format, or labels as PLY files."""
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.file_names import safe_names
+from bgs_engine.formats.read import by_name
+from bgs_engine.formats.write import format_to_write
 
 from ..cloud.properties import BGS_Label
 from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
 from ..engine.blocking import say
+from ..files import by_engine
 from ..files.blend_file import check_folder, check_output, refuse_inputs
 from ..files.exporter import (
     WITHOUT_CODES,
     ExportConfig,
     codes_clash,
     export_wholes,
+    lost,
 )
 from ..files.label_files import write_label_files
 from ..interface.operator_base import counted
@@ -24,7 +29,7 @@ from .splats import labelled, open_splats, read_files
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write splats as one sees them: all in one PLY, one PLY each, or with `--level` one PLY for each label.
+    """Write splats as one sees them: all in one file, one PLY each, or with `--level` one PLY for each label.
 
     Raises:
         UsageError: the splats or labels do not exist, the output is a file that is read, or the options do not fit.
@@ -32,8 +37,8 @@ def export(options: argparse.Namespace) -> None:
     """
     if options.label and options.level is None:
         raise UsageError("--label needs --level.", "Add the level of these labels.")
-    one_file = options.output.suffix.lower() == ".ply"
-    if one_file and options.level is not None:
+    one = by_name(options.output.name)
+    if one is not None and options.level is not None:
         raise UsageError("With --level the output is a folder.", "Give a folder with -o.")
     wholes = open_splats(options)
     config = ExportConfig(plain=options.plain, codes=not options.plain)
@@ -42,10 +47,16 @@ def export(options: argparse.Namespace) -> None:
         return
     there = wholes if options.as_imported else _with_gaussians(wholes)
     inputs = read_files(options, wholes)
-    if one_file:
-        check_output(options.output, inputs, ".ply")
-        count = export_wholes(there, options.output, config, options.as_imported)
-        say(f"{count:,} Gaussians" + (WITHOUT_CODES if config.codes and codes_clash(there) else ""))
+    if one is not None:
+        format_to_write(options.output, here=False)
+        check_output(options.output, inputs, "")
+        left_out = WITHOUT_CODES if config.codes and codes_clash(there) else ""
+
+        def write(file: Path, names: bool) -> str:
+            count = export_wholes(there, file, replace(config, names=names), options.as_imported)
+            return f"{count:,} Gaussians{left_out}{lost(one)}"
+
+        say(by_engine.export(options.output, write))
         return
     check_folder(options.output)
     files = [options.output / f"{name}.ply" for name in safe_names([obj.name for obj in there])]

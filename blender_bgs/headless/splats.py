@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import cast
 
 import bpy
-from bgs_engine.core.errors import InputError, UsageError
+from bgs_engine.core.errors import EnvironmentLacksError, InputError, UsageError
 
 from ..cloud import code_tables, point_clouds
 from ..cloud.typed import SplatObject, SplatScene
 from ..engine.blocking import say
-from ..files import importer
+from ..files import by_engine, importer
 from ..files.blend_file import open_blend
 
 
@@ -25,13 +25,30 @@ def fresh(path: Path, config: importer.ImportConfig) -> SplatObject:
 
     Raises:
         InputError: the file is no splat.
+        EnvironmentLacksError: only the engine can read it, and there is none.
     """
     bpy.data.batch_remove([*bpy.data.objects, *bpy.data.pointclouds, *bpy.data.collections])
-    obj = importer.import_splat(scene(), path, config, warn=say)
+    obj = _imported(path, config)
     bpy.context.view_layer.objects.active = obj
     obj.select_set(True)
     bpy.context.view_layer.update()
     return obj
+
+
+def _imported(path: Path, config: importer.ImportConfig) -> SplatObject:
+    try:
+        return importer.import_splat(scene(), path, config, warn=say)
+    except EnvironmentLacksError:
+        pass
+    made, remove = by_engine.temporary_file("scene.ply")
+    found: list[SplatObject] = []
+
+    def finish() -> str:
+        found.append(importer.import_splat(scene(), made, config, say, origin=path))
+        return ""
+
+    by_engine.convert(f"Import {path.name}", path, made, finish, remove, True)
+    return found[0]
 
 
 def open_splats(options: argparse.Namespace) -> list[SplatObject]:

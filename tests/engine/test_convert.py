@@ -14,8 +14,9 @@ from bgs_engine.formats.labels_file import labels_file_of
 from bgs_engine.formats.read import open_splat
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, partial_folder, write_run
-from tests.engine.test_open_splat import MADE, labels_of
+from tests.engine.test_open_splat import labels_of
 from tests.helpers import made_files
+from tests.helpers.made_format import MADE
 
 COUNT = 50
 

@@ -1,6 +1,5 @@
 """Opening and writing splats of any format, and the labels beside them, with a small format made for the test."""
 
-import io
 import json
 import zipfile
 from collections.abc import Iterator
@@ -22,29 +21,9 @@ from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import SplatPly
 from bgs_engine.io.run_folder import codes_in, finish, partial_folder, write_run
 from tests.helpers import made_files
+from tests.helpers.made_format import BLIND, LACKING, MADE, write_made
 
 COUNT, LAYOUT = 40, BitLayout((3, 2))
-ARRAYS = ("means", "scales", "quats", "opacities", "sh")
-
-
-def write_made(path: Path, splat: RawSplat) -> np.ndarray:
-    """The rows backwards, as a real writer may sort them."""
-    order = np.arange(len(splat))[::-1]
-    turned = splat.take(order)
-    with path.open("wb") as stream:
-        stream.write(b"MADE")
-        np.savez(stream, **{name: getattr(turned, name) for name in ARRAYS})
-    return order
-
-
-def read_made(path: Path) -> RawSplat:
-    with np.load(io.BytesIO(path.read_bytes()[4:])) as stored:
-        return RawSplat(**{name: stored[name] for name in ARRAYS})
-
-
-MADE = Format("Made", (".made",), (b"MADE",), read_made, write_made, loses="It keeps no names of weekdays.")
-LACKING = Format("Lacking", (".lacking",), (b"LACK",), read_made, write_made, needs=("no_such_package_at_all",))
-BLIND = Format("Blind", (".blind",), (b"BLND",), None, write_made)
 
 
 @pytest.fixture(autouse=True)

@@ -146,12 +146,32 @@ def find(arguments):
     return 0
 
 
+def convert(arguments):
+    """Converts as `bgs convert` does, with the packages of the made format that Blender lacks."""
+    from bgs_engine.core.events import Reporter, json_sink
+    from bgs_engine.formats import read
+    from bgs_engine.pipeline.convert import convert as real
+    from tests.helpers.made_format import WITH_PACKAGE
+
+    say("hello", protocol=1, version="0", command="convert")
+    if os.environ.get("BGS_FAKE_ENGINE") == "bad":
+        say("error", code=3, message="The splat is empty.", hint="Export it again.")
+        return 3
+    read.FORMATS = (WITH_PACKAGE, *read.FORMATS)
+    assert arguments[3:] == ["--events"], arguments
+    real(Path(arguments[1]), Path(arguments[2]), Reporter([json_sink(sys.stdout)]))
+    say("done", seconds=0.1)
+    return 0
+
+
 def main():
     arguments = sys.argv[sys.argv.index("bgs_engine") + 1 :]
     if arguments[0] == "doctor":
         checks = [{"name": "torch", "ok": True, "detail": "2.0"}]
         print(json.dumps({"ok": True, "checks": checks, "mask_models": mask_models()}))
         return 0
+    if arguments[0] == "convert":
+        return convert(arguments)
     if arguments[0] == "models":
         return models(arguments)
     if arguments[0] == "find":

@@ -22,6 +22,7 @@ class Format:
     extra: the extra of bgs-engine that brings these packages.
     keeps_labels: whether a file holds codes, names and tree. Beside other files lies a labels file (`labels_file.py`).
     keeps_offset: whether positions far from the origin stay as exact as near it.
+    keeps_place: whether a splat far from the origin stays there. Else its offset is left out, and its shape is kept.
     loses: what a file does not keep of a splat, as a sentence.
     """
 
@@ -34,4 +35,5 @@ class Format:
     extra: str = "formats"
     keeps_labels: bool = False
     keeps_offset: bool = False
+    keeps_place: bool = True
     loses: str = "It keeps everything."

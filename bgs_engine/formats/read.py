@@ -154,7 +154,14 @@ def by_name(name: str) -> Format | None:
 
 def missing_packages(one: Format) -> tuple[str, ...]:
     """Those packages of a format that cannot be imported here, by the names of their modules."""
-    return tuple(name for name in one.needs if find_spec(name) is None)
+
+    def is_missing(name: str) -> bool:
+        try:
+            return find_spec(name) is None
+        except ModuleNotFoundError:  # of a package in a package that is missing
+            return True
+
+    return tuple(name for name in one.needs if is_missing(name))
 
 
 def check_packages(one: Format, name: str) -> None:

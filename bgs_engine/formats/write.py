@@ -17,6 +17,7 @@ from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly, write_ply
 from bgs_engine.io.run_folder import is_run_folder, write_coded_ply
 
 FAR = "This format has 32-bit positions, which are {step:.3g} units apart so far from the origin; a PLY keeps them."
+MOVED = "The splat lies far from the origin. The file has it at the origin: it was moved by {}, {}, {}."
 _OF_EVERY_SPLAT = {*SPLAT_PROPERTIES, "nx", "ny", "nz", *CODE_BYTE_NAMES, CODE_INT_NAME}  # normals are all 0
 
 
@@ -98,6 +99,8 @@ def losses(one: Format, ply: SplatPly) -> str:
     more = [name for name in ply.names if name not in _OF_EVERY_SPLAT and not name.startswith("f_rest_")]
     if more:
         said.append(f"Properties that only a PLY keeps are left out: {', '.join(more)}.")
-    if ply.offset.any() and not one.keeps_offset:
+    if ply.offset.any() and not one.keeps_place:
+        said.append(MOVED.format(*(f"{int(-place):,}" for place in ply.offset)))
+    elif ply.offset.any() and not one.keeps_offset:
         said.append(FAR.format(step=float(np.spacing(np.float32(np.abs(ply.offset).max())))))
     return " ".join(said)

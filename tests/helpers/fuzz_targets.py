@@ -1,8 +1,10 @@
 """The readers that the fuzz test feeds, each with small valid files."""
 
 import csv
+import gzip
 import io
 import json
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from bgs_engine.formats import gltf
 from bgs_engine.formats.labels_file import read_labels_file, write_labels_file
 from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
 from bgs_engine.formats.read import missing_packages, open_splat
+from bgs_engine.formats.spz import decode_spz
 from bgs_engine.formats.table import FORMATS
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
@@ -127,6 +130,14 @@ def _formats() -> Iterator[Target]:
             one.write(folder / file, splat)
             files = _files_of(folder)
         yield Target(f"format, {one.name}", files, tuple(files), _opens(file), 4)
+
+    plain = struct.pack("<4sIIBBBB", b"NGSP", 3, ROWS, 1, 12, 0, 0) + bytes(range(ROWS * 29))
+    yield Target("spz, unpacked", {"a.spz": plain}, ("a.spz",), _read_unpacked_spz, 4)
+
+
+def _read_unpacked_spz(folder: Path) -> None:
+    """Damage inside the gzip stream, where its checksum does not find it."""
+    decode_spz(gzip.compress((folder / "a.spz").read_bytes(), 1), "a.spz")
 
 
 def _opens(file: str) -> Callable[[Path], object]:

@@ -14,6 +14,7 @@ from bgs_engine.formats.labels_file import remove_labels_file, write_labels_file
 from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
 from bgs_engine.formats.read import PLY, by_name, check_packages, endings
 from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly, write_ply
+from bgs_engine.io.ply_rows import convert_rows, row_dtype
 from bgs_engine.io.run_folder import is_run_folder, write_coded_ply
 
 FAR = "This format has 32-bit positions, which are {step:.3g} units apart so far from the origin; a PLY keeps them."
@@ -75,7 +76,9 @@ def write_splat(path: Path, ply: SplatPly, labels: SplatLabels | None, named: bo
     one = format_to_write(path)
     if one is PLY:
         if labels is None:
-            write_ply(path, ply.dtype, (rows for _, rows in ply.chunks()), ply.count, ply.comments)
+            dtype = row_dtype(ply, ())
+            chunks = (rows if rows.dtype == dtype else convert_rows(rows, dtype) for _, rows in ply.chunks())
+            write_ply(path, dtype, chunks, ply.count, ply.comments)
         else:
             write_coded_ply(path, ply, labels.codes)
         beside = labels if named else None

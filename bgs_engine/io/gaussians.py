@@ -24,8 +24,9 @@ class Gaussians:
     """N Gaussians in file row order, activated.
 
     means [N, 3] scene units; quats [N, 4] unit, (w, x, y, z); scales [N, 3] scene units; opacities [N] in 0..1;
-    sh [N, K, 3] coefficients (K = 1, 4, 9 or 16), or None when colours were not asked for; valid [N] bool: position,
-    scale and rotation are finite. Rows that are not valid keep neutral values and opacity 0, so nothing draws them.
+    sh [N, K, 3] coefficients (K = 1, 4, 9, 16 or 25), or None when colours were not asked for; valid [N] bool:
+    position, scale and rotation are finite. Rows that are not valid keep neutral values and opacity 0, so nothing
+    draws them.
 
     offset: float64 [3], whole numbers. `means` are the file's positions less this offset, which is 0 near the origin.
     oddities: sentences for the user about values that look wrong.
@@ -105,9 +106,9 @@ def logit(opacities: np.ndarray) -> np.ndarray:
 
 
 def read_sh(ply: SplatPly) -> np.ndarray:
-    """Spherical-harmonics coefficients, float32 [N, K, 3], K = 1, 4, 9 or 16. Values that are not finite count as 0.
+    """Spherical-harmonics coefficients, float32 [N, K, 3], K = 1, 4, 9, 16 or 25.
 
-    In the file f_rest is channel-major: all of red, then green, then blue.
+    Values that are not finite count as 0. In the file f_rest is channel-major: all of red, then green, then blue.
     """
     rest = ply.rest_count // 3
     sh = np.empty((ply.count, 1 + rest, 3), np.float32)

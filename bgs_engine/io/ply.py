@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 from bgs_engine.core.errors import InputError
 from bgs_engine.core.files import writing
 from bgs_engine.core.input_files import open_file
+from bgs_engine.io.ply_completed import added_names, completed
 from bgs_engine.io.ply_compressed import CompressedPly, is_compressed
 from bgs_engine.io.ply_header import MAX_HEADER_BYTES, Element, Header, check_odd_size, checked_vertex, parse_header
 from bgs_engine.io.ply_header import REST_COUNTS as REST_COUNTS  # for those who write splats
@@ -48,12 +49,14 @@ class SplatPly:
     """The vertex rows of a splat PLY, on disk or (odd formats) in memory, in file order.
 
     `dtype` is the packed structured type of a row as `rows` yields it: little endian, the file's own property order.
+    `added` are its last properties if the file lacks them, see `ply_completed`.
     """
 
     path: Path
     count: int
     dtype: np.dtype
     comments: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     _offset: int = 0
     _table: np.ndarray | None = field(default=None, repr=False)
 
@@ -69,7 +72,7 @@ class SplatPly:
 
     @property
     def rest_count(self) -> int:
-        """Number of f_rest properties: 0, 9, 24 or 45."""
+        """Number of f_rest properties: 0, 9, 24, 45 or 72."""
         return sum(name.startswith("f_rest_") for name in self.names)
 
     @cached_property
@@ -200,7 +203,9 @@ def _read_exactly(stream: BinaryIO, buffer: memoryview) -> None:
 
 
 def read_ply(path: Path) -> SplatPly:
-    """Open a Gaussian-splat PLY and check that it is one. A compressed one is decoded into memory.
+    """Open a Gaussian-splat PLY and check that it is one.
+
+    A compressed one is decoded into memory. What flat Gaussians and plain colours lack is added there.
 
     Raises:
         InputError: not a PLY, cut short, empty, a mesh or point cloud without splat properties.
@@ -216,6 +221,19 @@ def read_ply(path: Path) -> SplatPly:
     header = parse_header(head, path.name)
     if is_compressed(header):
         return SplatPly.of_rows(path, CompressedPly.open(path, header, size).rows(), header.comments)
+    ply = _opened(path, header, size)
+    added = added_names(ply.names)
+    if not added:
+        return ply
+    try:
+        rows = completed(ply.chunks(), ply.count, ply.dtype)
+    except MemoryError:
+        raise InputError(f"{path.name} does not fit into memory.", "Close other programs.") from None
+    return SplatPly(path, ply.count, rows.dtype, ply.comments, added, _table=rows)
+
+
+def _opened(path: Path, header: Header, size: int) -> SplatPly:
+    """The rows as the file has them."""
     vertex = checked_vertex(header, path.name)
     scalar = all(dtype != "list" for e in header.elements for _, dtype in e.properties)
     if header.format != "binary_little_endian" or not scalar or header.elements[0] is not vertex:
@@ -228,7 +246,7 @@ def read_ply(path: Path) -> SplatPly:
             f"{path.name} is cut short: its header promises {vertex.count:,} Gaussians, {available:,} are there.",
             "Copy or export the file again.",
         )
-    return SplatPly(path, vertex.count, dtype, header.comments, header.bytes)
+    return SplatPly(path, vertex.count, dtype, header.comments, _offset=header.bytes)
 
 
 def _read_odd(path: Path, header: Header, vertex: Element) -> SplatPly:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bgs_engine.core.errors import InputError
 from bgs_engine.io import ply_kinds
+from bgs_engine.io.ply_completed import added_names
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_PROPERTIES = 4096  # of one element; a splat has 62, and a block of rows is held in memory
@@ -23,7 +24,7 @@ SPLAT_PROPERTIES = (
     "x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
     "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
 )  # fmt: skip
-REST_COUNTS = (0, 9, 24, 45)  # f_rest properties at spherical-harmonics degree 0, 1, 2, 3
+REST_COUNTS = (0, 9, 24, 45, 72)  # f_rest properties at spherical-harmonics degree 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def checked_vertex(header: Header, name: str) -> Element:
     if vertex is None:
         raise InputError(f"{name} has no vertices: it is no splat.", "Export it from your trainer as 3DGS PLY.")
     have = {prop for prop, dtype in vertex.properties if dtype != "list"}
-    missing = [prop for prop in SPLAT_PROPERTIES if prop not in have]
+    missing = [prop for prop in SPLAT_PROPERTIES if prop not in {*have, *added_names(have)}]
     if missing:
         is_mesh = any(e.name == "face" and e.count for e in header.elements)
         raise ply_kinds.no_splat(name, have, missing[0], is_mesh)

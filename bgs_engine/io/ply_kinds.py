@@ -19,7 +19,7 @@ _BEGINNINGS = (
     (b"NGSP", "a compressed splat (.spz)", _CONVERT),
     (b"glTF", "a glTF file", _CONVERT),
 )
-_SH_DEGREES = {72: 4, 105: 5}
+_SH_DEGREES = {105: 5, 144: 6}
 
 
 def unreadable(name: str, head: bytes) -> InputError | None:
@@ -46,17 +46,6 @@ def no_splat(name: str, properties: Collection[str], missing: str, is_mesh: bool
     """The error for a PLY whose vertices lack the property `missing` of a splat. `properties` are those that it has."""
     have = set(properties)
     shape = {"opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3"} <= have
-    if shape and "scale_2" not in have:
-        return InputError(
-            f"{name} is a splat of flat Gaussians (2DGS): it has two scales, and three are needed.",
-            "Add the property scale_2 with the value -20 to every row, which means a very thin Gaussian, or train "
-            "with 3DGS.",
-        )
-    if shape and {"red", "green", "blue"} <= have:
-        return InputError(
-            f"{name} is a splat with plain colours (red, green, blue) in place of f_dc_0 to f_dc_2.",
-            "Export it with spherical harmonics. In nerfstudio: --ply-color-mode sh_coeffs.",
-        )
     if missing in {prop.lower() for prop in have}:
         return InputError(f"{name} has {missing.upper()} in capital letters.", f"Rename its properties. {TRAINER}")
     if shape:
@@ -66,15 +55,15 @@ def no_splat(name: str, properties: Collection[str], missing: str, is_mesh: bool
 
 
 def wrong_harmonics(name: str, count: int) -> InputError:
-    """The error for `count` f_rest properties, which are not those of degree 0 to 3."""
+    """The error for `count` f_rest properties, which are not those of degree 0 to 4."""
     if count in _SH_DEGREES:
         return InputError(
             f"{name} is a splat with spherical harmonics of degree {_SH_DEGREES[count]} ({count} f_rest properties); "
-            "degrees 0 to 3 can be read.",
-            "Export it with degree 3 (45 f_rest properties).",
+            "degrees 0 to 4 can be read.",
+            "Export it with degree 4 (72 f_rest properties) or 3 (45).",
         )
     return InputError(
-        f"{name} has {count} f_rest properties; 0, 9, 24 or 45 (degrees 0 to 3) are possible.",
+        f"{name} has {count} f_rest properties; 0, 9, 24, 45 or 72 (degrees 0 to 4) are possible.",
         "Export the file again.",
     )
 

@@ -8,8 +8,11 @@ from bgs_engine.io.ply import CHUNK_ROWS, SPLAT_PROPERTIES, SplatPly
 
 
 def row_dtype(ply: SplatPly, extra: Sequence[tuple[str, str]]) -> np.dtype:
-    """The source's row type with further (name, dtype) properties at its end. Names that exist are not repeated."""
-    own = [(name, ply.dtype[name].str) for name in ply.names]
+    """The source's row type with further (name, dtype) properties at its end. Names that exist are not repeated.
+
+    Properties that the file lacks are left out.
+    """
+    own = [(name, ply.dtype[name].str) for name in ply.names if name not in ply.added]
     return np.dtype(own + [(name, kind) for name, kind in extra if name not in ply.names])
 
 

@@ -210,7 +210,7 @@ def write_coded_ply(path: Path, ply: SplatPly, codes: np.ndarray) -> None:
     def chunks() -> Iterator[np.ndarray]:
         for start, rows in ply.chunks():
             out = np.empty(len(rows), dtype)
-            for name in ply.names:
+            for name in (name for name in ply.names if name not in ply.added):
                 out[name] = rows[name]
             for k, name in enumerate(CODE_BYTE_NAMES):
                 out[name] = columns[start : start + len(rows), k]

@@ -10,7 +10,7 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.core.file_names import safe_name, safe_names
 from bgs_engine.io.output_folder import only_writer_into
 from bgs_engine.io.ply import SplatPly, write_ply
-from bgs_engine.io.ply_rows import chunks_of, convert_rows, plain_dtype
+from bgs_engine.io.ply_rows import chunks_of, convert_rows, plain_dtype, row_dtype
 from bgs_engine.io.run_folder import Run
 from bgs_engine.output.cleaned import FILE as CRUMBS
 from bgs_engine.output.cleaned import CleanLabels
@@ -127,5 +127,6 @@ def write_rows(
     dtype = plain_dtype() if plain else ply.dtype
     if parts is None:
         parts = (ply.take(some) for some in chunks_of(rows))
-    chunks = (convert_rows(part, dtype) if plain else part for part in parts)
+        dtype = dtype if plain else row_dtype(ply, ())
+    chunks = (part if part.dtype == dtype else convert_rows(part, dtype) for part in parts)
     write_ply(path, dtype, chunks, len(rows), () if plain else ply.comments)

@@ -1,4 +1,4 @@
-"""Real spherical harmonics up to degree 3, in the order and signs of the original 3DGS (Kerbl et al. 2023)."""
+"""Real spherical harmonics up to degree 4, in the order and signs of the original 3DGS (Kerbl et al. 2023)."""
 
 import numpy as np
 
@@ -9,10 +9,14 @@ C3 = (
     -0.5900435899266435, 2.890611442640554, -0.4570457994644658, 0.3731763325901154,
     -0.4570457994644658, 1.445305721320277, -0.5900435899266435,
 )  # fmt: skip
+C4 = (
+    2.5033429417967046, -1.7701307697799304, 0.9461746957575601, -0.6690465435572892, 0.10578554691520431,
+    -0.6690465435572892, 0.47308734787878004, -1.7701307697799304, 0.6258357354491761,
+)  # fmt: skip
 
 
 def sh_basis(directions: np.ndarray, count: int) -> np.ndarray:
-    """Values of the first `count` (1, 4, 9 or 16) harmonics at unit directions [N, 3]; [N, count]."""
+    """Values of the first `count` (1, 4, 9, 16 or 25) harmonics at unit directions [N, 3]; [N, count]."""
     x, y, z = directions.T
     out = np.empty((len(directions), count), directions.dtype)
     out[:, 0] = C0
@@ -29,6 +33,13 @@ def sh_basis(directions: np.ndarray, count: int) -> np.ndarray:
         out[:, 12] = C3[3] * z * (2 * zz - 3 * xx - 3 * yy)
         out[:, 13] = C3[4] * x * (4 * zz - xx - yy)
         out[:, 14], out[:, 15] = C3[5] * z * (xx - yy), C3[6] * x * (xx - 3 * yy)
+    if count > 16:
+        out[:, 16], out[:, 17] = C4[0] * x * y * (xx - yy), C4[1] * y * z * (3 * xx - yy)
+        out[:, 18], out[:, 19] = C4[2] * x * y * (7 * zz - 1), C4[3] * y * z * (7 * zz - 3)
+        out[:, 20] = C4[4] * (zz * (35 * zz - 30) + 3)
+        out[:, 21], out[:, 22] = C4[5] * x * z * (7 * zz - 3), C4[6] * (xx - yy) * (7 * zz - 1)
+        out[:, 23] = C4[7] * x * z * (xx - 3 * yy)
+        out[:, 24] = C4[8] * (xx * (xx - 3 * yy) - yy * (3 * xx - yy))
     return out
 
 

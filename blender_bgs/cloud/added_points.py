@@ -130,7 +130,7 @@ def _take_confidence(cloud: bpy.types.PointCloud, source: np.ndarray) -> None:
 
 def _widen(obj: SplatObject) -> None:
     """Let the PLY layout of a splat, and of its whole cloud, hold all spherical harmonics that its points have."""
-    rest = next((n for n in (15, 8, 3) if obj.data.attributes.get(at.harmonic(n - 1)) is not None), 0)
+    rest = next((n for n in at.RESTS if obj.data.attributes.get(at.harmonic(n - 1)) is not None), 0)
     for one in {obj, obj.bgs.whole or obj}:
         layout = one.bgs.ply_layout
         if layout.rest < rest:

@@ -54,6 +54,7 @@ IN_OBJECTS = "bgs_in_objects"  # on a whole cloud: the Gaussians in label object
 SELECTED = ".selection"  # the name that Blender's point-cloud edit mode uses, so Blender's own tools set it too
 OWN = (POSITION, SCALE, ROTATION, RAW_POSITION, RAW_SCALE, RAW_ROTATION, RAW_OPACITY, CODE, LABEL, ROW, COLOR, RADIUS,
        CONFIDENCE, IN_OBJECTS, SHAPED_AT, SOURCE, WHOLE_POSITION, TRIMMED, TRIMMED_TO, GONE)  # fmt: skip
+RESTS = (24, 15, 8, 3)  # spherical-harmonics coefficients above the constant one, of degree 4 to 1
 LONGEST_NAME = 60  # bytes; Blender cuts attribute names at 63
 
 
@@ -73,23 +74,26 @@ class PlyLayout:
     properties: tuple[tuple[str, str], ...]
     comments: tuple[str, ...] = ()
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)  # the attribute `position` is the file's less this
+    added: tuple[str, ...] = ()  # properties that the file lacks, see `bgs_engine.io.ply_completed`
 
     @classmethod
     def of(cls, ply: SplatPly) -> "PlyLayout":
         """The PLY layout of an opened PLY."""
         x, y, z = ply.offset.tolist()
-        return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments, (x, y, z))
+        return cls(tuple((name, ply.dtype[name].str) for name in ply.names), ply.comments, (x, y, z), ply.added)
 
     @classmethod
     def parse(cls, text: str) -> "PlyLayout":
         """The PLY layout that `to_text` wrote."""
         data = json.loads(text)
         x, y, z = data.get("offset", (0.0, 0.0, 0.0))
-        return cls(tuple((n, t) for n, t in data["properties"]), tuple(data["comments"]), (x, y, z))
+        properties, added = tuple((n, t) for n, t in data["properties"]), tuple(data.get("added", ()))
+        return cls(properties, tuple(data["comments"]), (x, y, z), added)
 
     def to_text(self) -> str:
         """The PLY layout as one string, for a custom property."""
-        return json.dumps({"properties": self.properties, "comments": self.comments, "offset": self.offset})
+        facts = {"properties": self.properties, "comments": self.comments, "offset": self.offset}
+        return json.dumps({**facts, "added": self.added} if self.added else facts)
 
     @property
     def dtype(self) -> np.dtype:
@@ -98,7 +102,7 @@ class PlyLayout:
 
     @property
     def rest(self) -> int:
-        """Spherical-harmonics coefficients above the constant one: 0, 3, 8 or 15."""
+        """Spherical-harmonics coefficients above the constant one: 0, 3, 8, 15 or 24."""
         return sum(name.startswith("f_rest_") for name, _ in self.properties) // 3
 
     def with_rest(self, rest: int) -> "PlyLayout":
@@ -106,7 +110,7 @@ class PlyLayout:
         kept = [(n, t) for n, t in self.properties if not n.startswith("f_rest_")]
         place = 1 + max((i for i, (n, _) in enumerate(kept) if n.startswith("f_dc_")), default=len(kept) - 1)
         kept[place:place] = [(f"f_rest_{i}", "<f4") for i in range(3 * rest)]
-        return PlyLayout(tuple(kept), self.comments)
+        return PlyLayout(tuple(kept), self.comments, added=self.added)
 
     def with_codes(self) -> "PlyLayout":
         """The same PLY layout with seg_0..seg_3 at its end, unless it has codes already.

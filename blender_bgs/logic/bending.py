@@ -95,7 +95,7 @@ def _shapes(get: Getter, rows: np.ndarray, linear: np.ndarray) -> list[at.Column
 
 
 def _colors(get: Getter, rows: np.ndarray, turns: np.ndarray) -> list[at.Column]:
-    rest = next((n for n in (15, 8, 3) if get(at.harmonic(n - 1)) is not None), 0)
+    rest = next((n for n in at.RESTS if get(at.harmonic(n - 1)) is not None), 0)
     count = len(get(at.POSITION))  # type: ignore[arg-type]
     found = [get(at.harmonic(k)) for k in range(rest)]
     values = [np.zeros((count, 3), np.float32) if one is None else one.copy() for one in found]

@@ -55,10 +55,10 @@ def _shapes(get: Getter, change: Change) -> list[at.Column]:
 
 def _colors(get: Getter, change: Change) -> list[at.Column]:
     """The coefficients that depend on the direction. Bands do not mix, so a band's coefficients change together."""
-    rest = next((n for n in (15, 8, 3) if get(at.harmonic(n - 1)) is not None), 0)
+    rest = next((n for n in at.RESTS if get(at.harmonic(n - 1)) is not None), 0)
     matrix = change.harmonics(rest).astype(np.float32)
     out = []
-    for band in (slice(0, 3), slice(3, 8), slice(8, 15)):
+    for band in (slice(0, 3), slice(3, 8), slice(8, 15), slice(15, 24)):
         if band.stop > rest:
             break
         names = [at.harmonic(k) for k in range(band.start, band.stop)]

@@ -128,7 +128,7 @@ class Change:
         return new_logs, new_quats
 
     def harmonics(self, rest: int) -> np.ndarray:
-        """The matrix [rest, rest] for a channel's coefficients above the constant one; `rest` is 3, 8 or 15."""
+        """The matrix [rest, rest] for a channel's coefficients above the constant one; `rest` is 3, 8, 15 or 24."""
         return rotation_matrix(self.turn, rest + 1)[1:, 1:]
 
 

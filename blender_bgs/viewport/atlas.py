@@ -12,7 +12,7 @@ from ..cloud.typed import SplatObject
 from ..logic.attributes import BASE, CONFIDENCE, POSITION, ROTATION, SCALE
 from . import packing
 
-DEGREES = (15, 8, 3, 0)  # number of SH coefficients above the constant one, for degrees 3 to 0
+DEGREES = (15, 8, 3, 0)  # number of SH coefficients above the constant one, for degrees 3 to 0; degree 4 is shown as 3
 
 
 @dataclass
@@ -118,7 +118,7 @@ def build(objects: Sequence[SplatObject], old: Atlas | None = None) -> Atlas | N
 
 
 def coefficients_of(obj: SplatObject) -> int:
-    """The number of a cloud's SH coefficients above the constant one: 0, 3, 8 or 15."""
+    """The number of a cloud's SH coefficients above the constant one that are shown: 0, 3, 8 or 15."""
     return next(n for n in DEGREES if n == 0 or obj.data.attributes.get(f"radiance:sh_{n - 1}") is not None)
 
 

@@ -44,10 +44,9 @@ def test_what_is_no_3dgs_splat_is_named_with_what_to_do(tmp_path: Path) -> None:
     packed = tuple((f"packed_{name}", "<u4") for name in ("position", "rotation", "scale", "color"))
     everything = tuple(rows.dtype.names or ())
     cases = {
-        "flat Gaussians (2DGS)": (renamed(rows, ("scale_2",)), "scale_2"),
-        "plain colours": (renamed(rows, ("f_dc_0", "f_dc_1", "f_dc_2"), colors), "sh_coeffs"),
+        "without f_dc_0": (renamed(rows, ("f_dc_0", "f_dc_1", "f_dc_2"), colors[:2]), "trainer"),
         "compressed splat without the bounds": (renamed(rows, everything, packed), "SuperSplat"),
-        "harmonics of degree 4": (splat_rows(20, splat_dtype(72)), "degree 3"),
+        "harmonics of degree 5": (splat_rows(20, splat_dtype(105)), "degree 4"),
         "opacity as whole numbers": (renamed(rows, ("opacity",), (("opacity", "u1"),)), "trainer"),
         "a point cloud": (renamed(rows, everything[3:]), "trainer"),
         "in capital letters": (renamed(rows, ("x",), (("X", "<f4"),)), "Rename"),

@@ -32,7 +32,7 @@ def splat_rows(count: int, dtype: np.dtype, seed: int = 0) -> np.ndarray:
 
 def ply_bytes(rows: np.ndarray, comments: Sequence[str] = (), promised: int | None = None) -> bytes:
     """A binary little-endian PLY, made apart from our own writer."""
-    kinds = {"f4": "float", "f8": "double", "u1": "uchar", "i4": "int", "u4": "uint", "i2": "short"}
+    kinds = {"f4": "float", "f8": "double", "u1": "uchar", "i4": "int", "u4": "uint", "i2": "short", "u2": "ushort"}
     lines = ["ply", "format binary_little_endian 1.0", *comments, f"element vertex {promised or len(rows)}"]
     lines += [f"property {kinds[rows.dtype[name].str[1:]]} {name}" for name in rows.dtype.names or ()]
     return "\n".join([*lines, "end_header\n"]).encode() + rows.tobytes()

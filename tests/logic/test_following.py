@@ -78,7 +78,7 @@ def test_colours_follow_the_turn_that_is_given() -> None:
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     before = np.stack([attributes[at.harmonic(k)][:, 1] for k in range(15)])
     after = np.stack([new[at.harmonic(k)][:, 1] for k in range(15)])
-    assert np.allclose(basis(directions @ turn.T)[:, 1:] @ after, basis(directions)[:, 1:] @ before, atol=1e-5)
+    assert np.allclose(basis(directions @ turn.T)[:, 1:16] @ after, basis(directions)[:, 1:16] @ before, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", LINEARS)

@@ -39,13 +39,13 @@ def test_the_basis_is_the_colour_renderers() -> None:
     directions = np.random.default_rng(0).normal(size=(400_000, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     gram = basis(directions).T @ basis(directions) * (4 * np.pi / len(directions))
-    assert np.abs(gram - np.eye(16)).max() < 0.03  # Monte Carlo: a few times 1 / sqrt(400,000) times the peak value
+    assert np.abs(gram - np.eye(25)).max() < 0.03  # Monte Carlo: a few times 1 / sqrt(400,000) times the peak value
     # Signs of the 3DGS renderer, at a direction where no harmonic vanishes.
     x, y, z = 0.48, 0.36, 0.8
     assert np.allclose(basis(np.array([[x, y, z]]))[0, 1:4], 0.4886025 * np.array([-y, z, -x]))
 
 
-@pytest.mark.parametrize("coefficients", [4, 9, 16])
+@pytest.mark.parametrize("coefficients", [4, 9, 16, 25])
 def test_rotated_harmonics_show_the_same_from_the_turned_side(coefficients: int) -> None:
     rng = np.random.default_rng(1)
     directions = rng.normal(size=(50, 3))

@@ -61,9 +61,11 @@ class SplatPly:
     _table: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
-    def of_rows(cls, path: Path, rows: np.ndarray, comments: tuple[str, ...] = ()) -> "SplatPly":
+    def of_rows(
+        cls, path: Path, rows: np.ndarray, comments: tuple[str, ...] = (), added: tuple[str, ...] = ()
+    ) -> "SplatPly":
         """Structured rows in memory, packed and little endian, that pass for the rows of the file `path`."""
-        return cls(path, len(rows), rows.dtype, comments, _table=rows)
+        return cls(path, len(rows), rows.dtype, comments, added, _table=rows)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -229,7 +231,7 @@ def read_ply(path: Path) -> SplatPly:
         rows = completed(ply.chunks(), ply.count, ply.dtype)
     except MemoryError:
         raise InputError(f"{path.name} does not fit into memory.", "Close other programs.") from None
-    return SplatPly(path, ply.count, rows.dtype, ply.comments, added, _table=rows)
+    return SplatPly.of_rows(path, rows, ply.comments, added)
 
 
 def _opened(path: Path, header: Header, size: int) -> SplatPly:

@@ -7,7 +7,6 @@ from pathlib import Path
 import bpy
 import numpy as np
 from bgs_engine.core.errors import InputError, UsageError
-<<<<<<< HEAD
 from bgs_engine.core.label_table import build_label_table
 from bgs_engine.formats.format import Format
 from bgs_engine.formats.raw_splat import SplatLabels
@@ -15,10 +14,7 @@ from bgs_engine.formats.read import PLY
 from bgs_engine.formats.write import format_to_write, refuse_target, write_splat
 from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.ply import CHUNK_ROWS, SplatPly, write_ply
-=======
-from bgs_engine.io.ply import CHUNK_ROWS, write_ply
 from bgs_engine.io.ply_completed import still_added, without
->>>>>>> f3d7a86 (Flat Gaussians, plain colours and degree 4 are read, and exported as they came)
 from bgs_engine.io.ply_rows import convert_rows, plain_dtype
 from bgs_engine.io.run_folder import codes_in
 
@@ -190,10 +186,9 @@ def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path
     if not count:
         raise UsageError("There are no Gaussians to export: all were deleted.", "Undo, or choose other objects.")
     dtype = plain_dtype() if config.plain else joined_dtype([p.dtype for p in parts], not codes_clash(objects))
-    if not config.plain:
-        dtype = without(dtype, _needless(parts, objects))
+    needless = () if config.plain else _needless(parts, objects)
 
-    def chunks() -> Iterator[np.ndarray]:
+    def chunks(dtype: np.dtype) -> Iterator[np.ndarray]:
         for rows in parts:
             for start in range(0, len(rows), CHUNK_ROWS):
                 piece = rows[start : start + CHUNK_ROWS]
@@ -202,14 +197,14 @@ def write_rows(parts: Sequence[np.ndarray], objects: Sequence[SplatObject], path
     comments = dict.fromkeys(line for obj in objects for line in obj.bgs.ply_layout.comments)
     kept = () if config.plain else tuple(comments)
     if one is PLY and not config.names:
-        write_ply(Path(path), dtype, chunks(), count, kept)
+        dtype = without(dtype, needless)
+        write_ply(Path(path), dtype, chunks(dtype), count, kept)
     else:
-        ply = SplatPly.of_rows(path, np.concatenate([*chunks()]), kept)
+        ply = SplatPly.of_rows(path, np.concatenate([*chunks(dtype)]), kept, needless)
         write_splat(path, ply, labels_of_rows(ply, objects) if config.codes else None)
     return count
 
 
-<<<<<<< HEAD
 def labels_of_rows(ply: SplatPly, objects: Sequence[SplatObject]) -> SplatLabels | None:
     """The labels of rows that were made of `objects`, with their names; None if the rows have no codes.
 
@@ -229,13 +224,13 @@ def labels_of_rows(ply: SplatPly, objects: Sequence[SplatObject]) -> SplatLabels
 def lost(one: Format) -> str:
     """The end of a sentence about an export: what the format does not keep."""
     return "" if one is PLY else f". As {one.name}. {one.loses}".rstrip(".")
-=======
-def _needless(parts: Sequence[np.ndarray], objects: Sequence[SplatObject]) -> list[str]:
+
+
+def _needless(parts: Sequence[np.ndarray], objects: Sequence[SplatObject]) -> tuple[str, ...]:
     """Properties that no object's source file has and that say nothing more now."""
     pairs = zip(parts, objects, strict=True)
     found = [still_added(rows, obj.bgs.ply_layout.added) for rows, obj in pairs if len(rows)]
-    return [name for name in found[0] if all(name in one for one in found)] if found else []
->>>>>>> f3d7a86 (Flat Gaussians, plain colours and degree 4 are read, and exported as they came)
+    return tuple(name for name in found[0] if all(name in one for one in found)) if found else ()
 
 
 def codes_clash(objects: Sequence[SplatObject]) -> bool:

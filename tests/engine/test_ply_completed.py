@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bgs_engine.core.harmonics import basis
 from bgs_engine.formats.read import open_splat
 from bgs_engine.formats.write import write_splat
 from bgs_engine.io.gaussians import SH_C0, load_gaussians
@@ -12,6 +13,7 @@ from bgs_engine.io.ply import SplatPly, read_ply
 from bgs_engine.io.ply_completed import FLAT_SCALE, added_names, still_added, without
 from bgs_engine.io.run_folder import codes_in, write_coded_ply
 from bgs_engine.output.export import write_rows
+from bgs_engine.raster.sh import sh_basis
 from tests.helpers.made_files import all_rows, ply_bytes, splat_dtype, splat_rows
 from tests.helpers.made_files import write_splat as open_rows
 
@@ -131,3 +133,9 @@ def test_degree_4_goes_through_unchanged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sh[:, 24, 1], rows["f_rest_47"])  # the last of green
     write_splat(tmp_path / "b.ply", ply, None)
     assert (tmp_path / "b.ply").read_bytes() == (tmp_path / "a.ply").read_bytes()
+
+
+def test_degree_4_is_drawn_with_the_basis_that_turns_it() -> None:
+    directions = np.random.default_rng(0).normal(size=(40, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(sh_basis(directions, 25), basis(directions), atol=1e-12)  # the same polynomials

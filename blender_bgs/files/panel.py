@@ -6,7 +6,7 @@ from ..cloud import evaluated, point_clouds, shapes
 from ..cloud.active_splat import ALONE, splat_of
 from ..cloud.typed import Context, SplatObject
 from ..interface.sidebar import SidebarPanel, wrapped_text
-from . import first_view
+from . import adopting, first_view
 
 NAMED = 3  # objects in the splat that the panel names
 
@@ -20,6 +20,10 @@ class BGS_PT_splat(SidebarPanel, bpy.types.Panel):
     def draw(self, context: Context) -> None:
         obj = splat_of(context)
         column = self.layout.column()
+        active = context.view_layer.objects.active
+        if adopting.points_of(active) is not None:
+            wrapped_text(column, f"{active.name} is a splat of Blender or of another add-on.", context, icon="INFO")
+            column.operator("bgs.use_as_splat", icon="OUTLINER_OB_POINTCLOUD")
         if obj is None:
             column.label(text="Drop a splat file into the view,", icon="INFO")
             column.label(text="or select a splat.", icon="BLANK1")

@@ -17,7 +17,7 @@ from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import runner as engine_runner
 from .engine import settings as segment_settings
-from .files import adopt_operator, by_engine, importer, save_to_run
+from .files import adopt_operator, by_engine, importer, save_to_run, sequence_operator
 from .files import label_operators as label_file_operators
 from .files import operators as file_operators
 from .files import panel as file_panel
@@ -61,6 +61,7 @@ CLASSES = (
     *model_operators.CLASSES,
     *file_operators.CLASSES,
     *adopt_operator.CLASSES,
+    *sequence_operator.CLASSES,
     *label_file_operators.CLASSES,
     *label_operators.CLASSES,
     *label_edit_operators.CLASSES,

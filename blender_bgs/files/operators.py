@@ -16,11 +16,12 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ..cloud.active_splat import make_active, need_splat, selected_splats, splat_of
 from ..cloud.label_selection import need_selected_labels
 from ..cloud.properties import UP_AXES
+from ..cloud.scene_frames import frame_range
 from ..cloud.typed import Context, Returned, SplatObject
 from ..interface.operator_base import NeedsSplat, ReportingOperator
 from ..interface.sidebar import wrapped_text
 from ..logic.texts import as_text
-from . import by_engine, export_choice, export_format, first_view, importer
+from . import by_engine, export_choice, export_format, first_view, importer, sequence, sequence_operator
 from .exporter import WITHOUT_CODES, ExportConfig, codes_clash, export_splats, export_wholes, lost, shown_instances
 
 # Endings of files alone: `meta.json` is a name, and other programs have JSON files too.
@@ -173,6 +174,10 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         name="Format", items=export_format.ITEMS, description="The kind of file. Its ending follows", default="PLY"
     )
     shown_format: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})  # the one that the ending follows
+    frames: bpy.props.EnumProperty(name="Frames", items=sequence.CHOICES, options={"SKIP_SAVE"})
+    replace: bpy.props.BoolProperty(
+        name="Replace Files", description="Replace files that have the names of frames", options={"SKIP_SAVE"}
+    )
     plain: bpy.props.BoolProperty(
         name="Plain 62 Floats", description="Use the layout that every viewer reads, without other properties and codes"
     )
@@ -183,10 +188,12 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         "gets the code of every Gaussian as seg_0 to seg_3",
     )
 
+    in_dialog = False  # whether the user has chosen in the file browser
     last_file: ClassVar[str] = ""
 
     def invoke(self, context: Context, event: bpy.types.Event) -> Returned:
         whole = splat_of(context)
+        self.in_dialog = not bpy.app.background
         if whole is not None:
             if not self.properties.is_property_set("what"):
                 self.what = export_choice.likely(context, whole)
@@ -210,8 +217,12 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
 
     def draw(self, context: Context) -> None:
         column, one = self.layout.column(), export_format.named(self.format)
-        for name in ("what", "format", "codes", *(("plain",) if one is PLY else ())):
+        several = self.frames == "RANGE"
+        names = ("what", "format", "codes", *(("plain",) if one is PLY else ()), "frames")
+        for name in (*names, *(("replace",) if several else ())):
             column.prop(self, name)
+        if several:
+            column.label(text=f"{len(frame_range(context.scene)):,} files")
         whole = splat_of(context)
         if whole is not None:
             column.label(text=f"{export_choice.gaussians(context, whole, self.what):,} Gaussians")
@@ -220,7 +231,7 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         if missing_packages(one):
             wrapped_text(column, "The engine writes this format.", context, icon="INFO")
 
-    def work(self, context: Context) -> str:
+    def work(self, context: Context) -> str | None:
         if not self.filepath:
             raise UsageError("No file is given.", "Choose where to write the file.")
         BGS_OT_export.last_file = self.filepath
@@ -229,28 +240,37 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
         one = format_to_write(path, here=False)
         plain = self.plain and one is PLY
         config = ExportConfig(plain=plain, codes=self.codes and not plain)
-        write = lambda file, names: self._write(context, whole, file, replace(config, names=names)) + lost(one)  # noqa: E731
+        what = self.what  # the operator is gone when the later frames of a sequence are written
+        write = lambda file, names: _write(context, whole, what, file, replace(config, names=names)) + lost(one)  # noqa: E731
+        if self.frames == "RANGE":
+            sequence.refuse(path, one, what)
+            inputs = [] if whole.bgs.source_file is None else [whole.bgs.source_file]
+            numbers = sequence.frames_to_write(context.scene)
+            sequence.check_files(path, numbers, inputs, self.replace)
+            steps = sequence.write_sequence(context.scene, numbers, path, lambda file: write(file, False))
+            return sequence_operator.run(steps, path, numbers, self.in_dialog)
         return by_engine.export(path, write)
 
-    def _write(self, context: Context, whole: SplatObject, path: Path, config: ExportConfig) -> str:
-        """Write what was chosen. Returns a sentence."""
-        objects = selected_splats(context) if self.what == "SELECTED" else [whole]
-        if self.what == "SELECTED":
-            copies = [one for one in shown_instances() if one.parent.select_get()]
-            count = export_splats(objects, path, config, copies)
-            objects += [one.obj for one in copies]
-        elif self.what == "LABEL":
-            only = frozenset((label.level, label.label) for label in need_selected_labels(whole))
-            count = export_wholes([whole], path, replace(config, only=only))
-        elif self.what == "SHOWN":
-            count = export_wholes([whole], path, replace(config, only=export_choice.shown_keys(whole)))
-        else:
-            count = export_wholes([whole], path, config, as_imported=self.what == "SOURCE")
-        left_out = config.codes and codes_clash(objects)
-        rounded = config.plain and any(any(obj.bgs.ply_layout.offset) for obj in objects)
-        notes = [WITHOUT_CODES] if left_out else []
-        notes += [". Positions are rounded: the plain layout has 32-bit numbers"] if rounded else []
-        return f"{count:,} Gaussians exported{''.join(notes)}"
+
+def _write(context: Context, whole: SplatObject, what: str, path: Path, config: ExportConfig) -> str:
+    """Write what was chosen, `what` of `export_choice.CHOICES`. Returns a sentence."""
+    objects = selected_splats(context) if what == "SELECTED" else [whole]
+    if what == "SELECTED":
+        copies = [one for one in shown_instances() if one.parent.select_get()]
+        count = export_splats(objects, path, config, copies)
+        objects += [one.obj for one in copies]
+    elif what == "LABEL":
+        only = frozenset((label.level, label.label) for label in need_selected_labels(whole))
+        count = export_wholes([whole], path, replace(config, only=only))
+    elif what == "SHOWN":
+        count = export_wholes([whole], path, replace(config, only=export_choice.shown_keys(whole)))
+    else:
+        count = export_wholes([whole], path, config, as_imported=what == "SOURCE")
+    left_out = config.codes and codes_clash(objects)
+    rounded = config.plain and any(any(obj.bgs.ply_layout.offset) for obj in objects)
+    notes = [WITHOUT_CODES] if left_out else []
+    notes += [". Positions are rounded: the plain layout has 32-bit numbers"] if rounded else []
+    return f"{count:,} Gaussians exported{''.join(notes)}"
 
 
 def _import_menu(self: Any, _context: Any) -> None:

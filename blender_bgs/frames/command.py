@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +18,8 @@ from ..engine.blocking import finish, say
 from ..engine.locate import find_engine
 from ..files.blend_file import check_folder, open_blend
 from ..interface.operator_base import counted
+from ..logic.frame_numbers import parse_frames
 from .shot import PASSES, RenderConfig, renderable, start_render, write_shot
-
-MOST_FRAMES = 1_048_574  # Blender's last frame
 
 
 def add_command(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -47,7 +45,7 @@ def frames(options: argparse.Namespace) -> None:
     unknown = [name for name in passes if name not in PASSES]
     if unknown:
         raise UsageError(f"There is no pass '{unknown[0]}'.", f"Passes are {', '.join(PASSES)}.")
-    chosen = _chosen_frames(options.frames) if options.frames else None
+    chosen = parse_frames(options.frames) if options.frames else None
     open_blend(options.scene)
     check_folder(options.output)
     scene = cast(SplatScene, bpy.context.scene)
@@ -66,12 +64,3 @@ def frames(options: argparse.Namespace) -> None:
         out = Path(os.path.realpath(options.output))
         finish(start_render(shot, out, config, python, Path(folder) / "frames.log"))
     say(f"{counted(len(numbers), 'frame')} in {options.output}")
-
-
-def _chosen_frames(text: str) -> tuple[int, ...]:
-    """The numbers that `--frames` names: 7, or 1-48."""
-    found = re.fullmatch(r"(\d{1,7})(?:-(\d{1,7}))?", text)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if first > last or last > MOST_FRAMES:
-        raise UsageError(f"'{text}' is not a range of frames.", f"Write 7 or 1-48; the last can be {MOST_FRAMES}.")
-    return tuple(range(first, last + 1))

@@ -104,6 +104,8 @@ def parser() -> argparse.ArgumentParser:
     subparser.add_argument("--level", type=int, help="one file per label of this level")
     subparser.add_argument("--label", type=int, action="append", help="only this label; may be repeated")
     subparser.add_argument("--plain", action="store_true", help="the 62-float PLY layout, no extra properties")
+    numbered = "7, 1-48, or range for the scene's own: one numbered file for each frame; default: one file, as saved"
+    subparser.add_argument("--frames", default="", help=numbered)
     untouched = "all Gaussians where the source file had them: no moved or deleted object counts"
     subparser.add_argument("--as-imported", action="store_true", help=untouched)
     add_splat(subparser)

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bgs_engine.core.errors import UsageError
@@ -14,7 +15,7 @@ from ..cloud.properties import BGS_Label
 from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
 from ..engine.blocking import say
-from ..files import by_engine
+from ..files import by_engine, sequence
 from ..files.blend_file import check_folder, check_output, refuse_inputs
 from ..files.exporter import (
     WITHOUT_CODES,
@@ -25,7 +26,8 @@ from ..files.exporter import (
 )
 from ..files.label_files import write_label_files
 from ..interface.operator_base import counted
-from .splats import labelled, open_splats, read_files
+from ..logic.frame_numbers import file_of_frame, parse_frames
+from .splats import labelled, open_splats, read_files, scene
 
 
 def export(options: argparse.Namespace) -> None:
@@ -40,6 +42,7 @@ def export(options: argparse.Namespace) -> None:
     one = by_name(options.output.name)
     if one is not None and options.level is not None:
         raise UsageError("With --level the output is a folder.", "Give a folder with -o.")
+    numbers = _checked_frames(options)
     wholes = open_splats(options)
     config = ExportConfig(plain=options.plain, codes=not options.plain)
     if options.level is not None:
@@ -47,6 +50,9 @@ def export(options: argparse.Namespace) -> None:
         return
     there = wholes if options.as_imported else _with_gaussians(wholes)
     inputs = read_files(options, wholes)
+    if options.frames:
+        _export_frames(there, config, options, numbers or sequence.frames_to_write(scene()), inputs)
+        return
     if one is not None:
         format_to_write(options.output, here=False)
         check_output(options.output, inputs, "")
@@ -64,6 +70,33 @@ def export(options: argparse.Namespace) -> None:
         refuse_inputs(file, inputs)
     for obj, file in zip(there, files, strict=True):
         say(f"{export_wholes([obj], file, config, options.as_imported):,} Gaussians in {file}")
+
+
+def _checked_frames(options: argparse.Namespace) -> tuple[int, ...]:
+    """The numbers of `--frames`; none for the range of the scene, which is not open yet."""
+    for option, given in (("--level", options.level is not None), ("--as-imported", options.as_imported)):
+        if options.frames and given:
+            raise UsageError(f"--frames and {option} do not go together.", f"Leave out {option} or --frames.")
+    return () if options.frames in ("", "range") else parse_frames(options.frames)
+
+
+def _export_frames(
+    there: Sequence[SplatObject], config: ExportConfig, options: argparse.Namespace, numbers: Sequence[int],
+    inputs: Sequence[Path],
+) -> None:  # fmt: skip
+    """Write a numbered file for each frame: of all splats together, or of each."""
+    sequences = [(options.output, list(there))]
+    if by_name(options.output.name) is None:
+        names = safe_names([obj.name for obj in there])
+        sequences = [(options.output / f"{name}.ply", [obj]) for name, obj in zip(names, there, strict=True)]
+    for path, _ in sequences:
+        check_folder(path.parent)
+        sequence.refuse(path, format_to_write(path, here=False), "WHOLE")
+        sequence.check_files(path, numbers, inputs, replace=True)
+    for path, objects in sequences:
+        write = partial(export_wholes, objects, config=config)
+        sequence.write_all(sequence.write_sequence(scene(), numbers, path, write))
+        say(f"{counted(len(numbers), 'file')}, {file_of_frame(path, numbers[0])} and on")
 
 
 def _with_gaussians(wholes: Sequence[SplatObject]) -> list[SplatObject]:

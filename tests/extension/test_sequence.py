@@ -157,7 +157,9 @@ def test_a_sequence_of_another_format(tmp_path) -> None:
     source = Splat.of(tmp_path / "a.ply")
     for n in (1, 2, 3):
         found = open_splat(tmp_path / f"walk.{n:04d}.glb").ply.columns(("x", "y", "z"))
-        order = [np.abs(found - mean).max(1).argmin() for mean in source.means + (n, 0, 0)]  # a GLB has its own order
+        order = [
+            np.abs(found - mean).max(1).argmin() for mean in source.means + np.array((n, 0, 0))
+        ]  # a GLB has its own order
         assert sorted(order) == list(range(40)) and np.abs(found[order] - source.means - (n, 0, 0)).max() < 1e-5
 
 

@@ -31,6 +31,7 @@ from bgs_engine.io.gaussians import load_gaussians
 from bgs_engine.io.images import read_image, read_label_png
 from bgs_engine.io.masks import load_level_maps
 from bgs_engine.io.ply import read_ply
+from bgs_engine.io.ply_completed import without
 from bgs_engine.io.run_folder import codes_in, open_run, positions_sha256
 from bgs_engine.io.transforms import read_views
 from bgs_engine.masks.bits import MaskStack
@@ -47,9 +48,11 @@ from blender_bgs.logic.attribute_rows import rows_from
 from tests.helpers.made_datasets import HEIGHT, WIDTH, colmap_binary, colmap_text, transforms
 from tests.helpers.made_files import ply_bytes, splat_dtype, splat_rows
 from tests.helpers.made_gltf import gltf_bytes, parts_of
+from tests.helpers.made_ksplat import ksplat_bytes
 from tests.helpers.made_raw_splat import labelled, raw_splat
 
 ROWS = 6
+BASE = ("f_dc_0", "f_dc_1", "f_dc_2")
 CAMERA = Camera("a", WIDTH, HEIGHT, 9.0, 9.0, 4.0, 3.0, np.eye(4))
 Files = dict[str, bytes]
 
@@ -87,6 +90,7 @@ def targets() -> list[Target]:
     return [
         *_splats(),
         *_formats(),
+        *_ksplats(),
         *_scenes(),
         *_labels_files(),
         *_cameras(),
@@ -108,7 +112,9 @@ def _splats() -> Iterator[Target]:
     row = np.ones(len(names), "<f4").tobytes() + b"\1" + np.ones(1, "<i4").tobytes()
     far = splat_rows(ROWS, np.dtype([(n, "<f8" if n in "xyz" else "<f4") for n in names]))
     far["x"] += 543210
-    kinds = {"binary": binary, "text": text, "big endian": big, "list": listed + row * 3, "far": ply_bytes(far)}
+    lacking = without(splat_dtype(0, [(name, "u1") for name in ("red", "green", "blue")]), ("scale_2", *BASE))
+    kinds = {"binary": binary, "text": text, "big endian": big, "list": listed + row * 3, "far": ply_bytes(far),
+             "discs of plain colours": ply_bytes(splat_rows(ROWS, lacking))}  # fmt: skip
     for kind, data in kinds.items():
         weight = 8 if kind in ("binary", "far") else 4
         yield Target(f"splat, {kind}", {"a.ply": data}, ("a.ply",), _read_splat, weight)
@@ -138,6 +144,17 @@ def _formats() -> Iterator[Target]:
 def _read_unpacked_spz(folder: Path) -> None:
     """Damage inside the gzip stream, where its checksum does not find it."""
     decode_spz(gzip.compress((folder / "a.spz").read_bytes(), 1), "a.spz")
+
+
+def _ksplats() -> Iterator[Target]:
+    """Files of GaussianSplats3D, which are read only."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.ply"
+        path.write_bytes(ply_bytes(splat_rows(ROWS, splat_dtype(24))))
+        splat = RawSplat.of_ply(read_ply(path))
+    for level in range(3):
+        data, _ = ksplat_bytes(splat, level, [(ROWS - 2, 2), (2, 1)], bucket=2, side=9.0)
+        yield Target(f"format, ksplat of level {level}", {"a.ksplat": data}, ("a.ksplat",), _opens("a.ksplat"), 3)
 
 
 def _opens(file: str) -> Callable[[Path], object]:

@@ -8,12 +8,14 @@ import pytest
 
 from bgs_engine.formats.compressed_ply import write_compressed
 from bgs_engine.formats.raw_splat import RawSplat
+from bgs_engine.formats.splat import write_splat
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.ply_completed import without
 from blender_bgs.cloud import point_clouds
 from blender_bgs.logic import attributes as at
 from tests.helpers import made_splat
 from tests.helpers.made_files import all_rows, ply_bytes
+from tests.helpers.made_ksplat import ksplat_bytes
 
 
 def import_(path: Path):
@@ -38,6 +40,24 @@ def test_a_compressed_ply_of_supersplat(tmp_path: Path) -> None:
     assert point_clouds.get_column(obj.data, at.harmonic(7)) is not None
     out = read_ply(export(tmp_path / "out.ply"))
     assert all_rows(out).tobytes() == all_rows(read_ply(packed)).tobytes()  # what was decoded, as a 3DGS PLY
+
+
+@pytest.mark.parametrize("ending", [".splat", ".ksplat"])
+def test_the_formats_of_web_viewers(tmp_path: Path, ending: str) -> None:
+    rows, _ = made_splat.made_splat(per_object=100, rest=24)
+    splat = RawSplat.of_ply(read_ply(made_splat.write(tmp_path / "a.ply", rows)))
+    file, order = tmp_path / f"b{ending}", np.arange(len(rows))
+    if ending == ".splat":
+        write_splat(file, splat)
+    else:
+        data, order = ksplat_bytes(splat, 1, [(len(rows), 2)])
+        file.write_bytes(data)
+    obj = import_(file)
+    place = point_clouds.need_column(obj.data, at.POSITION)
+    assert np.abs(place - splat.means[order]).max() < 1e-4  # 16 bits of a block of 2 units in a .ksplat
+    has_harmonics = point_clouds.get_column(obj.data, at.harmonic(7)) is not None
+    assert has_harmonics == (ending == ".ksplat")
+    assert read_ply(export(tmp_path / "out.ply")).count == len(rows)
 
 
 def flat() -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The commands that work on a run folder: render, frames, export, crumbs, eval, serve."""
+"""The commands that work on a run folder: render, frames, export, publish, crumbs, eval, serve."""
 
 import argparse
 import json
@@ -75,6 +75,20 @@ def _export(arguments: argparse.Namespace, reporter: Reporter) -> None:
         filled=arguments.fill,
         clean=arguments.clean,
     )
+
+
+def _publish_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write; open its index.html")
+    parser.add_argument("--title", help="heading of the page (default: the name of the run folder)")
+    parser.add_argument("--sh", type=int, default=3, help="degree of harmonics to keep, 0 to 3: 0 halves the page")
+
+
+def _publish(arguments: argparse.Namespace, reporter: Reporter) -> None:
+    from bgs_engine.io.run_folder import open_run
+    from bgs_engine.output.publish import publish_run
+
+    publish_run(open_run(arguments.run_folder), arguments.output, arguments.title, arguments.sh, reporter)
 
 
 def _crumbs_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,6 +168,7 @@ RUN_COMMANDS = (
     Command("render", "label maps, overlays and turntables of a run", _render_arguments, _render),
     Command("frames", "splat pictures of a moving camera, for compositing", _frames_arguments, _frames),
     Command("export", "one PLY for each label of a run", _export_arguments, _export),
+    Command("publish", "a web page of a run that needs no server and no network", _publish_arguments, _publish),
     Command("crumbs", "find floaters, crumbs, strays and haze of a run", _crumbs_arguments, _crumbs),
     *FINDING_COMMANDS,
     Command("eval", "measure a run against true labels", _eval_arguments, _eval),

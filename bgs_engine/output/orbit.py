@@ -14,8 +14,7 @@ DISTANCE = 1.15  # times the distance at which the bulk's sphere just fits
 
 def orbit_cameras(gaussians: Gaussians, up: np.ndarray, count: int, width: int, height: int) -> list[Camera]:
     """`count` cameras in a full circle, `up` [3] pointing up in the pictures."""
-    low, high = weighted_percentiles(gaussians.means, gaussians.opacities, BULK)
-    center, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
+    center, radius = sphere_of_bulk(gaussians)
     focal = max(width, height) / 2 / np.tan(np.radians(FIELD_OF_VIEW / 2))
     distance = DISTANCE * radius / np.sin(np.arctan(min(width, height) / 2 / focal))
     up = up / np.linalg.norm(up)
@@ -31,3 +30,9 @@ def orbit_cameras(gaussians: Gaussians, up: np.ndarray, count: int, width: int, 
         viewmat = look_at(eye, center, up)
         cameras.append(Camera(f"orbit_{k:03d}", width, height, focal, focal, width / 2, height / 2, viewmat))
     return cameras
+
+
+def sphere_of_bulk(gaussians: Gaussians) -> tuple[np.ndarray, float]:
+    """The centre, float64 [3], and the radius of a sphere round the bulk of a splat."""
+    low, high = weighted_percentiles(gaussians.means, gaussians.opacities, BULK)
+    return (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)

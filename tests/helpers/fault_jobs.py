@@ -82,6 +82,7 @@ def jobs(material: Path) -> dict[str, Job]:
         _masks(material),
         _scene(),
         _run(material),
+        _publish(material),
         _names(material),
         _automatic_names(material),
         _embeddings(material),
@@ -233,6 +234,16 @@ def _run(material: Path) -> Job:
         assert write(folder, 0) == 0
 
     return Job("write run", prepare, lambda folder: write(folder, 1), ("run",))
+
+
+def _publish(material: Path) -> Job:
+    def publish(folder: Path, title: str) -> int:
+        return _command("publish", material / "run", "-o", folder / "page", "--title", title)
+
+    def prepare(folder: Path) -> None:
+        assert publish(folder, "Earlier") == 0
+
+    return Job("publish", prepare, lambda folder: publish(folder, "Later"), ("page",))
 
 
 def _names(material: Path) -> Job:

@@ -62,7 +62,9 @@ def publish_run(run: Run, out: Path, title: str | None, sh_degree: int, reporter
         OutputError: the folder cannot be written.
     """
     if not 0 <= sh_degree <= MOST_SH_DEGREE:
-        raise UsageError(f"There is no --sh {sh_degree} in a page.", f"Choose one from 0 to {MOST_SH_DEGREE}.")
+        raise UsageError(
+            f"A page keeps no harmonics of degree {sh_degree}.", f"Choose a degree from 0 to {MOST_SH_DEGREE}."
+        )
     place = checked_place(out, (run.folder,), PAGE)
     partial = partial_folder(place)
     with only_writer(place):

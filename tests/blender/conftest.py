@@ -52,7 +52,7 @@ def serving() -> Path:
 def _stand_in(name: str, helper: str) -> Path:
     """An executable that runs a helper of the tests with the engine's wheels."""
     wheels = sorted(Path("/mnt/repo/dist/wheels").glob("*.whl"))
-    path = f"import sys; sys.path[:0] = {[str(w) for w in wheels]!r}\n"
+    path = f"import sys; sys.path[:0] = {[*map(str, wheels), '/mnt/repo']!r}\n"
     script = OUT / name
     script.write_text("#!/usr/bin/python3\n" + path + (Path("/mnt/repo/tests/helpers") / helper).read_text())
     script.chmod(0o755)

@@ -91,3 +91,14 @@ def test_the_api_page_is_made_from_the_docstrings_as_they_are() -> None:
     command = [sys.executable, "docs/reference/make_api.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_guide_lists_every_splat_format() -> None:
+    """With its endings, in the table of docs/guide/formats.md."""
+    from bgs_engine.formats.read import PLY
+    from bgs_engine.formats.table import FORMATS
+
+    table = [line for line in (ROOT / "docs/guide/formats.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    for one in (PLY, *FORMATS):
+        rows = [line for line in table if f"`{one.suffixes[0]}`" in line]
+        assert rows, f"docs/guide/formats.md has no row with {one.suffixes[0]} ({one.name})"

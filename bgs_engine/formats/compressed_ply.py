@@ -161,7 +161,7 @@ FORMAT = Format(
     write=write_compressed,
     loses=(
         "Positions and scales are rounded to a 2,000th (y: a 1,000th) of the extent of 256 neighbours, rotations to "
-        "0.1 degrees, colour and opacity to 8 bits, and spherical harmonics to 8 bits between -4 and 4. Degree 4 and "
+        "0.25 degrees, colour and opacity to 8 bits, and spherical harmonics to 8 bits between -4 and 4. Degree 4 and "
         "codes are left out."
     ),
 )

@@ -113,6 +113,6 @@ FORMAT = Format(
     write=write_splat,
     loses=(
         "Spherical harmonics and codes are left out. Colour and opacity are rounded to 8 bits, colours beyond black "
-        "and white are cut off, and rotations are rounded to 0.6 degrees."
+        "and white are cut off, and rotations differ by up to 0.9 degrees."
     ),
 )

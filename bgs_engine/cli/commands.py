@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from bgs_engine.cli.command import Command, print_answer
@@ -173,9 +174,11 @@ def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(arguments: argparse.Namespace, reporter: Reporter) -> None:
     from bgs_engine.devices.doctor import as_json, as_text, examine
+    from bgs_engine.formats.checks import format_checks
     from bgs_engine.masks.models.listing import models_as_json, models_as_text
 
     report = examine()
+    report = replace(report, checks=(*report.checks, *format_checks()))
     if arguments.json:
         print_answer(json.dumps({**as_json(report), "mask_models": models_as_json()}), arguments)
     else:

@@ -119,7 +119,7 @@ class BGS_OT_install_engine(NoUndo, bpy.types.Operator):
         return "Installing; the Segment panel shows how far it is"
 
 
-def start_install(folder: Path, python: str, chosen: Preferred, log: Path, extras: str = "masks,sam") -> Job:
+def start_install(folder: Path, python: str, chosen: Preferred, log: Path, extras: str = "masks,sam,formats") -> Job:
     """Start the installer on the wheel and the lock file that came with the extension.
 
     Raises:

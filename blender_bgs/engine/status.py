@@ -56,7 +56,7 @@ def draw_missing_engine(column: bpy.types.UILayout, context: Context) -> None:
     if not missing:
         return
     box = column.box()
-    wrapped_text(box, f"{missing} Only Segment and Render Splats need the engine.", context, icon="INFO")
+    wrapped_text(box, f"{missing} Segment, Render Splats and some file formats need the engine.", context, icon="INFO")
     if not bpy.app.online_access:
         wrapped_text(
             box, "To install it, first tick Preferences > System > Allow Online Access.", context, icon="BLANK1"

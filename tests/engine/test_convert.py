@@ -10,13 +10,14 @@ import pytest
 from bgs_engine.cli.main import main
 from bgs_engine.core.codes import BitLayout
 from bgs_engine.formats import read
+from bgs_engine.formats.checks import format_checks
 from bgs_engine.formats.labels_file import labels_file_of
 from bgs_engine.formats.read import open_splat
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, partial_folder, write_run
 from tests.engine.test_open_splat import labels_of
 from tests.helpers import made_files
-from tests.helpers.made_format import MADE
+from tests.helpers.made_format import LACKING, MADE
 
 COUNT = 50
 
@@ -127,6 +128,14 @@ def test_events_name_the_file(
     assert events[0]["event"] == "hello" and events[-1]["event"] == "done"
     assert {"event": "artifact", "kind": "splat", "path": str(tmp_path / "out.made")} in events
     os.close(writing)
+
+
+def test_the_doctor_lists_formats_that_need_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "FORMATS", (MADE, LACKING))
+    (line,) = format_checks()
+    assert not line.ok and not line.needed
+    assert line.detail == ".lacking needs no_such_package_at_all, which is not installed"
+    assert line.hint == "pip install 'bgs-engine[formats]'"
 
 
 def test_views_are_rendered_from_any_format(tmp_path: Path, small_scene: Path) -> None:

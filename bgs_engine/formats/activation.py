@@ -5,6 +5,8 @@ A float32 keeps both to its last digits: the logarithm comes back to 6e-8, and t
 
 import numpy as np
 
+from bgs_engine.io.gaussians import SH_C0
+
 _LEAST, _MOST = 1e-38, 1 - 2.0**-25  # shares that a float32 tells from 0 and 1; their logits are -87.5 and 17.3
 
 
@@ -45,3 +47,13 @@ def drawable(means: np.ndarray, scales: np.ndarray, quats: np.ndarray) -> np.nda
         lengths = (quats.astype(np.float64) ** 2).sum(1)
     usable = np.isfinite(means).all(1) & np.isfinite(lengths) & (lengths > 0)
     return usable & (scales.max(1) < 88.7)  # of which the exponential is a float32; NaN fails as well
+
+
+def encode_colors(sh: np.ndarray) -> None:
+    """Turn linear colours into sRGB, in place, [N, K, 3]. The view-dependent part is small: it takes the slope."""
+    linear = (sh[:, 0] * np.float32(SH_C0) + np.float32(0.5)).clip(1e-4, None)
+    low = linear <= np.float32(0.0031308)
+    encoded = np.where(low, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
+    slope = np.where(low, 12.92, 1.055 / 2.4 * linear ** np.float32(1 / 2.4 - 1))
+    sh[:, 1:] *= slope[:, None].astype(np.float32)
+    sh[:, 0] = (encoded - 0.5) / SH_C0

@@ -5,7 +5,6 @@ about z. Only signs change. An offset is the translation of the node at the top.
 """
 
 import binascii
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,9 @@ from bgs_engine.formats.gltf_document import MAGIC, Document
 from bgs_engine.formats.gltf_read import read_plain
 from bgs_engine.formats.gltf_scene import SPLATS, Scene, splats_of
 from bgs_engine.formats.gltf_write import write_glb
-from bgs_engine.formats.label_tree import counts_fit, labels_from, measured_anew, ordered
-from bgs_engine.formats.placing import move, offset_of
-from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
+from bgs_engine.formats.label_tree import ordered, with_labels
+from bgs_engine.formats.placing import placed
+from bgs_engine.formats.raw_splat import RawSplat
 
 _TO_PLY = np.diag([*LUF_TO_PLY, 1.0])
 _DAMAGE = (TypeError, KeyError, ValueError, IndexError, AttributeError, OverflowError, RecursionError, binascii.Error)
@@ -71,39 +70,9 @@ def _read(document: Document, scene: Scene) -> RawSplat:
             "Export it as a splat, or use its PLY.",
         )
     splat, rows = read_plain(document, scene.splats)
-    offset = offset_of(scene.splats[0].matrix[:3, 3])
-    for placed, own in _joined([placed.matrix for placed in scene.splats], rows):
-        near = placed.copy()
-        near[:3, 3] -= offset
-        move(splat, own, _TO_PLY @ near)
-    splat = replace(splat, offset=offset * LUF_TO_PLY + 0.0)  # + 0: no -0
-    labels = _labels(document, scene, rows)
-    if labels is None:
-        return splat
-    splat = replace(splat, labels=labels)
-    unmoved = all(np.array_equal(placed.matrix[:3, :3], np.eye(3)) for placed in scene.splats)
-    same = unmoved and len({placed.matrix.tobytes() for placed in scene.splats}) == 1 and counts_fit(labels)
-    return splat if same else measured_anew(splat)
-
-
-def _joined(matrices: list[np.ndarray], rows: list[slice]) -> list[tuple[np.ndarray, slice]]:
-    """Neighbours with equal matrices as one, so that thousands of labels are moved at once."""
-    out: list[tuple[np.ndarray, slice]] = []
-    for matrix, own in zip(matrices, rows, strict=True):
-        if out and np.array_equal(out[-1][0], matrix):
-            out[-1] = (matrix, slice(out[-1][1].start, own.stop))
-        else:
-            out.append((matrix, own))
-    return out
-
-
-def _labels(document: Document, scene: Scene, rows: list[slice]) -> SplatLabels | None:
-    """The labels, if every splat lies below one."""
-    if scene.facts is None or any(placed.label is None for placed in scene.splats):
-        return None
-    counts = [own.stop - own.start for own in rows]
-    codes = np.repeat(np.array([placed.label for placed in scene.splats], np.uint32), counts)
-    return labels_from(scene.facts, scene.labels, codes.view(np.int32), document.path.name)
+    matrices = [one.matrix for one in scene.splats]
+    splat = placed(splat, rows, matrices, _TO_PLY)
+    return with_labels(splat, scene.found, [one.code for one in scene.splats], rows, matrices, document.path.name)
 
 
 GLB = Format(

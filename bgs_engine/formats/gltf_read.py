@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bgs_engine.core.errors import InputError
-from bgs_engine.formats.activation import logarithms_of, logits_of
+from bgs_engine.formats.activation import encode_colors, logarithms_of, logits_of
 from bgs_engine.formats.gltf_document import Accessor, Document, read_rows
 from bgs_engine.formats.gltf_scene import SPLATS, Placed
 from bgs_engine.formats.raw_splat import RawSplat
@@ -85,7 +85,7 @@ def read_plain(document: Document, placed: list[Placed]) -> tuple[RawSplat, list
     rows = [slice(start, start + one.count) for one, start in placed_values]
     for one_placed, own in zip(placed, rows, strict=True):
         if _about(one_placed).get("colorSpace") == "lin_rec709_display":
-            _encode(raw.sh[own])
+            encode_colors(raw.sh[own])
     return raw, rows
 
 
@@ -135,13 +135,3 @@ def _use_color(values: Values, splat: RawSplat, start: int) -> None:
         splat.sh[rows, 0] = (colors[:, :3] - np.float32(0.5)) / np.float32(SH_C0)
     if values.opacity is None:
         splat.opacities[rows, 0] = colors[:, 3]
-
-
-def _encode(sh: np.ndarray) -> None:
-    """Turn linear colours into sRGB, in place, [N, K, 3]. The view-dependent part is small: it takes the slope."""
-    linear = (sh[:, 0] * np.float32(SH_C0) + np.float32(0.5)).clip(1e-4, None)
-    low = linear <= np.float32(0.0031308)
-    encoded = np.where(low, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
-    slope = np.where(low, 12.92, 1.055 / 2.4 * linear ** np.float32(1 / 2.4 - 1))
-    sh[:, 1:] *= slope[:, None].astype(np.float32)
-    sh[:, 0] = (encoded - 0.5) / SH_C0

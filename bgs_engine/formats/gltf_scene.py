@@ -7,18 +7,18 @@ import numpy as np
 
 from bgs_engine.core.quaternions import quaternion_matrices
 from bgs_engine.formats.gltf_document import Document
-from bgs_engine.formats.label_tree import KEY
+from bgs_engine.formats.label_tree import KEY, Found
 
 SPLATS = "KHR_gaussian_splatting"
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A primitive of splats in a node: its JSON, the node's transform to the scene, float64 [4, 4], and its label."""
+    """A primitive of splats in a node: its JSON, the node's transform to the scene, float64 [4, 4], and its code."""
 
     primitive: dict[str, Any]
     matrix: np.ndarray
-    label: int | None
+    code: int | None
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Scene:
     """The splats of the default scene, in the order of its nodes, and what the nodes say about labels."""
 
     splats: list[Placed]
-    facts: dict[str, Any] | None
-    labels: list[tuple[str, dict[str, Any]]]  # name and facts of every label
+    found: Found
 
 
 def splats_of(document: Document) -> Scene:
@@ -36,12 +35,13 @@ def splats_of(document: Document) -> Scene:
     Raises:
         ValueError and the like: damage, such as a node inside itself.
     """
-    scene = Scene([], None, [])
+    splats: list[Placed] = []
+    labels: list[tuple[str, dict[str, Any]]] = []
     facts: dict[str, Any] | None = None
     waiting = [(index, np.eye(4), None) for index in reversed(_roots(document))]
     seen: set[int] = set()
     while waiting:
-        index, above, label = waiting.pop()
+        index, above, code = waiting.pop()
         node = document.at("nodes", index)
         if index in seen:
             raise ValueError(f"node {index} has two parents")
@@ -51,14 +51,14 @@ def splats_of(document: Document) -> Scene:
         if isinstance(own, dict) and "level_bits" in own:
             facts = facts or own
         elif isinstance(own, dict) and "level" in own:
-            scene.labels.append((str(node.get("name", "")), own))
-            label = own.get("code", label)
+            labels.append((str(node.get("name", "")), own))
+            code = own.get("code", code)
         if "mesh" in node:
             for primitive in document.at("meshes", node["mesh"])["primitives"]:
                 if SPLATS in primitive.get("extensions", {}):
-                    scene.splats.append(Placed(primitive, matrix, label))
-        waiting += [(child, matrix, label) for child in reversed(node.get("children", []))]
-    return Scene(scene.splats, facts, scene.labels)
+                    splats.append(Placed(primitive, matrix, code))
+        waiting += [(child, matrix, code) for child in reversed(node.get("children", []))]
+    return Scene(splats, Found(facts, labels))
 
 
 def _roots(document: Document) -> list[int]:

@@ -130,6 +130,46 @@ def labels_from(
     return SplatLabels(codes, table.layout, table)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the nodes of a scene say about labels: the facts of the one at the top, names and facts of the labels."""
+
+    scene: dict[str, Any] | None
+    labels: list[tuple[str, dict[str, Any]]]
+
+
+def with_labels(
+    splat: RawSplat, found: Found, codes: list[int | None], rows: list[slice], matrices: list[np.ndarray], file: str
+) -> RawSplat:
+    """The splat with the labels that its nodes had, if every node with Gaussians was below one.
+
+    Args:
+        splat: moved to where its nodes are.
+        found: what the nodes say.
+        codes: of each node with Gaussians; None: it was below no label.
+        rows: the Gaussians of each of these nodes.
+        matrices: from each of them to the scene, float64 [4, 4]. A label is measured anew where they say that it moved.
+        file: its name, for messages.
+
+    Raises:
+        InputError: the facts are damaged or of a newer version, or lack a label of the codes.
+    """
+    known = [code for code in codes if code is not None]
+    if found.scene is None or len(known) < len(codes):
+        return splat
+    try:
+        each = np.array([code & 0xFFFFFFFF for code in known], np.uint32)
+    except TypeError:
+        raise InputError(f"The labels in {file} are damaged (a code that is no number).", AGAIN) from None
+    every = np.repeat(each, [own.stop - own.start for own in rows]).view(np.int32)
+    splat = replace(splat, labels=labels_from(found.scene, found.labels, every, file))
+    still = all(np.array_equal(matrix[:3, :3], np.eye(3)) for matrix in matrices)
+    assert splat.labels is not None
+    if still and len({matrix.tobytes() for matrix in matrices}) == 1 and counts_fit(splat.labels):
+        return splat
+    return measured_anew(splat)
+
+
 def measured_anew(splat: RawSplat) -> RawSplat:
     """The splat with the counts, centres, boxes and colours of its labels as they are now. Names and the like stay.
 

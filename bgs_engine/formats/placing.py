@@ -1,5 +1,7 @@
 """Moves Gaussians by a matrix: the transforms of scene nodes, on positions, shapes and colours alike."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bgs_engine.core.harmonics import rotation_matrix
@@ -18,6 +20,31 @@ def offset_of(translation: np.ndarray) -> np.ndarray:
     """The offset of a splat whose origin lies at `translation` [3]: whole numbers, 0 on axes on which it is near."""
     far = (np.abs(translation) >= FAR) & (np.abs(translation) < FARTHEST)
     return np.where(far, np.round(translation), 0.0)
+
+
+def placed(splat: RawSplat, rows: list[slice], matrices: list[np.ndarray], turn: np.ndarray) -> RawSplat:
+    """The Gaussians moved, in place, by the transforms of their nodes, and then by `turn`, which changes signs alone.
+
+    Args:
+        splat: as the nodes have the Gaussians.
+        rows: the Gaussians of each node, in order.
+        matrices: from each node to the scene, float64 [4, 4].
+        turn: from the axes of the scene to those of a PLY, [4, 4].
+
+    Raises:
+        ValueError: a transform that flattens space.
+    """
+    offset = offset_of(matrices[0][:3, 3])
+    joined: list[tuple[np.ndarray, slice]] = []  # neighbours with equal matrices, such as labels by the thousand
+    for matrix, own in zip(matrices, rows, strict=True):
+        if joined and np.array_equal(joined[-1][0], matrix):
+            own = slice(joined.pop()[1].start, own.stop)
+        joined.append((matrix, own))
+    for matrix, own in joined:
+        near = matrix.copy()
+        near[:3, 3] -= offset
+        move(splat, own, turn @ near)
+    return replace(splat, offset=turn[:3, :3] @ offset + 0.0)  # + 0: no -0
 
 
 def move(splat: RawSplat, rows: slice, matrix: np.ndarray) -> None:

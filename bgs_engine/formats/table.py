@@ -1,7 +1,16 @@
 """The list of formats beside PLY, which `bgs_engine/io/ply.py` reads and writes."""
 
-from bgs_engine.formats import compressed_ply, ksplat, splat, spz
+from bgs_engine.formats import compressed_ply, ksplat, splat, spz, usd
 from bgs_engine.formats.format import Format
 from bgs_engine.formats.gltf import GLB, GLTF
 
-FORMATS: tuple[Format, ...] = (compressed_ply.FORMAT, splat.FORMAT, ksplat.FORMAT, spz.FORMAT, spz.FORMAT_4, GLB, GLTF)
+FORMATS: tuple[Format, ...] = (
+    compressed_ply.FORMAT,
+    splat.FORMAT,
+    ksplat.FORMAT,
+    spz.FORMAT,
+    spz.FORMAT_4,
+    GLB,
+    GLTF,
+    usd.FORMAT,
+)

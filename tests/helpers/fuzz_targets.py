@@ -135,7 +135,8 @@ def _formats() -> Iterator[Target]:
             file = f"a{one.suffixes[0]}"
             one.write(folder / file, splat)
             files = _files_of(folder)
-        yield Target(f"format, {one.name}", files, tuple(files), _opens(file), 4)
+        weight = 1 if "pxr" in one.needs else 4  # a process for each input
+        yield Target(f"format, {one.name}", files, tuple(files), _opens(file), weight)
 
     plain = struct.pack("<4sIIBBBB", b"NGSP", 3, ROWS, 1, 12, 0, 0) + bytes(range(ROWS * 29))
     yield Target("spz, unpacked", {"a.spz": plain}, ("a.spz",), _read_unpacked_spz, 4)

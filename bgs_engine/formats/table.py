@@ -1,6 +1,6 @@
 """The list of formats beside PLY, which `bgs_engine/io/ply.py` reads and writes."""
 
-from bgs_engine.formats import compressed_ply, ksplat, splat, spz, usd
+from bgs_engine.formats import compressed_ply, ksplat, sog, splat, spz, usd
 from bgs_engine.formats.format import Format
 from bgs_engine.formats.gltf import GLB, GLTF
 
@@ -10,6 +10,8 @@ FORMATS: tuple[Format, ...] = (
     ksplat.FORMAT,
     spz.FORMAT,
     spz.FORMAT_4,
+    sog.FORMAT,
+    sog.FORMAT_FOLDER,
     GLB,
     GLTF,
     usd.FORMAT,

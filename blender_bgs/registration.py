@@ -17,7 +17,7 @@ from .engine import operators as engine_operators
 from .engine import panel as engine_panel
 from .engine import runner as engine_runner
 from .engine import settings as segment_settings
-from .files import adopt_operator, by_engine, importer, save_to_run, sequence_operator
+from .files import adopt_operator, animation_operator, by_engine, importer, save_to_run, sequence_operator
 from .files import label_operators as label_file_operators
 from .files import operators as file_operators
 from .files import panel as file_panel
@@ -61,6 +61,7 @@ CLASSES = (
     *model_operators.CLASSES,
     *file_operators.CLASSES,
     *adopt_operator.CLASSES,
+    *animation_operator.CLASSES,
     *sequence_operator.CLASSES,
     *label_file_operators.CLASSES,
     *label_operators.CLASSES,
@@ -118,6 +119,7 @@ def register() -> None:
     engine_runner.start_handlers()
     by_engine.converter = converting.start
     file_operators.add_menus()
+    animation_operator.add_menus()
     menu.add_menus()
     pie.add_keys()
     edit_handlers.start()  # before the drawing, so that it hears of shapes that followed
@@ -150,6 +152,7 @@ def unregister() -> None:
     edit_handlers.stop()
     pie.remove_keys()
     menu.remove_menus()
+    animation_operator.remove_menus()
     file_operators.remove_menus()
     engine_runner.stop_handlers()
     by_engine.converter = None

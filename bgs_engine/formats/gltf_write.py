@@ -1,7 +1,7 @@
 """Writes a GLB of splats: one node, or the tree of labels as nodes, over buffers that hold the rows in its order."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ _ABOUT = {
     "sortingMethod": "cameraDistance",
 }
 Attribute = tuple[str, str, int]  # name, type, bytes of a row
+Column = Callable[[], Iterator[np.ndarray]]  # gives the rows of one attribute, a block at a time
 
 
 def write_glb(path: Path, splat: RawSplat, rows: np.ndarray, tree: list[Branch] | None) -> None:
@@ -39,22 +40,34 @@ def write_glb(path: Path, splat: RawSplat, rows: np.ndarray, tree: list[Branch] 
         OutputError: the file cannot be written.
         InputError: it would have more than 4 GB.
     """
-    attributes = _attributes(splat)
-    columns = dict(_columns(splat, rows))
-    text = json.dumps(_scene(path.stem, splat, rows, tree, attributes), separators=(",", ":"), allow_nan=False).encode()
+    attributes = attributes_of(splat)
+    columns = dict(columns_of(splat, rows))
+    scene = scene_of(path.stem, splat, rows, tree, attributes)
+    write_chunks(path, scene, [columns[name] for name, *_ in attributes])
+
+
+def write_chunks(path: Path, scene: dict[str, Any], columns: Sequence[Column]) -> None:
+    """Write the JSON of a scene, and the columns of its one buffer behind each other.
+
+    Raises:
+        OutputError: the file cannot be written.
+        InputError: it would have more than 4 GB.
+    """
+    text = json.dumps(scene, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
-    binary = sum(size for *_, size in attributes) * len(rows)
+    binary = scene["buffers"][0]["byteLength"]
     if 28 + len(text) + binary > MOST_BYTES:
         raise InputError(f"{path.name} would have {binary:,} bytes, and a GLB has at most 4 GB.", "Write a PLY.")
     with writing(path) as stream:
         stream.write(MAGIC + np.array([2, 28 + len(text) + binary, len(text), JSON_CHUNK], "<u4").tobytes() + text)
         stream.write(np.array([binary, BIN_CHUNK], "<u4").tobytes())
-        for name, *_ in attributes:
-            for block in columns[name]():
+        for column in columns:
+            for block in column():
                 stream.write(np.ascontiguousarray(block).data)
 
 
-def _attributes(splat: RawSplat) -> list[Attribute]:
+def attributes_of(splat: RawSplat) -> list[Attribute]:
+    """The attributes of a primitive of splats, in the order of their buffer views."""
     vectors = [name for degree in range(splat.degree + 1) for name in harmonic_names(degree)]
     return [
         ("POSITION", "VEC3", 12), (f"{SPLATS}:ROTATION", "VEC4", 16), (f"{SPLATS}:SCALE", "VEC3", 12),
@@ -62,12 +75,12 @@ def _attributes(splat: RawSplat) -> list[Attribute]:
     ]  # fmt: skip
 
 
-def _columns(splat: RawSplat, rows: np.ndarray) -> Iterator[tuple[str, Callable[[], Iterator[np.ndarray]]]]:
+def columns_of(splat: RawSplat, rows: np.ndarray) -> Iterator[tuple[str, Column]]:
     """Each attribute with a function that gives its rows, a block at a time."""
     signs = np.array(LUF_TO_PLY, np.float32)
     of_quats, of_sh = quat_signs(LUF_TO_PLY), sh_signs(LUF_TO_PLY, splat.sh.shape[1])
 
-    def blocks(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[], Iterator[np.ndarray]]:
+    def blocks(make: Callable[[np.ndarray], np.ndarray]) -> Column:
         return lambda: (make(rows[start : start + BLOCK]) for start in range(0, len(rows), BLOCK))
 
     def colors(some: np.ndarray) -> np.ndarray:
@@ -85,7 +98,7 @@ def _columns(splat: RawSplat, rows: np.ndarray) -> Iterator[tuple[str, Callable[
     groups = splat.sh.reshape(len(splat), -1).view(f"V{12 * together}")  # one item is copied several times faster
     gathered: dict[int, np.ndarray] = {}
 
-    def harmonic(k: int) -> Callable[[], Iterator[np.ndarray]]:
+    def harmonic(k: int) -> Column:
         def give() -> Iterator[np.ndarray]:
             group = k // together
             if group not in gathered:
@@ -99,7 +112,7 @@ def _columns(splat: RawSplat, rows: np.ndarray) -> Iterator[tuple[str, Callable[
         yield name, harmonic(k)
 
 
-def _scene(
+def scene_of(
     name: str, splat: RawSplat, rows: np.ndarray, tree: list[Branch] | None, attributes: list[Attribute]
 ) -> dict[str, Any]:
     """The JSON. A buffer view holds one attribute of all Gaussians, and each label has a part of it."""

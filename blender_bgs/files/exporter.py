@@ -72,7 +72,7 @@ def object_rows(obj: SplatObject, config: ExportConfig) -> SplatRows:
         UsageError: `config.only` names labels, but the cloud has none.
         InputError: the shapes cannot follow an edit of the points, or the object is scaled to nothing.
     """
-    return _rows_of(obj, config, None).in_source_order()
+    return piece_rows(obj, config, None).in_source_order()
 
 
 def seen_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
@@ -85,7 +85,7 @@ def seen_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
         UsageError: `config.only` names labels, but the cloud has none; or all label objects were deleted.
     """
     pieces = pieces_of(whole)
-    found = [_rows_of(piece.obj, config, piece.points) for piece in pieces]
+    found = [piece_rows(piece.obj, config, piece.points) for piece in pieces]
     if not found:
         raise UsageError(
             f"All label objects of {whole.name} were deleted, so nothing is left of it.",
@@ -93,7 +93,7 @@ def seen_rows(whole: SplatObject, config: ExportConfig) -> SplatRows:
         )
     points = {piece.obj.session_uid: piece.points for piece in pieces}
     copies = [one for one in shown_instances() if one.obj.session_uid in points]
-    more = [_rows_of(one.obj, config, points[one.obj.session_uid], one.world) for one in copies]
+    more = [piece_rows(one.obj, config, points[one.obj.session_uid], one.world) for one in copies]
     return _together([_together(found).in_source_order(), *more])
 
 
@@ -152,7 +152,7 @@ def export_splats(
     if not splats and not instances:
         raise UsageError("No splat is selected.", "Select the splat objects to export.")
     rows = [object_rows(obj, config).rows for obj in splats]
-    rows += [_rows_of(one.obj, config, None, one.world).in_source_order().rows for one in instances]
+    rows += [piece_rows(one.obj, config, None, one.world).in_source_order().rows for one in instances]
     return write_rows(rows, [*splats, *(one.obj for one in instances)], path, config)
 
 
@@ -250,7 +250,7 @@ def codes_clash(objects: Sequence[SplatObject]) -> bool:
     return len(set().union(*used)) < sum(map(len, used))
 
 
-def _rows_of(
+def piece_rows(
     obj: SplatObject, config: ExportConfig, points: np.ndarray | None, world: np.ndarray | None = None
 ) -> SplatRows:
     """The rows of the chosen points, bool [N] or None for all, in the order of the points.

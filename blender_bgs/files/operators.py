@@ -248,7 +248,8 @@ class BGS_OT_export(NeedsSplat, bpy.types.Operator, ExportHelper):
             numbers = sequence.frames_to_write(context.scene)
             sequence.check_files(path, numbers, inputs, self.replace)
             steps = sequence.write_sequence(context.scene, numbers, path, lambda file: write(file, False))
-            return sequence_operator.run(steps, path, numbers, self.in_dialog)
+            said = sequence.said(path, numbers)
+            return sequence_operator.run(steps, len(numbers), said, self.in_dialog)
         return by_engine.export(path, write)
 
 

@@ -18,6 +18,7 @@ from bgs_engine.formats.read import missing_packages
 
 from ..cloud.scene_frames import frame_range, go_to, kept_frame
 from ..cloud.typed import SplatScene
+from ..interface.operator_base import counted
 from ..logic.frame_numbers import ending_of, file_of_frame
 from .blend_file import refuse_inputs
 
@@ -102,6 +103,11 @@ def write_sequence(
             except BgsError as error:
                 raise type(error)(f"Frame {number}: {error.message}", error.hint) from None
             yield done
+
+
+def said(path: Path, numbers: Sequence[int]) -> str:
+    """The sentence for the end."""
+    return f"{counted(len(numbers), 'file')} written, {file_of_frame(path, numbers[0]).name} and on"
 
 
 def write_all(steps: Iterator[int]) -> None:

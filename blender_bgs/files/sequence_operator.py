@@ -1,8 +1,7 @@
 """The running export of a sequence in the window: it writes frame after frame, shows how far it is, and Esc cancels."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import bpy
@@ -10,8 +9,7 @@ from bgs_engine.core.errors import BgsError, UsageError
 from bgs_engine.core.printable import printable
 
 from ..cloud.typed import Context, Returned
-from ..interface.operator_base import NoUndo, counted
-from ..logic.frame_numbers import file_of_frame
+from ..interface.operator_base import NoUndo
 from ..logic.window_words import for_window
 from . import sequence
 
@@ -28,13 +26,15 @@ class _Job:
 _waiting: list[_Job] = []  # the job that the operator takes when it is invoked
 
 
-def run(steps: Iterator[int], path: Path, numbers: Sequence[int], in_window: bool) -> str | None:
-    """Write a sequence. In the window it goes on while Blender draws, and returns None; else it returns a sentence."""
-    done_text = f"{counted(len(numbers), 'file')} written, {file_of_frame(path, numbers[0]).name} and on"
+def run(steps: Iterator[int], count: int, done_text: str, in_window: bool) -> str | None:
+    """Go through the `count` frames of a job. In the window it goes on while Blender draws, and returns None.
+
+    Else it returns `done_text`, the sentence for the end.
+    """
     if not in_window:
         sequence.write_all(steps)
         return done_text
-    _waiting[:] = [_Job(cast("Generator[int]", steps), len(numbers), done_text)]
+    _waiting[:] = [_Job(cast("Generator[int]", steps), count, done_text)]
     try:
         bpy.ops.bgs.export_frames("INVOKE_DEFAULT")  # type: ignore[attr-defined]
     finally:
@@ -92,7 +92,7 @@ class BGS_OT_export_frames(NoUndo, bpy.types.Operator):
         raise UsageError("Frames are written by File > Export > Gaussian Splat.", "Choose Scene Range there.")
 
     def _say(self, context: Context, done: int) -> None:
-        context.workspace.status_text_set(f"{done} of {self._job.count} frames written. Esc cancels")
+        context.workspace.status_text_set(f"{done} of {self._job.count} frames done. Esc cancels")
 
     def _end(self, context: Context) -> None:
         self._job.steps.close()

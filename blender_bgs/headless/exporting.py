@@ -15,7 +15,7 @@ from ..cloud.properties import BGS_Label
 from ..cloud.seen import pieces_of
 from ..cloud.typed import SplatObject
 from ..engine.blocking import say
-from ..files import by_engine, sequence
+from ..files import animation, by_engine, sequence
 from ..files.blend_file import check_folder, check_output, refuse_inputs
 from ..files.exporter import (
     WITHOUT_CODES,
@@ -26,7 +26,7 @@ from ..files.exporter import (
 )
 from ..files.label_files import write_label_files
 from ..interface.operator_base import counted
-from ..logic.frame_numbers import file_of_frame, parse_frames
+from ..logic.frame_numbers import parse_frames
 from .splats import labelled, open_splats, read_files, scene
 
 
@@ -74,7 +74,8 @@ def export(options: argparse.Namespace) -> None:
 
 def _checked_frames(options: argparse.Namespace) -> tuple[int, ...]:
     """The numbers of `--frames`; none for the range of the scene, which is not open yet."""
-    for option, given in (("--level", options.level is not None), ("--as-imported", options.as_imported)):
+    given_too = (("--level", getattr(options, "level", None)), ("--as-imported", getattr(options, "as_imported", None)))
+    for option, given in given_too:
         if options.frames and given:
             raise UsageError(f"--frames and {option} do not go together.", f"Leave out {option} or --frames.")
     return () if options.frames in ("", "range") else parse_frames(options.frames)
@@ -96,7 +97,22 @@ def _export_frames(
     for path, objects in sequences:
         write = partial(export_wholes, objects, config=config)
         sequence.write_all(sequence.write_sequence(scene(), numbers, path, write))
-        say(f"{counted(len(numbers), 'file')}, {file_of_frame(path, numbers[0])} and on")
+        say(sequence.said(path, numbers))
+
+
+def animate(options: argparse.Namespace) -> None:
+    """Write the animation of splats as one GLB, with a node for each object.
+
+    Raises:
+        UsageError: the splats do not exist, the frames or the output do not fit; or see `animation.write_animated`.
+        InputError: the scene cannot be read, an animation cannot be said by nodes, or the file cannot be written.
+    """
+    numbers = _checked_frames(options)
+    wholes = _with_gaussians(open_splats(options))
+    check_output(options.output, read_files(options, wholes), ".glb")
+    numbers = numbers or sequence.frames_to_write(scene())
+    sequence.write_all(animation.write_animated(scene(), numbers, options.output, animation.pieces_for(wholes, None)))
+    say(f"{counted(len(numbers), 'frame')} in {options.output}")
 
 
 def _with_gaussians(wholes: Sequence[SplatObject]) -> list[SplatObject]:

@@ -28,7 +28,7 @@ class BGS_MT_splat(bpy.types.Menu):
 
 MENU = (
     ("bgs.import_splat", "bgs.use_as_splat", "bgs.hide_obstacles"),
-    ("bgs.export_splat", "bgs.export_labels", "bgs.export_frames", "bgs.render_splats"),
+    ("bgs.export_splat", "bgs.export_labels", "bgs.export_animation", "bgs.export_frames", "bgs.render_splats"),
     ("bgs.segment", "bgs.cancel_job", "bgs.copy_details", "bgs.dismiss_result"),
     ("bgs.install_engine", "bgs.check_engine", "bgs.fetch_model"),
     ("bgs.pick", "bgs.select_label", "bgs.grow_selection", "bgs.select_low_confidence", "bgs.select_none"),

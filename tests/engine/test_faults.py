@@ -23,7 +23,7 @@ from tools.environments import ROOT
 # Operations tried of each job, spread evenly over a clean run. Seconds decide: a training takes two.
 TRIED = {"names": 5, "automatic names": 4, "embeddings": 6, "export": 4, "frames": 4, "frames exr": 2, "render": 4,
          "write run": 8, "views": 2, "masks": 4, "fetch": 8, "made scene": 3, "export clean": 2,
-         "export fill": 2, "convert": 4, "publish": 4}  # fmt: skip
+         "export fill": 2, "convert": 4, "publish": 4, "animated GLB": 4}  # fmt: skip
 TRIED |= {f"format {one.name}": 4 for one in FORMATS if one.write is not None and not missing_packages(one)}
 WRITERS_OF_THEIR_OWN = {  # they fetch what is not here, or run before there is an engine
     "bgs_engine/masks/sources/minisam.py",

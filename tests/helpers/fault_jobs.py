@@ -21,6 +21,7 @@ from bgs_engine.core.events import Reporter
 from bgs_engine.core.label_table import read_labels, write_labels
 from bgs_engine.core.mask_models import BetterModel, ModelFile
 from bgs_engine.formats.format import Format
+from bgs_engine.formats.gltf_animation import Actor, write_animation
 from bgs_engine.formats.raw_splat import RawSplat
 from bgs_engine.formats.read import missing_packages
 from bgs_engine.formats.table import FORMATS
@@ -158,7 +159,21 @@ def _formats(material: Path) -> list[Job]:
 
         return Job(f"format {one.name}", prepare, lambda folder: write(folder, 20), ("out",), whole=False)
 
-    return [job(one) for one in FORMATS if one.write is not None and not missing_packages(one)]
+    def animate(folder: Path, frames: int) -> int:
+        moves = np.tile(np.eye(4), (frames, 1, 1))
+        moves[:, 0, 3] = np.arange(frames)
+
+        def call() -> None:
+            splat = RawSplat.of_ply(read_ply(material / "figure.ply"))
+            write_animation(folder / "out" / "a.glb", [Actor("a", splat, np.zeros(3), moves)], np.arange(frames))
+
+        return library(call)
+
+    def prepare(folder: Path) -> None:
+        assert animate(folder, 2) == 0
+
+    animated = Job("animated GLB", prepare, lambda folder: animate(folder, 5), ("out",), whole=False)
+    return [animated, *(job(one) for one in FORMATS if one.write is not None and not missing_packages(one))]
 
 
 def _a_label(run: Path) -> int:

@@ -13,8 +13,8 @@ from bgs_engine.core.errors import InputError
 from bgs_engine.formats.axes import LUF_TO_PLY
 from bgs_engine.formats.format import Format
 from bgs_engine.formats.gltf_document import MAGIC, Document
-from bgs_engine.formats.gltf_read import read_plain
-from bgs_engine.formats.gltf_scene import SPLATS, Scene, splats_of
+from bgs_engine.formats.gltf_scene import PACKED, SPLATS, Scene, splats_of
+from bgs_engine.formats.gltf_spz import read_splats
 from bgs_engine.formats.gltf_write import write_glb
 from bgs_engine.formats.label_tree import ordered, with_labels
 from bgs_engine.formats.placing import placed
@@ -55,7 +55,9 @@ def write(path: Path, splat: RawSplat) -> np.ndarray | None:
 
 
 def _check_extensions(document: Document) -> None:
-    unknown = sorted(set(map(str, document.json.get("extensionsRequired", []))) - {SPLATS, "KHR_mesh_quantization"})
+    unknown = sorted(
+        set(map(str, document.json.get("extensionsRequired", []))) - {SPLATS, *PACKED, "KHR_mesh_quantization"}
+    )
     if unknown:
         raise InputError(
             f"{document.path.name} needs the glTF extension {unknown[0]}, which is not read.",
@@ -69,7 +71,7 @@ def _read(document: Document, scene: Scene) -> RawSplat:
             f"{document.path.name} holds no splats: its scene has no mesh with {SPLATS}.",
             "Export it as a splat, or use its PLY.",
         )
-    splat, rows = read_plain(document, scene.splats)
+    splat, rows = read_splats(document, scene.splats)
     matrices = [one.matrix for one in scene.splats]
     splat = placed(splat, rows, matrices, _TO_PLY)
     return with_labels(splat, scene.found, [one.code for one in scene.splats], rows, matrices, document.path.name)

@@ -63,6 +63,8 @@ class Accessor:
 class Document:
     """An open glTF file. Use it as a context, and close it at its end.
 
+    `size` is the bytes of the file and of those beside it that were opened.
+
     Raises:
         InputError: it is not there or no glTF 2.0.
         ValueError, TypeError, KeyError, AttributeError, OverflowError: in any method, for damage.
@@ -140,6 +142,7 @@ class Document:
         else:
             stream = self._files.enter_context(open_file(self._beside(uri), "Put the files of the splat together."))
             buffer = Buffer(stream, 0, stream.seek(0, 2))
+            self.size += buffer.length
         length = _whole(entry["byteLength"])
         if length > buffer.length:
             raise InputError(

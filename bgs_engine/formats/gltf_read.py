@@ -22,7 +22,7 @@ FIFTH_BAND = "_BGS_SH_DEGREE_4_COEF_"  # the extension ends at degree 3; names w
 MOST_DEGREE = 4
 _DRAFTS = {f"{SPLATS}:{name}": f"_{name}" for name in ("ROTATION", "SCALE", "OPACITY")}
 _UNREPEATED = 1_000_000  # Gaussians that any file may hold
-_SMALLEST = 2  # bytes of a file for each Gaussian in it: meshes that several nodes share make it small
+_SMALLEST = 2  # bytes of a file for each Gaussian that it shows: a plain one has 29 or more, copies have none
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,7 @@ def read_plain(document: Document, placed: list[Placed]) -> tuple[RawSplat, list
     values = [known.setdefault(id(one.primitive), _values(document, one.primitive)) for one in placed]
     starts = np.concatenate([[0], np.cumsum([one.count for one in values])]).tolist()
     count, kept = starts[-1], max([1, *(len(one.harmonics) for one in values)])
-    if count > max(_UNREPEATED, document.size // _SMALLEST) and count > sum(one.count for one in known.values()):
-        raise InputError(
-            f"{document.path.name} repeats its splats to {count:,} Gaussians.", "Export it without so many copies."
-        )
+    check_count(document, count)
     splat = RawSplat(
         np.empty((count, 3), np.float32), np.empty((count, 3), np.float32), np.empty((count, 4), np.float32),
         np.ones((count, 1), np.float32), np.zeros((count, kept, 3), np.float32),
@@ -87,6 +84,18 @@ def read_plain(document: Document, placed: list[Placed]) -> tuple[RawSplat, list
         if _about(one_placed).get("colorSpace") == "lin_rec709_display":
             encode_colors(raw.sh[own])
     return raw, rows
+
+
+def check_count(document: Document, count: int) -> None:
+    """Check that a file may show `count` Gaussians. Nodes share meshes, and meshes share numbers.
+
+    Raises:
+        InputError: too many for its size.
+    """
+    if count > max(_UNREPEATED, document.size // _SMALLEST):
+        raise InputError(
+            f"{document.path.name} repeats its splats to {count:,} Gaussians.", "Export it without so many copies."
+        )
 
 
 def _about(placed: Placed) -> dict[str, Any]:

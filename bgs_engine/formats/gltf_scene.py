@@ -10,6 +10,12 @@ from bgs_engine.formats.gltf_document import Document
 from bgs_engine.formats.label_tree import KEY, Found
 
 SPLATS = "KHR_gaussian_splatting"
+# Splats packed as SPZ: inside SPLATS, and by drafts beside it.
+PACKED = (
+    "KHR_gaussian_splatting_compression_spz_2",
+    "KHR_gaussian_splatting_compression_spz",
+    "KHR_spz_gaussian_splats_compression",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def splats_of(document: Document) -> Scene:
             code = own.get("code", code)
         if "mesh" in node:
             for primitive in document.at("meshes", node["mesh"])["primitives"]:
-                if SPLATS in primitive.get("extensions", {}):
+                if not {SPLATS, *PACKED}.isdisjoint(primitive.get("extensions", {})):
                     splats.append(Placed(primitive, matrix, code))
         waiting += [(child, matrix, code) for child in reversed(node.get("children", []))]
     return Scene(splats, Found(facts, labels))

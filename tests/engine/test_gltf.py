@@ -13,7 +13,8 @@ from bgs_engine.core.harmonics import basis
 from bgs_engine.core.quaternions import quaternion_matrices
 from bgs_engine.formats import gltf
 from bgs_engine.formats.raw_splat import RawSplat
-from tests.helpers.made_gltf import SPLATS, attributes, document, glb_bytes, gltf_bytes, parts_of
+from bgs_engine.formats.spz import read_spz, write_spz
+from tests.helpers.made_gltf import SPLATS, attributes, document, glb_bytes, gltf_bytes, packed, parts_of
 from tests.helpers.made_raw_splat import assert_same, labelled, raw_splat
 
 TURN = np.diag([-1.0, -1.0, 1.0])  # from glTF to PLY
@@ -233,6 +234,37 @@ def test_labels_of_a_moved_file_are_measured_anew(tmp_path: Path) -> None:
     np.testing.assert_allclose(now[1].center, np.add(was[1].center, [0, 0, 10]), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "extension", ["KHR_gaussian_splatting_compression_spz_2", "KHR_spz_gaussian_splats_compression"]
+)
+def test_splats_packed_as_spz(tmp_path: Path, extension: str) -> None:
+    """The axes of the SPZ are those of the glTF, so only the turn from glTF to PLY is made."""
+    splat = raw_splat(40, 1)
+    splat.opacities[0] = 1
+    write_spz(tmp_path / "a.spz", splat)
+    spz = (tmp_path / "a.spz").read_bytes()
+    back = read_made(*packed(spz, extension), tmp_path)
+    plain = read_spz(tmp_path / "a.spz")  # in the axes of a PLY: half a turn about x from those of the file
+    assert len(back) == 80
+    np.testing.assert_array_equal(back.means[40:], plain.means * np.array([-1, 1, -1], np.float32))
+    np.testing.assert_allclose(back.means[:40], np.add(back.means[40:], [0, 0, 5]), atol=1e-6)
+    np.testing.assert_allclose(
+        covariances(back)[40:], covariances(plain) * np.outer([-1, 1, -1], [-1, 1, -1]), atol=1e-6
+    )
+    np.testing.assert_array_equal(back.opacities[:40], plain.opacities)
+    np.testing.assert_array_equal(back.sh[40:, 1], plain.sh[:, 1])  # y: unlike x and z, the same in both
+    np.testing.assert_array_equal(back.sh[40:, 2:], -plain.sh[:, 2:])
+
+
+def test_damaged_spz_in_a_glb_is_a_sentence(tmp_path: Path) -> None:
+    made, data = document(attributes())
+    made["meshes"][0]["primitives"][0]["extensions"][SPLATS]["extensions"] = {
+        "KHR_gaussian_splatting_compression_spz": {"bufferView": 0}
+    }
+    with pytest.raises(InputError, match="is no SPZ file"):
+        read_made(made, data, tmp_path)
+
+
 # --- damage and limits -----------------------------------------------------------------------------------------------
 
 
@@ -265,6 +297,10 @@ def test_a_small_file_cannot_repeat_itself_into_memory(tmp_path: Path) -> None:
     made, data = document(attributes(1000))
     made["nodes"] = [{"mesh": 0}] * 20_000
     made["scenes"] = [{"nodes": list(range(20_000))}]
+    with pytest.raises(InputError, match="repeats its splats to 20,000,000 Gaussians"):
+        read_made(made, data, tmp_path)
+    made["meshes"][0]["primitives"] *= 20_000  # of equal numbers, too
+    made["scenes"] = [{"nodes": [0]}]
     with pytest.raises(InputError, match="repeats its splats to 20,000,000 Gaussians"):
         read_made(made, data, tmp_path)
 

@@ -25,7 +25,7 @@ from bgs_engine.formats import gltf
 from bgs_engine.formats.labels_file import read_labels_file, write_labels_file
 from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
 from bgs_engine.formats.read import missing_packages, open_splat
-from bgs_engine.formats.spz import decode_spz
+from bgs_engine.formats.spz import decode_spz, write_spz
 from bgs_engine.formats.table import FORMATS
 from bgs_engine.io.dataset import open_dataset
 from bgs_engine.io.gaussians import load_gaussians
@@ -48,7 +48,7 @@ from blender_bgs.logic import attributes
 from blender_bgs.logic.attribute_rows import rows_from
 from tests.helpers.made_datasets import HEIGHT, WIDTH, colmap_binary, colmap_text, transforms
 from tests.helpers.made_files import ply_bytes, splat_dtype, splat_rows
-from tests.helpers.made_gltf import gltf_bytes, parts_of
+from tests.helpers.made_gltf import glb_bytes, gltf_bytes, packed, parts_of
 from tests.helpers.made_ksplat import ksplat_bytes
 from tests.helpers.made_raw_splat import labelled, raw_splat
 
@@ -173,8 +173,12 @@ def _scenes() -> Iterator[Target]:
         folder = Path(name)
         gltf.write(folder / "a.glb", labelled(raw_splat(ROWS)))
         (folder / "a.gltf").write_bytes(gltf_bytes(*parts_of(folder / "a.glb")))
+        write_spz(folder / "a.spz", raw_splat(ROWS))
+        extension = "KHR_gaussian_splatting_compression_spz_2"
+        (folder / "b.glb").write_bytes(glb_bytes(*packed((folder / "a.spz").read_bytes(), extension)))
         files = _files_of(folder)
     yield Target("GLB with labels", {"a.glb": files["a.glb"]}, ("a.glb",), lambda f: gltf.read(f / "a.glb"), 4)
+    yield Target("GLB with SPZ", {"b.glb": files["b.glb"]}, ("b.glb",), lambda f: gltf.read(f / "b.glb"), 4)
     yield Target("glTF with labels", {"a.gltf": files["a.gltf"]}, ("a.gltf",), lambda f: gltf.read(f / "a.gltf"), 4)
 
 

@@ -64,6 +64,19 @@ def document(
     return made, data
 
 
+def packed(spz: bytes, extension: str) -> tuple[dict[str, Any], bytes]:
+    """The JSON and the buffer of splats packed as SPZ, in two nodes of which the first is moved by 5 along z."""
+    view = {"bufferView": 0}
+    inside = {SPLATS: {"extensions": {extension: view}}} if extension.startswith(SPLATS) else {extension: view}
+    made = {
+        "asset": {"version": "2.0"}, "extensionsRequired": [extension], "scenes": [{"nodes": [0, 1]}],
+        "nodes": [{"mesh": 0, "translation": [0, 0, 5]}, {"mesh": 0}],
+        "meshes": [{"primitives": [{"mode": 0, "attributes": {}, "extensions": inside}]}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(spz)}], "buffers": [{"byteLength": len(spz)}],
+    }  # fmt: skip
+    return made, spz + b"\0" * (-len(spz) % 4)
+
+
 def glb_bytes(made: dict[str, Any], data: bytes) -> bytes:
     """A GLB of a JSON and its buffer."""
     text = json.dumps(made).encode()

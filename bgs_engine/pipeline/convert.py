@@ -7,7 +7,7 @@ from bgs_engine.core.errors import InputError
 from bgs_engine.core.events import Reporter
 from bgs_engine.core.files import check_writable
 from bgs_engine.formats.raw_splat import SplatLabels
-from bgs_engine.formats.read import file_of, open_splat
+from bgs_engine.formats.read import PLY, file_of, open_splat
 from bgs_engine.formats.write import Written, format_to_write, losses, refuse_target, write_splat
 from bgs_engine.io.ply import SplatPly
 from bgs_engine.io.run_folder import open_run, positions_sha256
@@ -71,5 +71,8 @@ def _what(out: Path, ply: SplatPly, labels: SplatLabels | None, written: Written
     if labels is None:
         return f"{said} The splat has no labels."
     counts = ", ".join(str(len(level)) for level in labels.table.levels)
-    where = f"in {written.labels_file.name} beside it" if written.labels_file else "in the file"
+    where = "in the file"
+    if written.labels_file:
+        where = f"in {written.labels_file.name} beside it"
+        where = f"in the file as codes, and with names {where}" if written.format is PLY else where
     return f"{said} Its labels ({counts} at levels 1 to {labels.layout.levels}) are {where}."

@@ -71,11 +71,14 @@ def _find(arguments: argparse.Namespace, reporter: Reporter) -> None:
         raise UsageError("--not goes with --model.", "Leave it out, or name an image-text model.")
     run = open_run(arguments.run_folder)
     if arguments.model:
+        from bgs_engine.pipeline.word_vectors import word_vectors
         from bgs_engine.words.opening import open_model
 
         model = open_model(arguments.model, arguments.device, arguments.fetch)
-        asked = (arguments.text, arguments.unwanted, arguments.level, reporter, arguments.device)
-        hits = finding.find_by_picture(run, model, *asked)
+        if arguments.level is not None:
+            run.layout.bits_to(arguments.level)  # before the labels are looked at, which takes long
+        vectors = word_vectors(run, model, reporter, arguments.device)
+        hits = finding.find_by_picture(run, model, vectors, arguments.text, arguments.unwanted, arguments.level)
     else:
         hits = finding.find_by_name(run, arguments.text, arguments.level)
     hits = hits[: arguments.top]
@@ -108,6 +111,7 @@ def _names(arguments: argparse.Namespace, reporter: Reporter) -> None:
 def _mcp_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="RUN|FOLDER", type=Path, help="run folder, or a folder with runs")
     parser.add_argument("--allow-changes", action="store_true", help="let the assistant write files below the folder")
+    parser.add_argument("--model", metavar="MODEL", help=f"find by words too: {MODEL_HELP}")
 
 
 def _mcp(arguments: argparse.Namespace, _reporter: Reporter) -> None:
@@ -115,7 +119,12 @@ def _mcp(arguments: argparse.Namespace, _reporter: Reporter) -> None:
         raise UsageError("--events and an assistant would share standard output.", "Leave out --events.")
     from bgs_engine.pipeline.mcp_server import serve
 
-    serve(arguments.folder, arguments.allow_changes)
+    model = None
+    if arguments.model:
+        from bgs_engine.words.opening import open_model
+
+        model = open_model(arguments.model)
+    serve(arguments.folder, arguments.allow_changes, model)
 
 
 FINDING_COMMANDS = (

@@ -14,7 +14,7 @@ from bgs_engine.io.job_lock import only_writer
 from bgs_engine.io.run_folder import Run, open_run
 from bgs_engine.io.run_update import finish_update
 from bgs_engine.naming.name_table import people_names, set_names
-from bgs_engine.pipeline.word_vectors import word_vectors
+from bgs_engine.pipeline.word_vectors import WordVectors, word_vectors
 from bgs_engine.words.model import ImageTextModel
 from bgs_engine.words.ranking import CANONICAL, FOUND, best_words, ordered, relevancy
 
@@ -53,19 +53,28 @@ def find_by_name(run: Run, text: str, level: int | None = None) -> list[Hit]:
 def find_by_picture(
     run: Run,
     model: ImageTextModel,
+    vectors: dict[int, WordVectors],
     text: str,
     unwanted: Sequence[str],
-    level: int | None,
-    reporter: Reporter,
-    device: str = "auto",
+    level: int | None = None,
 ) -> list[Hit]:
     """The labels of one level or of all, those that fit the text best first; see `relevancy`.
 
+    Args:
+        run: its names are given back.
+        model: compares.
+        vectors: those of the run's labels, of `word_vectors` and the same model.
+        text: what is looked for.
+        unwanted: what a label must not be.
+        level: None for all.
+
     Raises:
         UsageError: the run has no such level.
-        InputError: the run holds nothing that a view shows.
+        InputError: the label table does not fit the codes.
     """
-    table, vectors = run.checked_labels(), word_vectors(run, model, reporter, device)
+    table = run.checked_labels()
+    if level is not None:
+        run.layout.bits_to(level)
     levels = list(range(1, run.layout.levels + 1)) if level is None else [level]
     names = {(own, row.label): row.name for own in levels for row in table.of(own)}
     wanted, contrasts = model.texts([text])[0], model.texts([*CANONICAL, *unwanted])

@@ -7,6 +7,7 @@ command line names. Without leave to change things, nothing is written.
 import io
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ from bgs_engine.output.label_pictures import LabelColors
 from bgs_engine.output.orbit import orbit_cameras
 from bgs_engine.output.run_up import run_up
 from bgs_engine.output.similar import similar_labels
-from bgs_engine.pipeline.finding import find_by_name
+from bgs_engine.pipeline.finding import find_by_name, find_by_picture
+from bgs_engine.pipeline.word_vectors import WordVectors, vectors_key, word_vectors
 from bgs_engine.raster.color_frames import render_color
 from bgs_engine.raster.label_maps import label_renderer
 from bgs_engine.raster.scene import RasterScene
+from bgs_engine.words.model import ImageTextModel
 
 MOST_RUNS, MOST_LISTED = 200, 500
 SIZE = (640, 480)  # pixels of a picture
@@ -40,12 +43,16 @@ RELATIONS = ("touching", "above", "below", "inside")
 
 
 class RunTools:
-    """The tools. `root`: the folder that holds all runs, or is one. `changes`: whether files may be written."""
+    """The tools. `root`: the folder that holds all runs, or is one. `changes`: whether files may be written.
 
-    def __init__(self, root: Path, changes: bool) -> None:
+    `model`: what finds by words.
+    """
+
+    def __init__(self, root: Path, changes: bool, model: ImageTextModel | None = None) -> None:
         if not is_folder(root):
             raise UsageError(f"There is no folder {root}.", "Name a run folder, or a folder with runs.")
-        self.root, self.changes = Path(os.path.realpath(root)), changes
+        self.root, self.changes, self.model = Path(os.path.realpath(root)), changes, model
+        self._vectors: dict[str, dict[int, WordVectors]] = {}  # of the runs that were looked at, if none may be written
 
     def inside(self, path: str) -> Path:
         """A path below the root, with links resolved.
@@ -92,6 +99,22 @@ class RunTools:
         """The labels whose names hold all words of a text, at one level or at all."""
         hits = find_by_name(self._run(run), text, level)[:MOST_LISTED]
         return [{"level": hit.level, "label": hit.label, "name": hit.name} for hit in hits]
+
+    def find_by_words(
+        self, run: str, text: str, unwanted: list[str] | None = None, level: int | None = None, top: int = 10
+    ) -> list[dict[str, Any]]:
+        """The labels whose pictures fit a text, such as "a mug", best first, at one level or at all. unwanted: texts
+        that they must not fit. found: whether the text fits better than everything else. The first call takes long."""
+        if self.model is None:
+            raise UsageError("This server has no image-text model.", "Start it with a model.")
+        opened = self._run(run)
+        if level is not None:
+            opened.layout.bits_to(level)
+        key = vectors_key(opened, self.model)
+        if key not in self._vectors:
+            self._vectors = {key: word_vectors(opened, self.model, Reporter(), keep=self.changes)}
+        hits = find_by_picture(opened, self.model, self._vectors[key], text, unwanted or [], level)
+        return [asdict(hit) | {"score": round(hit.score, 3)} for hit in hits[: max(1, top)]]
 
     def similar(self, run: str, label: str, level: int | None = None, top: int = 10) -> list[dict[str, Any]]:
         """The labels of a level that look like one of them, given by number or name, with their likeness 0 to 1."""
@@ -153,14 +176,14 @@ class RunTools:
         return [path.relative_to(self.root).as_posix() for path in paths]
 
 
-def serve(root: Path, changes: bool) -> None:
+def serve(root: Path, changes: bool, model: ImageTextModel | None = None) -> None:
     """Answer an assistant on standard input and output, until it hangs up.
 
     Raises:
         UsageError: there is no such folder.
         EnvironmentLacksError: the package mcp is missing.
     """
-    tools = RunTools(root, changes)
+    tools = RunTools(root, changes, model)
     try:
         from mcp.server.mcpserver import Image, MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
@@ -175,7 +198,15 @@ def serve(root: Path, changes: bool) -> None:
         return Image(data=tools.picture(run, level, side), format="png")
 
     render.__doc__ = tools.picture.__doc__
-    reading = (tools.list_runs, tools.list_labels, tools.find, tools.similar, tools.select, render)
+    reading: list[Callable[..., Any]] = [
+        tools.list_runs,
+        tools.list_labels,
+        tools.find,
+        tools.similar,
+        tools.select,
+        render,
+    ]
+    reading += [tools.find_by_words] if model is not None else []
     for tool in reading:
         hint = ToolAnnotations(read_only_hint=True)
         server.add_tool(

@@ -26,8 +26,12 @@ class WordVectors:
     vectors: np.ndarray
 
 
-def word_vectors(run: Run, model: ImageTextModel, reporter: Reporter, device: str = "auto") -> dict[int, WordVectors]:
+def word_vectors(
+    run: Run, model: ImageTextModel, reporter: Reporter, device: str = "auto", keep: bool = True
+) -> dict[int, WordVectors]:
     """The vectors of all labels that a view shows, by level. They are made anew if codes or model are others.
+
+    Without `keep` the run gets no file.
 
     Raises:
         InputError: the run holds nothing that a view shows.
@@ -41,7 +45,7 @@ def word_vectors(run: Run, model: ImageTextModel, reporter: Reporter, device: st
     for level, one in found.items():
         arrays[f"labels_{level}"] = one.labels
         arrays[f"vectors_{level}"] = one.vectors.astype(np.float16)
-    if not files.keep(key, arrays, [key]):
+    if keep and not files.keep(key, arrays, [key]):
         reporter.warning("The vectors of the labels could not be kept in the run; the next search makes them again.")
     again = _from_arrays(arrays, run.layout.levels)
     return found if again is None else again  # the next search computes with the same numbers

@@ -15,8 +15,10 @@ from PIL import Image
 
 from bgs_engine.cli import main
 from bgs_engine.core.errors import UsageError
+from bgs_engine.pipeline import opening
 from bgs_engine.pipeline.mcp_server import RunTools
 from tests.engine.test_label_names import run as run
+from tests.helpers.toy_words_model import ColorModel, write_model
 from tools.environments import ROOT
 
 mcp = pytest.importorskip("mcp", reason="the package mcp is missing: pip install 'bgs-engine[mcp]'")
@@ -82,6 +84,37 @@ def test_leave_to_change_things_allows_export_below_the_folder(run: Path) -> Non
 
     with_client(run.parent, ask, "--allow-changes")
     assert len(list((run.parent / "out").iterdir())) == 1
+
+
+def test_an_assistant_finds_by_words_and_writes_nothing(run: Path, tmp_path: Path) -> None:
+    """The model is random, so only the form of the answer is known. The toy model of the other tests knows colours."""
+    write_model(tmp_path / "clip", "clip")
+    before = {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+    async def ask(client: Any) -> None:
+        assert {tool.name for tool in (await client.list_tools()).tools} == {*READING, "find_by_words"}
+        asked = {"run": "run", "text": "a red box", "unwanted": ["blue"], "level": 1, "top": 3}
+        hits = value(await client.call_tool("find_by_words", asked))
+        assert len(hits) == 3 and [hit["level"] for hit in hits] == [1, 1, 1]
+        assert sorted((hit["score"] for hit in hits), reverse=True) == [hit["score"] for hit in hits]
+        answer = await client.call_tool("find_by_words", {**asked, "level": 9})
+        assert answer.is_error and "no level 9" in answer.content[0].text
+
+    with_client(run.parent, ask, "--model", str(tmp_path / "clip"))
+    assert {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()} == before
+
+
+def test_words_find_what_is_red_and_vectors_are_kept_with_leave(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "BARE_VIEWS", 4)
+    assert main(["names", str(run)]) == 0
+    model = ColorModel()
+    tools = RunTools(run.parent, False, model)
+    first = tools.find_by_words("run", "red", level=1)
+    asked = model.asked
+    assert first[0]["name"].startswith("red ") and first[0]["found"] and not (run / "embeddings").exists()
+    assert tools.find_by_words("run", "red", level=1) == first and model.asked == asked
+    RunTools(run.parent, True, model).find_by_words("run", "red", level=1)
+    assert (run / "embeddings").is_dir()
 
 
 def test_links_do_not_lead_out(run: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

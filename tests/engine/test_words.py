@@ -178,10 +178,11 @@ def test_a_run_keeps_vectors_until_its_labels_change(run: Path) -> None:
 def test_red_things_are_found_and_people_keep_their_names(run: Path) -> None:
     assert main(["names", str(run)]) == 0
     model = ColorModel()
-    hits = find_by_picture(open_run(run), model, "red", ["blue"], 1, Reporter(), "cpu")
+    vectors = word_vectors(open_run(run), model, Reporter(), "cpu")
+    hits = find_by_picture(open_run(run), model, vectors, "red", ["blue"], 1)
     assert hits[0].name == "red box, left" and hits[0].found
     assert all(hit.score <= hits[0].score for hit in hits)
-    levels = {hit.level for hit in find_by_picture(open_run(run), model, "red", [], None, Reporter(), "cpu")}
+    levels = {hit.level for hit in find_by_picture(open_run(run), model, vectors, "red", [])}
     assert levels == {1, 2}
     words = run.parent / "words.txt"
     words.write_text("# colours\nred crate\n\ngreen drum\nblue globe\nblue globe\n")

@@ -88,14 +88,14 @@ def ask_ahead(obj: SplatObject) -> None:
     """
     global _ahead
     wanted = (obj.session_uid, id(code_tables.known_table(obj)), obj.bgs.shown_level)
-    if wanted != _ahead:
+    if wanted != _ahead and obj.mode == "OBJECT":  # while points are dragged, their shapes must not be made to follow
         _ahead = wanted
         bpy.app.timers.register(lambda: _start_ahead(*wanted), first_interval=AHEAD_SECONDS)
 
 
 def _start_ahead(*wanted: object) -> None:
     obj = next((o for o in bpy.data.objects if o.session_uid == wanted[0]), None)
-    if wanted == _ahead and obj is not None and point_clouds.is_splat(obj):
+    if wanted == _ahead and obj is not None and point_clouds.is_splat(obj) and obj.mode == "OBJECT":
         try:
             facts = facts_of(obj)
         except BgsError:

@@ -17,7 +17,7 @@ async function picture() {
   const { scene } = window.opened;
   await until(() => !scene.busy);
   scene.draw();
-  const url = await new Promise((done) => scene.app.once("frameend", () => done(scene.canvas.toDataURL())));
+  const url = await new Promise((done) => scene.app.once("postrender", () => done(scene.canvas.toDataURL())));
   return url.slice(url.indexOf(",") + 1);
 }
 

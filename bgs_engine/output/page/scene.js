@@ -30,6 +30,7 @@ class Scene {
     this.makeSplat();
     this.makeCamera();
     this.app.on("update", () => this.decide());
+    this.app.on("postrender", () => this.mark());
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
     this.app.start();
     this.restyle();
@@ -109,11 +110,26 @@ class Scene {
     this.framesLeft = LEAST_FRAMES;
   }
 
-  // Whether the next frame is drawn: a page at rest costs nothing.
+  // Whether the next frame is drawn: a page at rest costs nothing, and on a slow card no frames pile up.
   decide() {
     this.busy = performance.now() < this.drawUntil || this.framesLeft > 0;
-    this.app.renderNextFrame = this.busy;
-    this.framesLeft--;
+    this.app.renderNextFrame = this.busy && this.drawn();
+    if (this.app.renderNextFrame) this.framesLeft--;
+  }
+
+  // Whether the card has finished the last frame.
+  drawn() {
+    const { gl } = this.app.graphicsDevice;
+    if (this.fence && gl.getSyncParameter(this.fence, gl.SYNC_STATUS) === gl.UNSIGNALED) return false;
+    gl.deleteSync(this.fence);
+    this.fence = null;
+    return true;
+  }
+
+  mark() {
+    const { gl } = this.app.graphicsDevice;
+    this.fence ||= gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
   }
 
   // Shows the state of the labels.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import bpy
+from bgs_engine.formats.read import use_numpy_alone
 
 from . import guide, preferences
 from .clicking import asking, markers
@@ -118,6 +119,7 @@ def register() -> None:
     )
     engine_runner.start_handlers()
     by_engine.converter = converting.start
+    use_numpy_alone()
     file_operators.add_menus()
     animation_operator.add_menus()
     menu.add_menus()

@@ -152,8 +152,19 @@ def by_name(name: str) -> Format | None:
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
+_numpy_alone = False
+
+
+def use_numpy_alone() -> None:
+    """Count all packages of formats as missing from now on. Blender's own ones may be older than the engine's."""
+    global _numpy_alone
+    _numpy_alone = True
+
+
 def missing_packages(one: Format) -> tuple[str, ...]:
     """Those packages of a format that cannot be imported here, by the names of their modules."""
+    if _numpy_alone:
+        return one.needs
 
     def is_missing(name: str) -> bool:
         try:

@@ -1,5 +1,6 @@
 """Import and export of formats beside PLY: read in Blender where NumPy is enough, else converted by the engine."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -130,6 +131,12 @@ def test_a_failure_of_the_engine_leaves_all_as_it_was(labelled, with_engine, tmp
             operator(filepath=str(file))
     assert file.read_bytes() == b"LACK" and len(bpy.data.pointclouds) == 1 and runner.current is None
     assert len(removed) == 2 and not any(path.parent.exists() for path in removed)
+
+
+def test_packages_that_blender_has_are_not_used() -> None:
+    """Blender brings a USD of its own, which may be older than what a format needs."""
+    present = replace(LACKING, needs=("json",))
+    assert read.missing_packages(present) == ("json",)
 
 
 def test_headless_commands_take_every_format(labelled, with_engine, tmp_path: Path) -> None:

@@ -57,7 +57,11 @@ def tree_of(labels: SplatLabels, rows: np.ndarray) -> tuple[list[Branch], np.nda
         InputError: the label table lacks a label of these rows.
     """
     codes = labels.codes.view(np.uint32)[rows]
-    _check_table(labels.layout, labels.table, codes.view(np.int32))
+    sorted_rows = np.argsort(codes, kind="stable")
+    in_order = codes[sorted_rows]
+    starts = np.flatnonzero(np.r_[True, in_order[1:] != in_order[:-1]])
+    ids, ends = in_order[starts], [*starts[1:].tolist(), len(codes)]
+    _check_table(labels.layout, labels.table, ids)
     table = labels_as_json(labels.table)
     names = table.get(AUTOMATIC_NAMES) or [[""] * len(level) for level in table["levels"]]
     above: dict[int, Branch] = {}
@@ -71,11 +75,7 @@ def tree_of(labels: SplatLabels, rows: np.ndarray) -> tuple[list[Branch], np.nda
             siblings = roots if level == 1 else above[int(labels.layout.parent(label, level))].children
             siblings.append(here[label])
         above = here
-    sorted_rows = np.argsort(codes, kind="stable")
-    ids, starts, counts = np.unique(codes[sorted_rows], return_index=True, return_counts=True)
-    of_label = {
-        i: sorted_rows[a : a + n] for i, a, n in zip(ids.tolist(), starts.tolist(), counts.tolist(), strict=True)
-    }
+    of_label = {i: sorted_rows[a:b] for i, a, b in zip(ids.tolist(), starts.tolist(), ends, strict=True)}
     done, parts = 0, [np.zeros(0, np.int64)]
     for branch in (below for root in roots for below in root.walk()):
         if branch.facts["level"] == labels.layout.levels:
@@ -126,7 +126,7 @@ def labels_from(
     except (TypeError, KeyError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise InputError(f"The labels in {file} are damaged ({error}).", AGAIN) from None
     table = labels_from_json({**data, "levels": rows}, f"The label tree of {file}")
-    _check_table(table.layout, table, codes)
+    _check_table(table.layout, table, np.unique(codes.view(np.uint32)))
     return SplatLabels(codes, table.layout, table)
 
 
@@ -202,8 +202,8 @@ def counts_fit(labels: SplatLabels) -> bool:
     return said == dict(zip(ids.tolist(), counts.tolist(), strict=True))
 
 
-def _check_table(layout: BitLayout, table: LabelTable, codes: np.ndarray) -> None:
-    used = np.unique(codes.view(np.uint32)).view(np.int32)
+def _check_table(layout: BitLayout, table: LabelTable, used: np.ndarray) -> None:
+    """Check that the table has the labels of the codes `used`, uint32 [U]."""
     above: set[int] = set()
     for level, rows in enumerate(table.levels, 1):
         known = {row.label for row in rows}

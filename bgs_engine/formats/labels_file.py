@@ -37,11 +37,11 @@ def write_labels_file(path: Path, labels: SplatLabels) -> Path:
     Raises:
         OutputError: the file cannot be written. An earlier one is as it was.
     """
-    stream = io.BytesIO()
-    np.save(stream, np.ascontiguousarray(labels.codes, "<i4"), allow_pickle=False)
+    saved = io.BytesIO()
+    np.save(saved, np.ascontiguousarray(labels.codes, "<i4"), allow_pickle=False)
     about = {"format": LABELS_FORMAT, "file": path.name, "gaussians": len(labels.codes), "sha256": sha256(path)}
     members = {
-        "codes.npy": stream.getvalue(),
+        "codes.npy": saved.getvalue(),
         "labels.json": _json(labels_as_json(labels.table)),
         "splat.json": _json(about),
     }

@@ -55,7 +55,7 @@ def palette(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     waiting = [(np.arange(len(rows)), count)]
     while waiting:
         members, share = waiting.pop()
-        own = rows[members]
+        own = rows if len(members) == len(rows) else rows[members]  # the whole splat is not copied
         if share > _MOST_AT_ONCE:
             half = len(members) // 2
             order = np.argpartition(own @ _direction(own), half)

@@ -12,6 +12,7 @@ from bgs_engine.formats.sog_files import SogFiles, opened
 
 HARMONICS = (0, 3, 8, 15)  # above the constant one, of degree 0 to 3
 ENTRIES_IN_A_LINE = 64  # of the palette, side by side in its picture
+_ROWS = 1 << 16  # Gaussians that get their harmonics at once
 _LEAST_OPACITY = 1e-6  # what a byte of 0 stands for, and 1 less this for 255
 LARGEST_FIRST = 252  # the fourth byte of a rotation: which of (w, x, y, z) is left out
 _AGAIN = "Write or download it again."
@@ -74,10 +75,12 @@ def _splat(files: SogFiles, meta: dict[str, Any], version: int) -> RawSplat:
         all_four = values("sh0", base)
         colors, opacities = all_four[:, :3], all_four[:, 3].copy()
     harmonics = _harmonics(files, meta, version, count, most) if meta.get("shN") else None
-    sh = np.empty((count, 1 if harmonics is None else 1 + harmonics.shape[1], 3), np.float32)
+    sh = np.empty((count, 1 if harmonics is None else 1 + harmonics[0].shape[1], 3), np.float32)
     sh[:, 0] = colors
     if harmonics is not None:
-        sh[:, 1:] = harmonics
+        entries, labels = harmonics
+        for start in range(0, count, _ROWS):
+            sh[start : start + _ROWS, 1:] = entries[labels[start : start + _ROWS]]
     return RawSplat(means, np.ascontiguousarray(scales), quats, opacities, sh)
 
 
@@ -112,8 +115,10 @@ def _rotations(pixels: np.ndarray) -> np.ndarray:
     return out
 
 
-def _harmonics(files: SogFiles, meta: dict[str, Any], version: int, count: int, most: int) -> np.ndarray:
-    """Coefficients above the constant one, float32 [N, K, 3]."""
+def _harmonics(
+    files: SogFiles, meta: dict[str, Any], version: int, count: int, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The palette, float32 [E, K, 3] of coefficients above the constant one, and the entry of each Gaussian [N]."""
     facts = meta["shN"]
     names = facts["files"]
     if version == 2:
@@ -140,4 +145,4 @@ def _harmonics(files: SogFiles, meta: dict[str, Any], version: int, count: int, 
     label_pixels = files.picture(names[1], count, most).reshape(-1, 4)[:count]
     labels = label_pixels[:, 0] | label_pixels[:, 1].astype(np.int64) << 8
     table = np.concatenate([values.reshape(entries, size, 3), np.zeros((1, size, 3), np.float32)])
-    return table[np.minimum(labels, entries)]  # a number beyond the palette means no harmonics
+    return table, np.minimum(labels, entries)  # a number beyond the palette means no harmonics

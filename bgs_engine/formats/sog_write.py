@@ -38,9 +38,10 @@ def _finite(splat: RawSplat) -> RawSplat:
     """The splat with neutral values where one is not a number. Such a Gaussian is never drawn, so it is transparent."""
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.square(splat.quats.astype(np.float64)).sum(1)
+        whole = np.isfinite(splat.sh.sum(dtype=np.float64))  # a sum of finite numbers is finite
     sound = np.isfinite(splat.means).all(1) & np.isfinite(splat.scales).all(1) & np.isfinite(lengths) & (lengths > 0)
     sound &= ~np.isnan(splat.opacities)
-    sh = np.nan_to_num(splat.sh, nan=0, posinf=0, neginf=0)
+    sh = splat.sh if whole else np.nan_to_num(splat.sh, nan=0, posinf=0, neginf=0)
     if sound.all():
         return RawSplat(splat.means, splat.scales, splat.quats, splat.opacities, sh)
     broken = ~sound

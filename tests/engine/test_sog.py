@@ -135,6 +135,7 @@ def test_values_that_are_not_finite_stay_invisible(tmp_path):
     splat.means[0, 1] = splat.scales[1, 0] = splat.quats[2, 3] = splat.opacities[3] = np.nan
     splat.means[4] = np.inf
     splat.quats[5] = 0
+    splat.sh[6, 1], splat.sh[7, 1], splat.sh[8, 0] = np.inf, -np.inf, np.nan
     order = write_sog(tmp_path / "a.sog", splat)
     back = read_sog(tmp_path / "a.sog")
     assert (back.opacities[np.isin(order, range(6))] < -13).all()

@@ -1,6 +1,7 @@
 """Export of an animation in the window of a real Blender: through the file browser, with progress, Esc cancels."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ def seen(installed: str, screen: dict[str, str]) -> dict:
         old.unlink()
     script = "/mnt/repo/tests/blender/inside/frames.py"
     run = blender("--window-geometry", 0, 0, 1280, 800, "-P", script, "--", path, folder, env=screen)
-    assert (OUT / "frames.json").is_file(), (run.stdout + run.stderr)[-3000:]
+    crash = Path("/tmp/blender.crash.txt")
+    more = crash.read_text(errors="replace") if crash.is_file() else ""
+    assert (OUT / "frames.json").is_file(), (run.stdout + run.stderr)[-3000:] + more
     facts = json.loads((OUT / "frames.json").read_text())
     assert "error" not in facts, facts["error"]
     assert "Traceback" not in run.stdout + run.stderr, run.stdout + run.stderr

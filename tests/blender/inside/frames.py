@@ -67,7 +67,10 @@ def shorten():
 
 
 def is_busy():
-    return "short" in facts and is_running()
+    """Wait for the first frames of the long export, and for the end of the short one."""
+    if "short" in facts:
+        return is_running()
+    return "dialog" in facts and "writing" not in facts and bpy.context.scene.frame_current == 7
 
 
 def nothing():

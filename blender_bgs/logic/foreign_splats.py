@@ -3,7 +3,7 @@
 Two layouts are known. *Native*: `position`, `scale` (standard deviations), `rotation` (quaternion, w first) and
 `radiance:base` (colour coefficients and opacity), as Blender 5.3 imports splats; a `radiance:base` of three numbers
 goes with an attribute `opacity`. *PLY*: one attribute for each property of a 3DGS PLY, with the file's own values, as
-Blender's PLY importer and KIRI's add-on keep them on the vertices of a mesh.
+Blender's PLY importer keeps them on the vertices of a mesh.
 """
 
 from collections.abc import Callable, Collection

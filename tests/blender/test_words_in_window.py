@@ -13,7 +13,7 @@ from tests.blender.conftest import OUT, blender
 def seen(installed: str, screen: dict[str, str], engine: Path, scene: Path) -> dict:
     (OUT / "words.json").unlink(missing_ok=True)
     run = OUT / "words-run"
-    command = [engine, "-m", "bgs_engine", "segment", scene, "-o", run]
+    command: list[str | Path] = [engine, "-m", "bgs_engine", "segment", scene, "-o", run]
     assert subprocess.Popen(command, stdin=subprocess.PIPE).wait() == 0  # a closed standard input would cancel it
     script = "/mnt/repo/tests/blender/inside/words.py"
     told = {**screen, "BGS_ENGINE_PYTHON": str(engine)}

@@ -100,6 +100,8 @@ def _opened(path: Path) -> tuple[Format, SplatPly, SplatLabels | None]:
     check_packages(found, path.name)
     assert found.read is not None
     splat = found.read(path)
+    if not len(splat):
+        raise InputError(f"{path.name} holds no Gaussians.", "Check the export settings.")
     return found, splat.to_ply(path), splat.labels
 
 

@@ -43,7 +43,7 @@ class SogFiles:
 
         width: the width that it must have, if any.
         """
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
         if not isinstance(name, str) or PurePath(name).name != name or "\\" in name:
             raise InputError(f"{self.name} names a picture {str(name)[:80]!r}, which is no name of a file.", _AGAIN)
@@ -55,6 +55,8 @@ class SogFiles:
                     size = f"{image.width}x{image.height}"
                     raise InputError(f"{self.name}: {name} has {size} pixels, which do not fit the splat.", _AGAIN)
                 return np.asarray(image.convert("RGBA"))
+        except UnidentifiedImageError:  # its text names an object in memory
+            raise InputError(f"{self.name}: {name} is no WebP picture.", _AGAIN) from None
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise InputError(f"{self.name}: {name} is damaged: {error}.", _AGAIN) from None
 
@@ -67,7 +69,7 @@ def opened(path: Path) -> Iterator[SogFiles]:
         InputError: there is no such file, or it is no zip.
     """
     if path.suffix.lower() == ".json":
-        yield SogFiles(path.name, lambda name, most: read_bytes(path.with_name(name), most, _AGAIN))
+        yield SogFiles(path.resolve().parent.name, lambda name, most: read_bytes(path.with_name(name), most, _AGAIN))
         return
     with open_buffered(path) as stream:
         try:

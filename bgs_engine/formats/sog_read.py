@@ -30,12 +30,12 @@ def read_sog(path: Path) -> RawSplat:
         version = meta.get("version", 1)
         if version not in (1, 2) or isinstance(version, bool):
             raise InputError(
-                f"{path.name} is SOG version {version}; versions 1 and 2 are known.", "Export it as version 2."
+                f"{files.name} is SOG version {version}; versions 1 and 2 are known.", "Export it as version 2."
             )
         try:
             return _splat(files, meta, version)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-            said = f"{path.name} has a meta.json that does not describe a splat ({type(error).__name__}: {error})."
+            said = f"{files.name} has a meta.json that does not describe a splat ({type(error).__name__}: {error})."
             raise InputError(said, _AGAIN) from None
 
 

@@ -15,6 +15,7 @@ from bgs_engine.formats.raw_splat import RawSplat
 from bgs_engine.formats.sog_files import webp, zipped
 from bgs_engine.formats.sog_palette import codebook, entries_for, palette
 from bgs_engine.formats.sog_read import ENTRIES_IN_A_LINE, HARMONICS, LARGEST_FIRST
+from bgs_engine.io.ply_completed import FLAT_SCALE
 
 
 def write_sog(path: Path, splat: RawSplat) -> np.ndarray:
@@ -39,13 +40,16 @@ def _finite(splat: RawSplat) -> RawSplat:
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.square(splat.quats.astype(np.float64)).sum(1)
         whole = np.isfinite(splat.sh.sum(dtype=np.float64))  # a sum of finite numbers is finite
-    sound = np.isfinite(splat.means).all(1) & np.isfinite(splat.scales).all(1) & np.isfinite(lengths) & (lengths > 0)
+    scales = splat.scales
+    if np.isneginf(scales).any():  # flat Gaussians of a GLB
+        scales = np.where(np.isneginf(scales), np.float32(FLAT_SCALE), scales)
+    sound = np.isfinite(splat.means).all(1) & np.isfinite(scales).all(1) & np.isfinite(lengths) & (lengths > 0)
     sound &= ~np.isnan(splat.opacities)
     sh = splat.sh if whole else np.nan_to_num(splat.sh, nan=0, posinf=0, neginf=0)
     if sound.all():
-        return RawSplat(splat.means, splat.scales, splat.quats, splat.opacities, sh)
+        return RawSplat(splat.means, scales, splat.quats, splat.opacities, sh)
     broken = ~sound
-    means, scales, quats, opacities = (a.copy() for a in (splat.means, splat.scales, splat.quats, splat.opacities))
+    means, scales, quats, opacities = (a.copy() for a in (splat.means, scales, splat.quats, splat.opacities))
     means[broken] = means[sound].mean(0) if sound.any() else 0
     scales[broken] = scales[sound].min() if sound.any() else 0
     quats[broken], opacities[broken] = (1, 0, 0, 0), -np.inf

@@ -88,7 +88,7 @@ def encoders(splat: RawSplat, header: SpzHeader) -> list[Callable[[slice], bytes
         with np.errstate(over="ignore", invalid="ignore"):
             values = 255 / (1 + np.exp(-splat.opacities[rows]))
             lengths = np.square(splat.quats[rows]).sum(1)
-        broken = ~np.isfinite(splat.means[rows]).all(1) | ~np.isfinite(splat.scales[rows]).all(1)
+        broken = ~np.isfinite(splat.means[rows]).all(1) | ~(splat.scales[rows] < np.inf).all(1)
         broken |= ~np.isfinite(lengths) | (lengths == 0)  # such Gaussians are never drawn: they stay transparent
         return _byte(np.where(broken | np.isnan(values), np.float32(0), values))
 
@@ -96,7 +96,8 @@ def encoders(splat: RawSplat, header: SpzHeader) -> list[Callable[[slice], bytes
         return _byte(_finite(splat.sh[rows, 0]) * (_COLOR_SCALE * 255) + np.float32(127.5))
 
     def scales(rows: slice) -> bytes:
-        return _byte((np.nan_to_num(splat.scales[rows], nan=-10) + _SCALE_START) * _SCALE_STEPS)
+        with np.errstate(over="ignore"):
+            return _byte((np.nan_to_num(splat.scales[rows], nan=-10) + _SCALE_START) * _SCALE_STEPS)
 
     def rotations(rows: slice) -> bytes:
         return _smallest_three(splat.quats[rows] * turned)

@@ -32,6 +32,10 @@ def read(path: Path) -> RawSplat:
         EnvironmentLacksError: usd-core is missing or older than the schema.
     """
     _check_package(path)
+    try:
+        str(path.resolve()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{path.name} has a path that is no UTF-8, which USD cannot open.", "Rename it.") from None
     scene = read_apart(path)
     try:
         splat = placed(scene.splat, scene.rows, scene.matrices, _TO_PLY[scene.up])

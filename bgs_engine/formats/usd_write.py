@@ -31,7 +31,8 @@ def write_stage(path: Path, splat: RawSplat, rows: np.ndarray, tree: list[Branch
     Raises:
         OutputError: the file cannot be written.
     """
-    stage = _stage(path.stem, splat, rows, tree)
+    name = path.stem.encode("utf-8", "replace").decode("utf-8")  # names of files may hold half a character
+    stage = _stage(name, splat, rows, tree)
     try:
         with tempfile.TemporaryDirectory(prefix="bgs-usd-") as folder:
             made = Path(folder) / f"splat{'.usdc' if path.suffix.lower() == '.usdz' else path.suffix.lower()}"

@@ -24,10 +24,11 @@ _OF_EVERY_SPLAT = {*SPLAT_PROPERTIES, "nx", "ny", "nz", *CODE_BYTE_NAMES, CODE_I
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the format, and the labels file beside the splat, None if there is none."""
+    """What was written: the format, the labels file beside the splat, None if there is none, and its Gaussians."""
 
     format: Format
     labels_file: Path | None
+    gaussians: int  # fewer than the splat has where a format leaves out those that cannot be drawn
 
 
 def format_to_write(path: Path, here: bool = True) -> Format:
@@ -74,6 +75,7 @@ def write_splat(path: Path, ply: SplatPly, labels: SplatLabels | None, named: bo
         InputError: the rows can no longer be read, or the file cannot be written.
     """
     one = format_to_write(path)
+    gaussians = ply.count
     if one is PLY:
         if labels is None:
             dtype = row_dtype(ply, ())
@@ -85,13 +87,14 @@ def write_splat(path: Path, ply: SplatPly, labels: SplatLabels | None, named: bo
     else:
         assert one.write is not None
         order = one.write(path, RawSplat.of_ply(ply, labels))
+        gaussians = ply.count if order is None else len(order)
         beside = None if one.keeps_labels else labels
         if beside is not None and order is not None:
             beside = beside.take(np.asarray(order))
     if beside is None:
         remove_labels_file(path)  # of an earlier file of this name
-        return Written(one, None)
-    return Written(one, write_labels_file(path, beside))
+        return Written(one, None, gaussians)
+    return Written(one, write_labels_file(path, beside), gaussians)
 
 
 def losses(one: Format, ply: SplatPly) -> str:

@@ -11,7 +11,11 @@ _CONVERT = "Convert it to PLY first, with `bgs convert`."
 # Beginnings of files that people take for a PLY: (bytes, what it is, what to do).
 _BEGINNINGS = (
     (b"\x1f\x8b", "a gzip archive or a compressed splat (.spz)", f"Unpack a .gz. For .spz: {_CONVERT}"),
-    (b"PK\x03\x04", "a zip archive or a compressed splat (.sog)", f"Unpack a .zip. For .sog: {_CONVERT}"),
+    (
+        b"PK\x03\x04",
+        "a zip archive or a compressed splat (.sog)",
+        "Unpack a .zip. Give a splat the ending .sog or .usdz.",
+    ),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run `git lfs pull` where it came from."),
     (b"<", "a web page or XML", "The download failed: fetch the file again."),
     (b"\xef\xbb\xbfply", "a PLY file behind a byte order mark", "A text editor has saved it. Export it again."),

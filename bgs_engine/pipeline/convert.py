@@ -48,7 +48,7 @@ def convert(
     named = run is not None or opened.known_labels is not None
     written = write_splat(out, opened.ply, labels, named)
     reporter.artifact("splat", out)
-    return f"{_what(out, opened.ply, labels, written)} {losses(written.format, opened.ply)}"
+    return f"{_what(out, labels, written)} {losses(written.format, opened.ply)}"
 
 
 def labels_of_run(ply: SplatPly, folder: Path) -> SplatLabels:
@@ -66,8 +66,8 @@ def labels_of_run(ply: SplatPly, folder: Path) -> SplatLabels:
     return SplatLabels(run.codes, run.layout, run.labels())
 
 
-def _what(out: Path, ply: SplatPly, labels: SplatLabels | None, written: Written) -> str:
-    said = f"{out.name} has {ply.count:,} Gaussians as {written.format.name}."
+def _what(out: Path, labels: SplatLabels | None, written: Written) -> str:
+    said = f"{out.name} has {written.gaussians:,} Gaussians as {written.format.name}."
     if labels is None:
         return f"{said} The splat has no labels."
     counts = ", ".join(str(len(level)) for level in labels.table.levels)

@@ -1,7 +1,9 @@
 """`bgs convert`: from and to every format, with labels, without loss of anything that a format can hold."""
 
+import gzip
 import json
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from bgs_engine.core.codes import BitLayout
 from bgs_engine.formats import read
 from bgs_engine.formats.checks import format_checks
 from bgs_engine.formats.labels_file import labels_file_of
+from bgs_engine.formats.raw_splat import RawSplat
 from bgs_engine.formats.read import open_splat
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, partial_folder, write_run
@@ -145,3 +148,38 @@ def test_views_are_rendered_from_any_format(tmp_path: Path, small_scene: Path) -
     assert convert(small_scene / "scene.ply", tmp_path / "scene.made") == 0
     assert main(["views", str(tmp_path / "scene.made"), "-o", str(tmp_path / "views"), "--count", "2"]) == 0
     assert open_dataset(tmp_path / "views").ply == tmp_path / "views" / ".." / "scene.made"
+
+
+@pytest.mark.parametrize("ending", [".compressed.ply", ".splat", ".glb", ".ply"])
+def test_a_file_without_gaussians_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str) -> None:
+    head = struct.pack("<IIIBBBB", 0x5053474E, 3, 0, 0, 12, 0, 0)  # SPZ version 3 of 0 Gaussians
+    (tmp_path / "empty.spz").write_bytes(gzip.compress(head))
+    assert convert(tmp_path / "empty.spz", tmp_path / f"out{ending}") == 3
+    assert "empty.spz holds no Gaussians." in capsys.readouterr().err
+    assert not (tmp_path / f"out{ending}").exists()
+
+
+def test_the_number_of_gaussians_is_that_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = made_files.splat_rows(COUNT, made_files.splat_dtype(0))
+    rows["x"][:3] = np.nan
+    made_files.write_splat(tmp_path / "source.ply", rows)
+    assert convert(tmp_path / "source.ply", tmp_path / "out.glb") == 0
+    assert f"out.glb has {COUNT - 3} Gaussians as GLB." in capsys.readouterr().out
+    assert open_splat(tmp_path / "out.glb").ply.count == COUNT - 3
+
+
+@pytest.mark.parametrize("ending", [".spz", ".sog", ".splat", ".compressed.ply"])
+def test_flat_gaussians_of_a_scene_stay_visible(tmp_path: Path, ending: str) -> None:
+    """A glTF stores lengths. The length 0 is a flat Gaussian, whose logarithm is -inf."""
+    if ending == ".sog":
+        pytest.importorskip("PIL", reason="the package pillow is missing: pip install 'bgs-engine[formats]'")
+    rows = made_files.splat_rows(COUNT, made_files.splat_dtype(0))
+    rows["scale_2"] = -np.inf
+    rows["opacity"] = 2
+    made_files.write_splat(tmp_path / "flat.ply", rows)
+    assert convert(tmp_path / "flat.ply", tmp_path / "flat.glb") == 0
+    assert convert(tmp_path / "flat.glb", tmp_path / f"out{ending}") == 0
+    back = RawSplat.of_ply(open_splat(tmp_path / f"out{ending}").ply)
+    np.testing.assert_allclose(back.opacities, 2, atol=0.02)  # 8 bits of a share of 0.88
+    assert (back.scales[:, 2] <= -9.99).all()  # SPZ holds no less than -10
+    assert np.isfinite(back.scales[:, :2]).all()

@@ -182,7 +182,7 @@ def changed(**parts) -> dict[str, bytes]:
         (changed(count=10**9), "promises 20,000,000,000 bytes"),
         (changed(quats={"files": ["../q.webp"]}), "no name of a file"),
         (changed(quats={"files": ["x.webp"]}), "has no x.webp"),
-        (changed(quats={"files": ["meta.json"]}), "meta.json is damaged"),
+        (changed(quats={"files": ["meta.json"]}), "meta.json is no WebP picture"),
         (changed(scales={"codebook": [0.0] * 257, "files": ["s.webp"]}), "256 numbers expected"),
         (two_gaussians() | {"q.webp": two_gaussians()["q.webp"][:-4]}, "q.webp is damaged"),
         (two_gaussians() | {"p.webp": webp(np.zeros((1, 191, 3), np.uint8))}, "191x1 pixels"),
@@ -226,3 +226,10 @@ def test_a_palette_finds_separate_groups():
     entries, labels = sog_palette.palette(rows, 4096)
     assert entries.shape == (4096, 24)
     assert np.square(entries[labels] - rows).mean() < 1e-5  # noise alone would be 1e-6, a missed group 2
+
+
+def test_no_picture_is_a_sentence_about_the_folder(tmp_path):
+    for name, data in {**two_gaussians(), "l.webp": b"\x89PNG\r\n\x1a\n"}.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=rf"^{tmp_path.name}: l.webp is no WebP picture\. "):
+        read_sog(tmp_path / "meta.json")

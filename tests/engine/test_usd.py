@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bgs_engine.core.errors import EnvironmentLacksError, InputError
+from bgs_engine.core.errors import EnvironmentLacksError, InputError, OutputError
 from bgs_engine.formats import usd, usd_child
 from bgs_engine.formats.raw_splat import RawSplat
 from tests.helpers.made_raw_splat import assert_same, labelled, raw_splat
@@ -155,3 +155,15 @@ def test_a_table_that_lacks_a_label_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks label"):
         usd.write(tmp_path / "a.usdc", splat)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_name_with_half_a_character(tmp_path: Path) -> None:
+    splat = raw_splat(20)
+    path = tmp_path / "a\udcff.usda"  # as Python has a byte that is no UTF-8
+    try:
+        usd.write(path, splat)
+    except OutputError:
+        pytest.skip("this file system has UTF-8 names only")
+    with pytest.raises(InputError, match="has a path that is no UTF-8"):
+        usd.read(path)
+    assert_same(usd.read(path.rename(tmp_path / "a.usda")), splat, None)

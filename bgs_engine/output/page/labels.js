@@ -58,7 +58,9 @@ class Labels {
     const shown = this.shownLabels();
     const rows = this.list.filter((row) => shown.has(row.label));
     if (!rows.length) return null;
-    const of = (end, pick) => HEAD.offset.map((far, k) => pick(...rows.map((row) => row[end][k])) - far);
+    // One after the other: a call cannot have a million arguments.
+    const best = (end, k, pick) => rows.reduce((found, row) => pick(found, row[end][k]), rows[0][end][k]);
+    const of = (end, pick) => HEAD.offset.map((far, k) => best(end, k, pick) - far);
     return { low: of("low", Math.min), high: of("high", Math.max) };
   }
 

@@ -55,7 +55,8 @@ class Panel {
   }
 
   key(event) {
-    if (event.target.id === "search") return;
+    const forBrowser = event.ctrlKey || event.metaKey || event.altKey; // Ctrl+F is its search
+    if (event.target.id === "search" || forBrowser) return;
     if (event.key === "Escape") this.change(() => this.labels.select(null));
     if (event.key === "f") this.frame();
     if (event.key === "[") this.setLevel(this.labels.level - 1);

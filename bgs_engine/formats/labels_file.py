@@ -5,6 +5,7 @@ It is a zip with `codes.npy`, `labels.json` and `splat.json`. docs/reference/for
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -73,14 +74,16 @@ def remove_labels_file(path: Path) -> None:
 def read_labels_file(path: Path, count: int, codes: np.ndarray | None = None) -> SplatLabels | None:
     """The labels beside the splat file `path`, which has `count` Gaussians; None where there is no labels file.
 
+    Where `path` is a link, they may lie beside the link or beside the file.
+
     Rows that another program has removed or reordered must not get labels of others. So the labels must be of the same
     `codes`, int32 [N], if the splat file has codes itself. Else it must be the file that they were written for.
 
     Raises:
         InputError: the labels file is damaged, of a newer version, or belongs to another file.
     """
-    target = labels_file_of(path)
-    if not is_file(target):
+    target = next(filter(is_file, map(labels_file_of, (path, Path(os.path.realpath(path))))), None)
+    if target is None:
         return None
     with open_arrays(target, AGAIN) as archive:
         about = _about(archive, target.name)

@@ -183,3 +183,24 @@ def test_flat_gaussians_of_a_scene_stay_visible(tmp_path: Path, ending: str) -> 
     np.testing.assert_allclose(back.opacities, 2, atol=0.02)  # 8 bits of a share of 0.88
     assert (back.scales[:, 2] <= -9.99).all()  # SPZ holds no less than -10
     assert np.isfinite(back.scales[:, :2]).all()
+
+
+def test_a_link_to_a_splat_has_its_labels(tmp_path: Path, run: Path) -> None:
+    assert convert(run, tmp_path / "scene.splat") == 0
+    link = tmp_path / "elsewhere" / "link.splat"
+    link.parent.mkdir()
+    try:
+        link.symlink_to(tmp_path / "scene.splat")
+    except OSError:
+        pytest.skip("this system allows no links")
+    labels = open_splat(link).labels
+    assert labels is not None
+    np.testing.assert_array_equal(labels.codes, np.load(run / "codes.npy"))
+
+
+def test_a_splat_in_place_of_a_run_is_a_sentence(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["publish", str(source), "-o", str(tmp_path / "page")]) == 3
+    assert "source.ply is a file, and no run folder." in capsys.readouterr().err
+    assert not (tmp_path / "page").exists()

@@ -10,7 +10,7 @@ from bgs_engine.core.codes import CODE_BYTE_NAMES, CODE_INT_NAME
 from bgs_engine.core.errors import UsageError
 from bgs_engine.core.input_files import is_folder
 from bgs_engine.formats.format import Format
-from bgs_engine.formats.labels_file import remove_labels_file, write_labels_file
+from bgs_engine.formats.labels_file import labels_file_of, remove_labels_file, write_labels_file
 from bgs_engine.formats.raw_splat import RawSplat, SplatLabels
 from bgs_engine.formats.read import PLY, by_name, check_packages, endings
 from bgs_engine.io.ply import SPLAT_PROPERTIES, SplatPly, write_ply
@@ -19,6 +19,7 @@ from bgs_engine.io.run_folder import is_run_folder, write_coded_ply
 
 FAR = "This format has 32-bit positions, which are {step:.3g} units apart so far from the origin; a PLY keeps them."
 MOVED = "The splat lies far from the origin. The file has it at the origin: it was moved by {}, {}, {}."
+PLAIN_COLORS = {"red", "green", "blue"}
 _OF_EVERY_SPLAT = {*SPLAT_PROPERTIES, "nx", "ny", "nz", *CODE_BYTE_NAMES, CODE_INT_NAME}  # normals are all 0
 
 
@@ -53,6 +54,8 @@ def refuse_target(path: Path, source: Path | None) -> None:
         raise UsageError(f"{path} is a folder.", "Give the name of a file.")
     if source is not None and os.path.realpath(path) == os.path.realpath(source):
         raise UsageError(f"{path.name} is the file that is read.", "Give the new file another name.")
+    if is_folder(labels_file_of(path)):
+        raise UsageError(f"{labels_file_of(path)} is a folder.", "Its name is that of a labels file: rename it.")
     if path.name.lower() == "scene.ply" and is_run_folder(path.parent):
         raise UsageError(f"{path} is the splat of a run: the run needs it as it is.", "Choose another name.")
 
@@ -102,7 +105,8 @@ def losses(one: Format, ply: SplatPly) -> str:
     said = [one.loses]
     if one is PLY:
         return one.loses
-    more = [name for name in ply.names if name not in _OF_EVERY_SPLAT and not name.startswith("f_rest_")]
+    known = _OF_EVERY_SPLAT | (PLAIN_COLORS if "f_dc_0" in ply.added else set())  # those are kept as f_dc
+    more = [name for name in ply.names if name not in known and not name.startswith("f_rest_")]
     if more:
         said.append(f"Properties that only a PLY keeps are left out: {', '.join(more)}.")
     if ply.offset.any() and not one.keeps_place:

@@ -103,7 +103,9 @@ def open_run(folder: Path) -> Run:
             f"Rename that folder to {folder.name}, or run the job again.",
         )
     if folder.is_file():
-        raise InputError(f"{folder.name} is a file, and no run folder.", "Give the folder that the segmentation has made.")
+        raise InputError(
+            f"{folder.name} is a file, and no run folder.", "Give the folder that the segmentation has made."
+        )
     mend(folder)
     again = "Run the segmentation again."
     info = read_json(folder / "run.json", again)

@@ -9,6 +9,7 @@ from bgs_engine.io.gaussians import Gaussians
 FIELD_OF_VIEW = 50.0  # degrees, the wider side of the picture
 ELEVATION = 20.0  # degrees above the horizon
 BULK = (5.0, 95.0)  # percentiles of the opaque mass that must fit: a few huge far splats are usual
+LEAST_SIZES = 3  # usual sizes of a Gaussian that the radius has at least
 DISTANCE = 1.15  # times the distance at which the bulk's sphere just fits
 
 
@@ -33,6 +34,7 @@ def orbit_cameras(gaussians: Gaussians, up: np.ndarray, count: int, width: int, 
 
 
 def sphere_of_bulk(gaussians: Gaussians) -> tuple[np.ndarray, float]:
-    """The centre, float64 [3], and the radius of a sphere round the bulk of a splat."""
+    """The centre, float64 [3], and the radius of a sphere round the bulk of a splat, also if that is one Gaussian."""
     low, high = weighted_percentiles(gaussians.means, gaussians.opacities, BULK)
-    return (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
+    least = LEAST_SIZES * float(np.median(gaussians.scales.max(1)))
+    return (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, least, 1e-6)

@@ -19,6 +19,7 @@ from bgs_engine.formats.read import open_splat
 from bgs_engine.io.ply import read_ply
 from bgs_engine.io.run_folder import codes_in, finish, partial_folder, write_run
 from tests.engine.test_open_splat import labels_of
+from tests.engine.test_ply_completed import plain_colors
 from tests.helpers import made_files
 from tests.helpers.made_format import LACKING, MADE
 
@@ -204,3 +205,17 @@ def test_a_splat_in_place_of_a_run_is_a_sentence(
     assert main(["publish", str(source), "-o", str(tmp_path / "page")]) == 3
     assert "source.ply is a file, and no run folder." in capsys.readouterr().err
     assert not (tmp_path / "page").exists()
+
+
+def test_plain_colours_are_not_said_to_be_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_files.write_splat(tmp_path / "plain.ply", plain_colors(count=20))
+    assert convert(tmp_path / "plain.ply", tmp_path / "out.spz") == 0
+    assert "red" not in capsys.readouterr().out
+
+
+def test_a_folder_in_the_place_of_the_labels_file_is_named_before_anything_is_written(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out.spz.labels").mkdir()
+    assert convert(run, tmp_path / "out.spz") == 2
+    assert "out.spz.labels is a folder." in capsys.readouterr().err and not (tmp_path / "out.spz").exists()

@@ -1,5 +1,7 @@
 """What the tests of edits share: made splats, what a viewer sees of them, and whether it is what a map makes of it."""
 
+from contextlib import contextmanager
+
 import bpy
 import numpy as np
 import pytest
@@ -116,3 +118,20 @@ def join(*objects) -> None:
     activate(*objects)
     bpy.ops.object.join()
     bpy.context.view_layer.update()
+
+
+def drive(obj, path: str, index: int, expression: str) -> None:
+    """Let a driver set a property."""
+    obj.driver_add(path, index).driver.expression = expression
+
+
+@contextmanager
+def scene_of_frames(last: int):
+    """Frames 1 to `last`, of which the second one is shown; afterwards Blender's usual ones."""
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end, scene.frame_step = 1, last, 1
+    scene.frame_set(2)
+    yield
+    scene = bpy.context.scene  # a test may have opened a file
+    scene.frame_start, scene.frame_end, scene.frame_step = 1, 250, 1
+    scene.frame_set(1)

@@ -10,24 +10,15 @@ from bgs_engine.formats.read import open_splat
 from blender_bgs.cloud import code_tables
 from blender_bgs.headless.command_line import main
 from tests.extension import node_groups as nodes
-from tests.extension.edited_splat import Splat, activate, make
+from tests.extension.edited_splat import Splat, activate, drive, make, scene_of_frames
 from tests.helpers.glb_player import world_in
 from tests.helpers.made_gltf import parts_of
 
 
 @pytest.fixture(autouse=True)
 def four_frames():
-    scene = bpy.context.scene
-    scene.frame_start, scene.frame_end, scene.frame_step = 1, 4, 1
-    scene.frame_set(2)
-    yield
-    scene = bpy.context.scene  # a test may have opened a file
-    scene.frame_start, scene.frame_end, scene.frame_step = 1, 250, 1
-    scene.frame_set(1)
-
-
-def drive(obj, path, index, expression) -> None:
-    obj.driver_add(path, index).driver.expression = expression
+    with scene_of_frames(4):
+        yield
 
 
 def stored(path: Path) -> dict[str, np.ndarray]:

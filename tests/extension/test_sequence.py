@@ -18,22 +18,13 @@ from blender_bgs.headless.command_line import main
 from blender_bgs.logic import attributes as at
 from blender_bgs.logic.frame_numbers import file_of_frame, parse_frames
 from tests.extension import node_groups as nodes
-from tests.extension.edited_splat import Splat, activate, assert_is, make
+from tests.extension.edited_splat import Splat, activate, assert_is, drive, make, scene_of_frames
 
 
 @pytest.fixture(autouse=True)
 def three_frames():
-    scene = bpy.context.scene
-    scene.frame_start, scene.frame_end, scene.frame_step = 1, 3, 1
-    scene.frame_set(2)
-    yield
-    scene = bpy.context.scene  # a test may have opened a file
-    scene.frame_start, scene.frame_end, scene.frame_step = 1, 250, 1
-    scene.frame_set(1)
-
-
-def drive(obj, path, index, expression) -> None:
-    obj.driver_add(path, index).driver.expression = expression
+    with scene_of_frames(3):
+        yield
 
 
 def names_in(folder: Path) -> list[str]:
